@@ -1,0 +1,93 @@
+"""The environment of a recorded process: the only place that reads it.
+
+In the pod a wrong setting must not stop an operator, so nothing here raises: a value that cannot be used is replaced by
+its default and named in `Settings.problems`, which ends up in the log and in the manifest.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PREFIX = "COVERAGE_HOOKS_"
+
+_ON = {"1", "true", "yes", "on"}
+_OFF = {"", "0", "false", "no", "off"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodIdentity:
+    """Who the pod is, from the downward API; empty where it was not passed on."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    node: str = ""
+    container: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """``COVERAGE_HOOKS_*`` as values; `interval` and `exit_timeout` in seconds.
+
+    `rcfile` is None for coverage.py's own search. `pod` is None outside a pod.
+    """
+
+    enabled: bool = False
+    directory: Path = Path(".coverage-hooks")
+    interval: float = 1.0
+    exit_timeout: float = 5.0
+    run: str = ""
+    rcfile: str | None = None
+    revision: str = ""
+    context: str = "none"
+    pod: PodIdentity | None = None
+    problems: list[str] = field(default_factory=list)
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
+        """Return the settings that *environ* holds."""
+        problems: list[str] = []
+
+        def text(name: str) -> str:
+            return environ.get(PREFIX + name, "").strip()
+
+        def seconds(name: str, default: float, low: float, high: float) -> float:
+            value = text(name)
+            if not value:
+                return default
+            try:
+                number = float(value)
+            except ValueError:
+                number = math.nan
+            if low <= number <= high:
+                return number
+            problems.append(f"{PREFIX}{name}={value!r}: expected {low:g} to {high:g} seconds; using {default:g}")
+            return default
+
+        switch = text("ENABLED").lower()
+        if switch not in _ON | _OFF:
+            problems.append(f"{PREFIX}ENABLED={switch!r}: expected one of 1, true, yes, on; coverage stays off")
+        context = text("CONTEXT").lower() or "none"
+        if context not in {"none", "handler"}:
+            problems.append(f"{PREFIX}CONTEXT={context!r}: expected none or handler; using none")
+            context = "none"
+        pod = PodIdentity(
+            **{name: text(f"POD_{name.upper()}") for name in ("name", "namespace", "uid", "node", "container")}
+        )
+        return cls(
+            enabled=switch in _ON,
+            # Made absolute at once: an operator may change its working folder later.
+            directory=Path(text("DIR") or ".coverage-hooks").absolute(),
+            interval=seconds("INTERVAL", 1.0, 0.1, 60.0),
+            exit_timeout=seconds("EXIT_TIMEOUT", 5.0, 0.0, 3600.0),
+            run=text("RUN"),
+            rcfile=text("RCFILE") or None,
+            revision=text("REVISION"),
+            context=context,
+            pod=pod if pod != PodIdentity() else None,
+            problems=problems,
+        )

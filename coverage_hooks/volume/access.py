@@ -1,0 +1,124 @@
+"""Opening and reading entries of a volume whose content nobody vouches for.
+
+A volume is input: a link, a FIFO, a device or a file that never ends may lie where a recording should be. So every
+component is opened relative to the folder above it, never following a link, never blocking, and nothing but a regular
+file below its size cap is read.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from coverage_hooks.errors import TooLarge, UnsafeEntry, VolumeError
+
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BRACKET = re.compile(rb"[\[\]{}]")
+
+_SAFE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+@contextmanager
+def open_folder(name: str | os.PathLike[str], *, parent: int | None = None) -> Iterator[int]:
+    """Open folder *name* for use as a ``dir_fd``; below *parent* a link is refused.
+
+    The topmost folder is what a person typed, so it may be a link; nothing below it may.
+
+    Raises `VolumeError` when it is not there and `UnsafeEntry` when it is something else than a folder.
+    """
+    flags = _SAFE | os.O_DIRECTORY if parent is not None else os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    try:
+        descriptor = os.open(name, flags, dir_fd=parent)
+    except NotADirectoryError:
+        raise UnsafeEntry(f"{os.fspath(name)!r} is not a folder; links are not followed") from None
+    except OSError as error:
+        raise _refusal(name, error) from None
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def open_file(name: str, *, parent: int, limit: int) -> Iterator[int]:
+    """Open regular file *name* in folder *parent* for reading; *limit* is its largest allowed size in bytes.
+
+    Raises `UnsafeEntry`, `TooLarge` or `VolumeError` (absent, not permitted, input/output error).
+    """
+    if name in {"", ".", ".."} or "/" in name or "\0" in name:
+        raise UnsafeEntry(f"{name!r} is not a plain file name")
+    try:
+        descriptor = os.open(name, _SAFE, dir_fd=parent)
+    except OSError as error:
+        raise _refusal(name, error) from None
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise UnsafeEntry(f"{name!r} is {_kind(status.st_mode)}, expected a regular file")
+        if status.st_size > limit:
+            raise TooLarge(f"{name!r} has {status.st_size} bytes, more than the {limit} allowed")
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def read_file(name: str, *, parent: int, limit: int) -> bytes:
+    """Return the content of regular file *name* in folder *parent*: at most *limit* bytes, also if it grows."""
+    with open_file(name, parent=parent, limit=limit) as descriptor:
+        chunks = []
+        left = limit + 1
+        try:
+            while left > 0 and (chunk := os.read(descriptor, min(left, 1 << 20))):
+                chunks.append(chunk)
+                left -= len(chunk)
+        except OSError as error:
+            raise _refusal(name, error) from None
+        if left <= 0:
+            raise TooLarge(f"{name!r} grew beyond the {limit} bytes allowed while it was read")
+        return b"".join(chunks)
+
+
+def parse_json(content: bytes, *, depth: int = 16) -> Any:
+    """Return *content* as JSON, refusing more than *depth* nested brackets before a parser sees them.
+
+    Raises `ValueError` with a reason fit to be shown.
+    """
+    level = 0
+    for bracket in _BRACKET.finditer(_STRING.sub(b'""', content)):
+        level += 1 if bracket[0] in b"[{" else -1
+        if level > depth:
+            raise ValueError(f"brackets nested deeper than {depth}")
+    try:
+        return json.loads(content, parse_constant=_refuse_constant)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8 text: {error.reason} at byte {error.start}") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON: {error.msg} at line {error.lineno} column {error.colno}") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _refusal(name: str | os.PathLike[str], error: OSError) -> VolumeError:
+    if error.errno == errno.ELOOP:  # what O_NOFOLLOW answers for a link
+        return UnsafeEntry(f"{os.fspath(name)!r} is a link; links are not followed")
+    return VolumeError(f"{os.fspath(name)!r}: {error.strerror or error}")
+
+
+def _kind(mode: int) -> str:
+    kinds = {
+        stat.S_IFDIR: "a folder",
+        stat.S_IFLNK: "a link",
+        stat.S_IFIFO: "a FIFO",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+    }
+    return kinds.get(stat.S_IFMT(mode), "something else")

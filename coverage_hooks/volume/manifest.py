@@ -1,0 +1,243 @@
+"""The manifest of a recording: what one process says about itself and about the files beside it.
+
+The recorder writes it, a collector parses it; a manifest is replaced atomically and never edited. `Manifest.parse`
+trusts nothing: a manifest that says anything unexpected is refused as a whole, with the reason.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import types
+import typing
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any, Literal
+
+from coverage_hooks.errors import ManifestError
+from coverage_hooks.volume import access, layout
+
+FORMAT = 1
+MANIFEST_LIMIT = 1 << 20
+PROBLEMS_LIMIT = 50
+TEXT_LIMIT = 4096
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_GIT_BLOB = re.compile(r"[0-9a-f]{40}")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,6}Z")
+
+
+def timestamp(moment: datetime) -> str:
+    """Return aware *moment* as RFC 3339 in UTC with microseconds, as every time in a manifest is written."""
+    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_timestamp(text: str) -> datetime:
+    """Return the aware UTC time that *text*, written by `timestamp`, stands for; `ValueError` if it is not one."""
+    if not _TIME.fullmatch(text):
+        raise ValueError(f"{text!r} is not a UTC time such as 2026-01-31T23:59:59.000000Z")
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFile:
+    """The published data file: `size` in bytes; `lines` is the sum over its `files`, `arcs` likewise (0 without)."""
+
+    file: str
+    size: int
+    sha256: str
+    files: int
+    lines: int
+    arcs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourcesFile:
+    """The published fingerprints of the measured files."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """The recording process: versions, `core` of coverage.py, and the number of `forks` it made."""
+
+    pid: int
+    python: str
+    coverage: str
+    core: str
+    branch: bool
+    config_sha256: str
+    forks: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pod:
+    """The pod, as the downward API told it; any of these may be empty."""
+
+    name: str
+    namespace: str
+    uid: str
+    node: str
+    container: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """``recording.json``; times are RFC 3339 in UTC, durations in seconds. DESIGN names every field.
+
+    `start_modules` are the modules that were running when recording started (the entrypoint and who imported it):
+    what they executed before is listed in `imported_before_start` but is no loss, as somebody has to start.
+    """
+
+    recording: str
+    run: str
+    state: Literal["running", "finished"]
+    beat: int
+    sequence: int
+    started_at: str
+    snapshot_at: str
+    published_at: str
+    publish_seconds: float
+    interval: float
+    data: DataFile | None
+    sources: SourcesFile | None
+    process: Process
+    pod: Pod | None
+    revision: str
+    imported_before_start: list[str]
+    start_modules: list[str]
+    problems: list[str]
+    format: int = FORMAT
+
+    def to_bytes(self) -> bytes:
+        """Return the manifest as the text that lies on the volume."""
+        return (json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=True) + "\n").encode()
+
+    @classmethod
+    def parse(cls, content: bytes) -> Manifest:
+        """Return the manifest that *content* holds.
+
+        Raises `ManifestError` naming the field, what was expected and what was found.
+        """
+        if not content.strip():
+            raise ManifestError("the manifest is empty; it was cut short or never written")
+        try:
+            document = access.parse_json(content)
+        except ValueError as error:
+            raise ManifestError(f"the manifest cannot be read: {error}") from None
+        if not isinstance(document, dict):
+            raise ManifestError(f"the manifest is {_described(document)}, expected an object")
+        if document.get("format") != FORMAT or isinstance(document.get("format"), bool):
+            found = _described(document.get("format"))
+            raise ManifestError(f"format {found} is not format {FORMAT}; use the coverage-hooks that wrote it")
+        manifest = _build(cls, document, "")
+        assert isinstance(manifest, cls)
+        manifest._check()
+        return manifest
+
+    def _check(self) -> None:
+        _expect(layout.RECORDING.fullmatch(self.recording), "recording", self.recording, "a recording's name")
+        for name in ("started_at", "snapshot_at", "published_at"):
+            try:
+                parse_timestamp(getattr(self, name))
+            except ValueError as error:
+                raise ManifestError(f"{name}: {error}") from None
+        _expect(0.05 <= self.interval <= 3600, "interval", self.interval, "0.05 to 3600 seconds")
+        _expect(0 <= self.publish_seconds < 1e9, "publish_seconds", self.publish_seconds, "a duration in seconds")
+        _expect(len(self.problems) <= PROBLEMS_LIMIT, "problems", len(self.problems), f"at most {PROBLEMS_LIMIT}")
+        if self.data is not None:
+            _expect(layout.DATA.fullmatch(self.data.file), "data.file", self.data.file, "data-<number>.coverage")
+            _expect(_SHA256.fullmatch(self.data.sha256), "data.sha256", self.data.sha256, "64 hex digits")
+        if self.sources is not None:
+            _expect(layout.SOURCES.fullmatch(self.sources.file), "sources.file", self.sources.file, "sources-<number>.json")
+            _expect(_SHA256.fullmatch(self.sources.sha256), "sources.sha256", self.sources.sha256, "64 hex digits")
+        if (self.data is None) != (self.sources is None):
+            raise ManifestError("data and sources: expected both or neither, found one without the other")
+
+    @property
+    def announced_only(self) -> bool:
+        """Whether this process has said that it exists, but published nothing yet."""
+        return self.data is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fingerprint:
+    """What one measured file was when it was imported: SHA-256 of its bytes, and its git blob id."""
+
+    sha256: str
+    git: str
+
+
+def sources_to_bytes(sources: dict[str, Fingerprint]) -> bytes:
+    """Return *sources*, by measured path, as the text of a ``sources-<sequence>.json``."""
+    return (json.dumps({path: dataclasses.asdict(sources[path]) for path in sorted(sources)}) + "\n").encode()
+
+
+def parse_sources(content: bytes) -> dict[str, Fingerprint]:
+    """Return the fingerprints by measured path; `ManifestError` when *content* is anything else."""
+    try:
+        document = access.parse_json(content, depth=2)
+    except ValueError as error:
+        raise ManifestError(f"the fingerprints cannot be read: {error}") from None
+    if not isinstance(document, dict):
+        raise ManifestError(f"the fingerprints are {_described(document)}, expected an object")
+    sources = {}
+    for path, value in document.items():
+        fingerprint = _build(Fingerprint, value, path)
+        assert isinstance(fingerprint, Fingerprint)
+        _expect(_SHA256.fullmatch(fingerprint.sha256), f"{path}: sha256", fingerprint.sha256, "64 hex digits")
+        _expect(_GIT_BLOB.fullmatch(fingerprint.git), f"{path}: git", fingerprint.git, "40 hex digits")
+        sources[path] = fingerprint
+    return sources
+
+
+def _build(kind: Any, value: Any, where: str) -> Any:
+    """Return *value* as the annotated type *kind*, or refuse it; *where* is the path to it, for the message."""
+    origin, choices = typing.get_origin(kind), typing.get_args(kind)
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise ManifestError(f"{where or 'manifest'} is {_described(value)}, expected an object")
+        hints = typing.get_type_hints(kind)
+        missing = [name for name in hints if name not in value]
+        if missing:
+            raise ManifestError(f"{_join(where, missing[0])} is missing; the manifest was cut short or is not ours")
+        # Unknown fields are left alone: a newer recorder of the same format may say more.
+        built: Any = typing.cast("type[Any]", kind)(
+            **{name: _build(hint, value[name], _join(where, name)) for name, hint in hints.items()}
+        )
+        return built
+    if origin is types.UnionType:
+        return None if value is None else _build(next(k for k in choices if k is not types.NoneType), value, where)
+    if origin is list:
+        if not isinstance(value, list) or len(value) > 10_000:
+            raise ManifestError(f"{where} is {_described(value)}, expected a list")
+        return [_build(choices[0], item, f"{where}[{index}]") for index, item in enumerate(value)]
+    if origin is Literal:
+        _expect(isinstance(value, str) and value in choices, where, value, " or ".join(choices))
+        return value
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not kind:
+        raise ManifestError(f"{where} is {_described(value)}, expected {kind.__name__}")
+    if kind is int:
+        _expect(0 <= value < 1 << 63, where, value, "0 or more")
+    if kind is str:
+        _expect(len(value) <= TEXT_LIMIT, where, f"{len(value)} characters", f"at most {TEXT_LIMIT}")
+    return value
+
+
+def _join(where: str, name: str) -> str:
+    return f"{where}.{name}" if where else name
+
+
+def _expect(condition: object, where: str, found: object, expected: str) -> None:
+    if not condition:
+        raise ManifestError(f"{where} is {_described(found)}, expected {expected}")
+
+
+def _described(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
