@@ -1,0 +1,64 @@
+"""Building the programs once.
+
+A build happens in a folder of its own which gets its final name when it is complete: whoever finds that name finds
+both programs. A lock lets one build of a kind run at a time; it is the kernel's, so a killed build leaves none behind.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.cluster.binaries import go, recipe
+from tests.cluster.errors import BinariesError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+_DRAFT = ".draft-"
+
+
+def built_once(folder: Path, say: Callable[[str], None], environ: Mapping[str, str]) -> Path:
+    """Return *folder*, after building the programs into it if it does not hold them yet."""
+    if not recipe.missing(folder):
+        return folder
+    toolchain = go.toolchain(environ)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _only_one(folder, say):
+        if recipe.missing(folder):
+            _discard_remains(folder)
+            _build(folder, toolchain, say)
+    return folder
+
+
+def _build(folder: Path, toolchain: go.Toolchain, say: Callable[[str], None]) -> None:
+    draft = Path(tempfile.mkdtemp(prefix=folder.name + _DRAFT, dir=folder.parent))
+    try:
+        toolchain.build(recipe.arguments(), draft, say)
+        (draft / "server").rename(draft / "etcd")
+        if missing := recipe.missing(draft):
+            raise BinariesError(f"go build ended well but made no {' and no '.join(missing)}")
+        draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _discard_remains(folder: Path) -> None:
+    """Delete what killed builds left, and a build that somebody took a program out of."""
+    for remains in [folder, *folder.parent.glob(folder.name + _DRAFT + "*")]:
+        shutil.rmtree(remains, ignore_errors=True)
+
+
+@contextmanager
+def _only_one(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
+    with folder.with_name(folder.name + ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("control plane: another build of the same programs is running; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

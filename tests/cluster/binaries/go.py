@@ -1,0 +1,100 @@
+"""The Go toolchain: finding it, and running a build that tells how it goes on."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tests.cluster.binaries.recipe import GO_AT_LEAST, MODULE
+from tests.cluster.errors import BinariesError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+PERIOD = 5.0
+
+_REMEDY = f"""The control plane of the tests needs etcd and kube-apiserver. Either
+  - set KUBEBUILDER_ASSETS to a folder that holds them; controller-runtime's setup-envtest fetches one:
+      export KUBEBUILDER_ASSETS="$(setup-envtest use --print path)"
+  - or install Go {GO_AT_LEAST[0]}.{GO_AT_LEAST[1]} or newer: they are then built once, in a few minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Toolchain:
+    """A `go` that is new enough, and the environment to run it in."""
+
+    program: str
+    environ: Mapping[str, str]
+
+    def build(self, arguments: list[str], folder: Path, say: Callable[[str], None]) -> None:
+        """Build into *folder*; raise BinariesError with the end of the output if that fails."""
+        command, packages = [self.program, *arguments[:1], "-o", f"{folder}/"], arguments[1:]
+        tally = _Tally()
+        with subprocess.Popen(
+            [*command, *packages], cwd=MODULE, env=self.environ, stderr=subprocess.PIPE, text=True
+        ) as process:
+            try:
+                code = _watch(process, tally, say)
+            finally:
+                process.terminate()
+        if code:
+            raise BinariesError(f"go build failed with exit code {code}:\n{tally.tail()}")
+
+
+def toolchain(environ: Mapping[str, str]) -> Toolchain:
+    """Return the toolchain on the PATH of *environ*; raise BinariesError if there is none that is new enough."""
+    program = shutil.which("go", path=environ.get("PATH", ""))
+    if program is None:
+        raise BinariesError(f"There is no Go toolchain on the PATH.\n{_REMEDY}")
+    # local: a go.mod that names a newer patch release must not make Go fetch another toolchain.
+    settings = {**environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}
+    version = subprocess.run([program, "env", "GOVERSION"], env=settings, capture_output=True, text=True, check=False)
+    found = re.match(r"go(\d+)\.(\d+)", version.stdout)
+    if found is None or (int(found[1]), int(found[2])) < GO_AT_LEAST:
+        raise BinariesError(f"{program} is {version.stdout.strip() or 'of no known version'}: too old.\n{_REMEDY}")
+    return Toolchain(program, settings)
+
+
+def _watch(process: subprocess.Popen[str], tally: _Tally, say: Callable[[str], None]) -> int:
+    """Return the exit code of *process*; until then say every few seconds what it did."""
+    start = time.monotonic()
+    reader = threading.Thread(target=tally.read, args=(process.stderr,), daemon=True)
+    reader.start()
+    while True:
+        try:
+            code = process.wait(PERIOD)
+        except subprocess.TimeoutExpired:
+            say(f"control plane: building, {time.monotonic() - start:3.0f} s, {tally}")
+        else:
+            reader.join()
+            return code
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What `go build -v` told so far."""
+
+    modules: int = 0
+    packages: int = 0
+    lines: deque[str] = field(default_factory=lambda: deque(maxlen=30))
+
+    def read(self, output: Iterable[str]) -> None:
+        for line in output:
+            self.lines.append(line)
+            if line.startswith("go: downloading "):
+                self.modules += 1
+            elif not line.startswith(("go:", "#", "\t")):
+                self.packages += 1
+
+    def tail(self) -> str:
+        return "".join(self.lines)
+
+    def __str__(self) -> str:
+        return f"{self.modules} modules downloaded, {self.packages} packages compiled"

@@ -1,0 +1,55 @@
+"""Throw-away certificates, and the kubeconfig that holds the administrator's."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import trustme
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """Files in one folder: who the server is, who may talk to it, and what it signs tokens with."""
+
+    authority: Path
+    server: Path
+    server_key: Path
+    token_key: Path
+    client: Path  # certificate and key in one file, the way `ssl` loads it
+
+
+def write_certificates(folder: Path) -> Certificates:
+    """Issue everything that an API server on the loopback address needs, into *folder*."""
+    files = Certificates(*(folder / f"{name}.pem" for name in ("ca", "server", "server-key", "token-key", "client")))
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(files.authority))
+    server = authority.issue_cert("127.0.0.1", "localhost", "kubernetes.default.svc")
+    server.cert_chain_pems[0].write_to_path(str(files.server))
+    server.private_key_pem.write_to_path(str(files.server_key))
+    authority.issue_cert("tokens").private_key_pem.write_to_path(str(files.token_key))
+    # The one group that the API server lets do everything, without any role.
+    client = authority.issue_cert("admin", common_name="admin", organization_name="system:masters")
+    client.private_key_and_cert_chain_pem.write_to_path(str(files.client))
+    return files
+
+
+def write_kubeconfig(path: Path, url: str, files: Certificates) -> None:
+    """Write a kubeconfig that depends on no other file; for the eyes of its owner only."""
+    client = base64.b64encode(files.client.read_bytes()).decode()
+    authority = base64.b64encode(files.authority.read_bytes()).decode()
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "tests", "cluster": {"server": url, "certificate-authority-data": authority}}],
+        "users": [{"name": "admin", "user": {"client-certificate-data": client, "client-key-data": client}}],
+        "contexts": [{"name": "tests", "context": {"cluster": "tests", "user": "admin", "namespace": "default"}}],
+        "current-context": "tests",
+    }
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(content, indent=2) + "\n")  # JSON is YAML

@@ -1,0 +1,58 @@
+"""Waiting for a condition under a deadline, instead of sleeping and hoping.
+
+Both functions return the first true value of the condition. An exception of the condition is not caught: a condition
+says by itself what "not yet" means. `details` is asked at the moment of giving up, when the evidence is still there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+T = TypeVar("T")
+
+_PAUSE = 0.05
+
+
+def _nothing() -> str:
+    return ""
+
+
+def wait_until(
+    condition: Callable[[], T | None],
+    what: str,
+    *,
+    within: float = 30.0,
+    details: Callable[[], str] = _nothing,
+) -> T:
+    """Return the first true value of *condition*; raise TimeoutError that names *what* after *within* seconds."""
+    deadline = time.monotonic() + within
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(_message(what, within, details()))
+        time.sleep(_PAUSE)
+    return value
+
+
+async def eventually(
+    condition: Callable[[], Awaitable[T | None]],
+    what: str,
+    *,
+    within: float = 30.0,
+    details: Callable[[], str] = _nothing,
+) -> T:
+    """`wait_until` for a condition that has to be awaited."""
+    deadline = time.monotonic() + within
+    while not (value := await condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(_message(what, within, details()))
+        await asyncio.sleep(_PAUSE)  # nobody sets an event: the state is that of another process
+    return value
+
+
+def _message(what: str, within: float, details: str) -> str:
+    return f"not within {within:g} s: {what}" + (f"\n{details}" if details else "")
