@@ -1,0 +1,63 @@
+"""Test coverage of a Kopf operator, recorded from inside the running process.
+
+An operator's entrypoint calls `start` before it imports its handlers; everything else is said by the environment
+(``COVERAGE_HOOKS_*``). Switched off, `start` returns at once: neither coverage nor Kopf is imported, no thread is
+started, no signal handler installed. Switched on, coverage may fail but the operator must not: nothing here raises.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+
+from coverage_hooks.errors import (
+    CoverageHooksError,
+    ManifestError,
+    SourceError,
+    TooLarge,
+    UnsafeEntry,
+    UsageError,
+    VolumeError,
+)
+from coverage_hooks.settings import Settings
+
+__all__ = [
+    "CoverageHooksError",
+    "ManifestError",
+    "SourceError",
+    "TooLarge",
+    "UnsafeEntry",
+    "UsageError",
+    "VolumeError",
+    "save",
+    "start",
+]
+
+
+def start() -> None:
+    """Start recording if ``COVERAGE_HOOKS_ENABLED`` says so; call it before importing what is to be measured.
+
+    A second call does nothing, and neither does a call in a forked child or while another coverage measurement runs
+    (``coverage run``, pytest-cov); the log then says why. Waits for the volume at most
+    ``COVERAGE_HOOKS_EXIT_TIMEOUT`` seconds, so that the recording is announced before its first line.
+    """
+    settings = Settings.from_environment()
+    for problem in settings.problems:
+        logging.getLogger(__name__).error("%s", problem)
+    if not settings.enabled:
+        return
+    # Imported here, not above: switched off, an operator must not even load the recorder, nor Kopf on our behalf.
+    if importlib.import_module("coverage_hooks.record.recording").start(settings):
+        importlib.import_module("coverage_hooks.kopf")
+
+
+def save() -> bool:
+    """Publish what was recorded so far, and return whether it is on the volume.
+
+    For code after ``kopf.run()`` returns. Waits at most what is left of ``COVERAGE_HOOKS_EXIT_TIMEOUT``, all waits of
+    the process taken together. Without a recording there is nothing to save, and the answer is False.
+    """
+    # A recording that was never started is never loaded either: saving costs nothing when switched off.
+    recording = sys.modules.get("coverage_hooks.record.recording")
+    return recording is not None and bool(recording.save())

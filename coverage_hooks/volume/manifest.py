@@ -12,7 +12,7 @@ import re
 import types
 import typing
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from coverage_hooks.errors import ManifestError
@@ -30,14 +30,14 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,6}Z")
 
 def timestamp(moment: datetime) -> str:
     """Return aware *moment* as RFC 3339 in UTC with microseconds, as every time in a manifest is written."""
-    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def parse_timestamp(text: str) -> datetime:
     """Return the aware UTC time that *text*, written by `timestamp`, stands for; `ValueError` if it is not one."""
     if not _TIME.fullmatch(text):
         raise ValueError(f"{text!r} is not a UTC time such as 2026-01-31T23:59:59.000000Z")
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +135,7 @@ class Manifest:
             raise ManifestError(f"format {found} is not format {FORMAT}; use the coverage-hooks that wrote it")
         manifest = _build(cls, document, "")
         assert isinstance(manifest, cls)
-        manifest._check()
+        manifest._check()  # noqa: SLF001 - our own
         return manifest
 
     def _check(self) -> None:
@@ -152,7 +152,9 @@ class Manifest:
             _expect(layout.DATA.fullmatch(self.data.file), "data.file", self.data.file, "data-<number>.coverage")
             _expect(_SHA256.fullmatch(self.data.sha256), "data.sha256", self.data.sha256, "64 hex digits")
         if self.sources is not None:
-            _expect(layout.SOURCES.fullmatch(self.sources.file), "sources.file", self.sources.file, "sources-<number>.json")
+            _expect(
+                layout.SOURCES.fullmatch(self.sources.file), "sources.file", self.sources.file, "sources-<number>.json"
+            )
             _expect(_SHA256.fullmatch(self.sources.sha256), "sources.sha256", self.sources.sha256, "64 hex digits")
         if (self.data is None) != (self.sources is None):
             raise ManifestError("data and sources: expected both or neither, found one without the other")

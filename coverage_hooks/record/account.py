@@ -1,0 +1,125 @@
+"""What a recording says about itself: who it is, how far it got, what whoever reads the report should know.
+
+Everything in a manifest that is not about the files beside it. Touched by two threads: the one that starts recording
+adds problems and names modules, the pulse counts beats and composes manifests; both only append, or replace whole
+values.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import socket
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Literal, Protocol
+
+from coverage_hooks.settings import Settings
+from coverage_hooks.volume import layout
+from coverage_hooks.volume.manifest import (
+    PROBLEMS_LIMIT,
+    TEXT_LIMIT,
+    DataFile,
+    Manifest,
+    Pod,
+    Process,
+    SourcesFile,
+    timestamp,
+)
+
+logger = logging.getLogger("coverage_hooks")
+
+
+class Facts(Protocol):
+    """What the recorder knows of the measurement; see `recorder.Facts`."""
+
+    @property
+    def coverage(self) -> str: ...
+    @property
+    def core(self) -> str: ...
+    @property
+    def branch(self) -> bool: ...
+    @property
+    def config_sha256(self) -> str: ...
+
+
+class Published(Protocol):
+    """What is complete on the volume; see `publisher.Publisher`."""
+
+    @property
+    def sequence(self) -> int: ...
+    @property
+    def data(self) -> DataFile | None: ...
+    @property
+    def sources(self) -> SourcesFile | None: ...
+
+
+class Account:
+    """The story of one process, told anew with every manifest."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.started_at = datetime.now(UTC)
+        host = settings.pod.name if settings.pod and settings.pod.name else socket.gethostname()
+        self.recording = layout.recording_name(host, self.started_at)
+        self.beat = -1  # the announcement is beat 0
+        self.snapshot_at = self.started_at
+        self.publish_seconds = 0.0
+        self.imported_before_start: Sequence[str] = ()
+        self.start_modules: Sequence[str] = ()
+        self.facts: Facts | None = None
+        self._settings = settings
+        self._pid = os.getpid()
+        self._problems: list[str] = []
+        self._forks: list[None] = []
+
+    def problem(self, text: str) -> None:
+        """Remember *text* for the report, and log it the first time."""
+        text = text[:TEXT_LIMIT]
+        if text in self._problems:
+            return
+        logger.error("%s", text)
+        self._problems = [*self._problems, text][-PROBLEMS_LIMIT:]
+
+    def count_fork(self) -> None:
+        """Count one more child that is not recorded."""
+        self._forks.append(None)  # atomic, unlike +=: threads may fork at the same time
+
+    def manifest(self, published: Published, state: Literal["running", "finished"]) -> Manifest:
+        """Return the manifest of this moment."""
+        settings = self._settings
+        return Manifest(
+            recording=self.recording,
+            run=settings.run[:TEXT_LIMIT],
+            state=state,
+            beat=self.beat,
+            sequence=published.sequence,
+            started_at=timestamp(self.started_at),
+            snapshot_at=timestamp(self.snapshot_at),
+            published_at=timestamp(datetime.now(UTC)),
+            publish_seconds=round(self.publish_seconds, 6),
+            interval=settings.interval,
+            data=published.data,
+            sources=published.sources,
+            process=self._process(),
+            pod=Pod(**{name: value[:TEXT_LIMIT] for name, value in asdict(settings.pod).items()})
+            if settings.pod
+            else None,
+            revision=settings.revision[:TEXT_LIMIT],
+            imported_before_start=list(self.imported_before_start),
+            start_modules=list(self.start_modules),
+            problems=self._problems,
+        )
+
+    def _process(self) -> Process:
+        facts = self.facts
+        return Process(
+            pid=self._pid,
+            python=platform.python_version(),
+            coverage=facts.coverage if facts else "",
+            core=facts.core if facts else "",
+            branch=facts.branch if facts else False,
+            config_sha256=facts.config_sha256 if facts else "",
+            forks=len(self._forks),
+        )

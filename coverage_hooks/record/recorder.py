@@ -1,0 +1,304 @@
+"""The door to coverage.py: starts it, keeps the user's configuration from breaking it, and takes copies of its data.
+
+`CoverageData` and `Coverage` are used through their public API. Two private attributes are read, here and nowhere else:
+``Coverage._collector`` (its live sets, see `journal`) and ``Coverage._plugins`` (plugins that switch contexts empty the
+live sets). Both are checked at start; if they are not of the expected shape, or a set shrinks, recording falls back to
+what coverage.py itself hands out once it has stopped, and says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import platform
+import re
+import sqlite3
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import coverage
+from coverage.exceptions import CoverageWarning
+
+from coverage_hooks.record.journal import Journal, SetShrankError
+from coverage_hooks.record.publisher import Content
+from coverage_hooks.volume.manifest import Fingerprint
+
+_CORES = {"CTracer": "ctrace", "SysMonitor": "sysmon", "PyTracer": "pytrace"}
+_PREIMPORTED = re.compile(
+    r"Already imported a file that will be measured: (?P<file>.+?)(?: \(already-imported\).*)?", re.DOTALL
+)
+
+#: What decides which points a data file holds; its hash tells whether two processes measured alike.
+_CONFIGURATION = (
+    "run:branch",
+    "run:concurrency",
+    "run:core",
+    "run:cover_pylib",
+    "run:include",
+    "run:omit",
+    "run:plugins",
+    "run:relative_files",
+    "run:source",
+    "run:source_pkgs",
+    "run:source_dirs",
+    "run:timid",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the manifest says about the measurement: versions, the core, whether branches are measured."""
+
+    python: str
+    coverage: str
+    core: str
+    branch: bool
+    config_sha256: str
+
+
+class Recorder:
+    """One measurement of the whole process.
+
+    `start` belongs to the thread that imports the operator, `snapshot` and `finish` to one other thread. *problem* is
+    called with every sentence that whoever reads the report should know; *guard* is held around work in
+    SQLite (see `recording`, forks).
+    """
+
+    def __init__(self, rcfile: str | None, *, problem: Callable[[str], None], guard: threading.Lock) -> None:
+        self._problem = problem
+        self._guard = guard
+        # No data file: nothing is ever saved by coverage.py itself. Files imported too early are asked for.
+        self._coverage = coverage.Coverage(
+            data_file=None, config_file=rcfile if rcfile is not None else True, check_preimported=True
+        )
+        self._data: coverage.CoverageData | None = None
+        self._journal: Journal[str] | None = None
+        self._collector: Any = None
+        self._sources: dict[str, Fingerprint] = {}
+        self._counts: dict[str, tuple[int, int]] = {}
+        self._grown: set[str] = set()
+        self._stale = False
+        self._started = False
+
+    def start(self) -> list[str]:
+        """Start measuring, and return the measured files that were imported before: their first lines are lost."""
+        self._override()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", CoverageWarning)
+            self._coverage._init()  # noqa: SLF001 - loads the plugins, whose context switchers must go before start()
+            self._drop_context_switchers()
+            self._coverage.start()
+            self._started = True
+        preimported = list(self._sort_out(str(warning.message) for warning in caught))
+        self._attach()
+        return preimported
+
+    @property
+    def facts(self) -> Facts:
+        """What is known about the measurement; the core only after `start`."""
+        configuration = {name: self._option(name) for name in _CONFIGURATION}
+        tracer = getattr(self._collector, "tracer_name", str)()
+        return Facts(
+            python=platform.python_version(),
+            coverage=coverage.__version__,
+            core=_CORES.get(tracer, tracer),
+            branch=bool(self._option("run:branch")),
+            config_sha256=hashlib.sha256(json.dumps(configuration, default=str).encode()).hexdigest(),
+        )
+
+    def snapshot(self) -> Content | None:
+        """Return everything recorded before this call, or None if that is what the last call returned.
+
+        Never empties a live set; whatever threads record meanwhile comes with the next call.
+        """
+        if self._journal is not None:
+            try:
+                self._grown |= self._journal.catch_up()
+            except SetShrankError as shrank:
+                self._journal = None
+                self._problem(
+                    f"somebody emptied coverage's live data ({shrank}); nothing new is saved before the process ends, "
+                    "and what ran meanwhile in other threads may be lost"
+                )
+        return self._content()
+
+    def finish(self) -> Content | None:
+        """Return the last content; coverage.py has stopped by now (its own exit handler saw to that)."""
+        if self._journal is not None:
+            return self.snapshot()
+        if self._started:
+            final = self._coverage.get_data()
+            with self._guard:
+                self._store().update(final)
+            self._grown |= set(final.measured_files())
+            final.close(force=True)
+        return self._content()
+
+    # -- starting ---------------------------------------------------------------------------------------------------
+
+    def _override(self) -> None:
+        """Undo what would empty the live sets, start a second collector or touch a folder that is not ours."""
+        reasons = {
+            "run:dynamic_context": "contexts are switched by emptying live data",
+            "run:sigterm": "Kopf replaces the handler, and saving in a signal handler can deadlock",
+            "run:patch": "a patched fork or exit saves, and so empties, live data",
+        }
+        for name, reason in reasons.items():
+            value = self._option(name)
+            if value and value != "none":
+                self._problem(
+                    f"[run] {name.removeprefix('run:')} = {_shown(value)} is ignored while recording: {reason}"
+                )
+                self._coverage.set_option(name, [] if name == "run:patch" else None if "context" in name else False)
+        concurrency = list(self._option("run:concurrency") or [])
+        if "multiprocessing" in concurrency:
+            self._problem("[run] concurrency = multiprocessing is ignored while recording: forked children are counted")
+            concurrency.remove("multiprocessing")
+            self._coverage.set_option("run:concurrency", concurrency or ["thread"])
+        # Its folder would be made, which a read-only root file system refuses; and warnings are how losses are found.
+        self._coverage.set_option("run:data_file", ".coverage")
+        self._coverage.set_option("run:disable_warnings", [])
+
+    def _drop_context_switchers(self) -> None:
+        switchers = getattr(getattr(self._coverage, "_plugins", None), "context_switchers", None)
+        if switchers:
+            names = ", ".join(sorted({type(plugin).__name__ for plugin in switchers}))
+            self._problem(f"plugin {names} is ignored while recording: contexts are switched by emptying live data")
+            switchers.clear()
+
+    def _sort_out(self, messages: Iterable[str]) -> Iterator[str]:
+        """Yield the files that coverage.py warns were imported before, and pass every other warning on."""
+        for message in messages:
+            if match := _PREIMPORTED.fullmatch(message):
+                yield match["file"]
+            else:
+                self._problem(f"coverage: {message}")
+
+    def _attach(self) -> None:
+        self._collector = getattr(self._coverage, "_collector", None)
+        unexpected = _unexpected(self._collector)
+        if unexpected:
+            self._problem(
+                f"coverage {coverage.__version__} keeps its live data in another shape ({unexpected}); "
+                "nothing is saved before the process ends"
+            )
+            return
+        self._journal = Journal(lambda: self._collector.data, self._add)
+
+    # -- taking copies ----------------------------------------------------------------------------------------------
+
+    def _store(self) -> coverage.CoverageData:
+        # Made by the thread that uses it: an in-memory database lives as long as its first connection.
+        if self._data is None:
+            self._data = coverage.CoverageData(no_disk=True)
+            self._data.set_context(self._option("run:context"))
+        return self._data
+
+    def _add(self, grown: dict[str, set[Any]]) -> None:
+        with self._guard:
+            type(self._collector).flush_data(_Copies(self._collector, grown, self._store()))
+
+    def _content(self) -> Content | None:
+        if not self._grown and not self._stale:
+            return None
+        self._stale = True  # until it was built: an error below must not pass for "nothing new"
+        data = self._store()
+        self._fingerprint()
+        with self._guard:
+            self._count(data)
+            with contextlib.closing(sqlite3.connect(data.data_filename(), uri=True)) as database:
+                serialized = database.serialize()
+        self._grown.clear()
+        self._stale = False
+        counts = self._counts.values()
+        return Content(
+            data=serialized,
+            files=len(self._counts),
+            lines=sum(lines for lines, _ in counts),
+            arcs=sum(arcs for _, arcs in counts),
+            sources=dict(self._sources),
+        )
+
+    def _count(self, data: coverage.CoverageData) -> None:
+        for path in {self._mapped(file) for file in self._grown}:
+            self._counts[path] = (len(data.lines(path) or ()), len(data.arcs(path) or ()) if data.has_arcs() else 0)
+
+    def _fingerprint(self) -> None:
+        """Remember what each file was when it was first seen, at most one beat after it was imported."""
+        for file in self._grown:
+            path = self._mapped(file)
+            if path in self._sources:
+                continue
+            try:
+                self._sources[path] = fingerprint(Path(file).read_bytes())
+            except OSError as error:
+                self._problem(f"{file}: no fingerprint, so no line of it can be trusted: {error.strerror or error}")
+
+    def _mapped(self, file: str) -> str:
+        mapper = getattr(self._collector, "cached_mapped_file", str)
+        return str(mapper(file))
+
+    def _option(self, name: str) -> Any:
+        try:
+            return self._coverage.get_option(name)
+        except coverage.CoverageException:
+            return None  # an option that this version of coverage.py does not have
+
+
+class _Copies:
+    """Stands in for a collector that holds copies of some sets, so that coverage.py's own code stores them.
+
+    How arcs are packed and paths mapped differs between versions; asking the collector's own ``flush_data`` makes it
+    right in each. What it would empty afterwards is this stand-in, not the live data.
+    """
+
+    def __init__(self, collector: Any, data: Mapping[str, set[Any]], covdata: coverage.CoverageData) -> None:
+        self._collector = collector
+        self.data = data
+        self.covdata = covdata
+        self.file_tracers = {file: plugin for file, plugin in list(collector.file_tracers.items()) if file in data}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._collector, name)
+
+    def _activity(self) -> bool:
+        return True
+
+    def _clear_data(self) -> None:
+        pass
+
+
+def fingerprint(content: bytes) -> Fingerprint:
+    """Return the SHA-256 and the git blob id of a file's *content*."""
+    blob = hashlib.sha1(b"blob %d\0" % len(content), usedforsecurity=False)
+    blob.update(content)
+    return Fingerprint(sha256=hashlib.sha256(content).hexdigest(), git=blob.hexdigest())
+
+
+def is_measuring_already() -> bool:
+    """Whether coverage.py measures this process by other means already (``coverage run``, pytest-cov)."""
+    return coverage.Coverage.current() is not None
+
+
+def _unexpected(collector: Any) -> str:
+    """Return what about *collector* is not as `Recorder` needs it, or nothing."""
+    if not isinstance(getattr(collector, "data", None), dict):
+        return "no dictionary of live sets"
+    if not isinstance(getattr(collector, "file_tracers", None), dict):
+        return "no dictionary of file tracers"
+    for name in ("flush_data", "cached_mapped_file", "mapped_file_dict", "tracer_name"):
+        if not callable(getattr(collector, name, None)):
+            return f"no method {name}"
+    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+        return "an interpreter without GIL, where copying a live set is not atomic"
+    return ""
+
+
+def _shown(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

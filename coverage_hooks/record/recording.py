@@ -1,0 +1,233 @@
+"""One process's recording, from its announcement to its last save.
+
+Promises: at most one per process; the volume is touched by the pulse alone, and nobody waits for it longer than
+`Settings.exit_timeout`: once when starting, and once for all saves together. A process that is killed loses what it
+recorded within the last interval plus the length of one publish.
+
+Not promised: anything for lines executed before `start`, in threads older than it, or in forked children. The first two
+are named, children are counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import functools
+import importlib
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from coverage_hooks.record import imports
+from coverage_hooks.record.account import Account
+from coverage_hooks.record.publisher import Content, Publisher
+from coverage_hooks.record.pulse import Pulse
+from coverage_hooks.settings import Settings
+from coverage_hooks.volume.manifest import Manifest
+
+if TYPE_CHECKING:
+    from coverage_hooks.record.recorder import Recorder
+
+logger = logging.getLogger("coverage_hooks")
+
+Result = TypeVar("Result")
+
+_current: Recording | None = None
+
+
+def start(settings: Settings) -> bool:
+    """Start this process's recording; False if it has one, or if another measurement runs."""
+    global _current  # noqa: PLW0603 - a process has one recording, as it has one trace function
+    if _current is not None:
+        logger.debug("Coverage is recorded already, or this is a forked child; start() does nothing.")
+        return False
+    recording = Recording(settings)
+    if recording.is_rivalled():
+        logger.warning("Another coverage measurement runs in this process already; coverage_hooks starts nothing.")
+        return False
+    _current = recording
+    recording.begin()
+    return True
+
+
+def current() -> Recording | None:
+    """Return this process's recording; a forked child has none."""
+    return _current if _current is not None and _current.is_mine() else None
+
+
+def save() -> bool:
+    """See `coverage_hooks.save`."""
+    return (recording := current()) is not None and recording.save()
+
+
+class Recording:
+    """The recorder, the publisher and the pulse of one process, put together."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._pid = os.getpid()
+        self._account = Account(settings)
+        self._publisher = Publisher(settings.directory, self._account.recording)
+        self._pulse = Pulse(self._beat, settings.interval)
+        self._patience = settings.exit_timeout
+        self._sqlite_guard = threading.Lock()
+        self._recorder: Recorder | None = None
+        self._unpublished: Content | None = None
+        self._settled = False
+        self._door = self._attempt(
+            "coverage.py cannot be imported, so nothing is recorded",
+            lambda: importlib.import_module("coverage_hooks.record.recorder"),
+        )
+
+    def is_rivalled(self) -> bool:
+        """Whether coverage.py measures this process by other means already."""
+        return self._door is not None and self._door.is_measuring_already()
+
+    def is_mine(self) -> bool:
+        """Whether this is the process that started the recording, and not a forked child of it."""
+        return os.getpid() == self._pid
+
+    def problem(self, text: str) -> None:
+        """Note *text* in the manifest and in the log."""
+        self._account.problem(text)
+
+    def _attempt(self, failure: str, action: Callable[[], Result]) -> Result | None:
+        """Return what *action* returns: the one place where coverage fails so that the operator does not."""
+        try:
+            return action()
+        # SystemExit: coverage.py leaves the process when it is told to use a C tracer that it does not have.
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, it becomes a named problem
+            self.problem(f"{failure}: {type(error).__name__}: {error}")
+            return None
+
+    # -- starting ---------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Announce the recording on the volume, then start measuring."""
+        self._note_what_is_too_late()
+        # Handlers run in reverse: whatever the operator registers later, and coverage.py's own, which stops the tracer,
+        # come before this one, so it sees everything there will ever be.
+        atexit.register(self.finish)
+        self._disarm_in_children()
+        self._pulse.start()
+        if not self._wait(self._pulse.ask(), self._settings.exit_timeout):
+            logger.error("The recording could not be announced in %s; trying on.", self._settings.directory)
+        if self._door is not None:
+            self._attempt("coverage.py did not start, so nothing is recorded", self._measure)
+
+    def _note_what_is_too_late(self) -> None:
+        for problem in self._settings.problems:
+            self.problem(problem)
+        if self._settings.context != "none":
+            self.problem(
+                f"COVERAGE_HOOKS_CONTEXT={self._settings.context}: not supported yet; recording without contexts"
+            )
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread():
+                self.problem(f"thread {thread.name!r} is older than the recording; what it executes is not recorded")
+
+    def _measure(self) -> None:
+        assert self._door is not None
+        recorder: Recorder = self._door.Recorder(self._settings.rcfile, problem=self.problem, guard=self._sqlite_guard)
+        self._recorder = recorder
+        before = imports.names_of(recorder.start())
+        stack = imports.names_on_stack()
+        self._account.start_modules = [name for name in before if name in stack]
+        self._account.imported_before_start = before
+        self._account.facts = recorder.facts
+        logger.info("Coverage is recorded to %s.", self._settings.directory / self._account.recording)
+
+    def _disarm_in_children(self) -> None:
+        """Keep forked children from recording, and forks from happening in the middle of work in SQLite.
+
+        A child inherits locks in the state they are in: SQLite's, and the one that coverage's tracer takes at every
+        call. So the first thing that runs in a child is C code which removes the tracer: a Python function in a
+        measured file would already wait for that lock.
+        """
+        os.register_at_fork(
+            before=self._sqlite_guard.acquire,
+            after_in_parent=self._sqlite_guard.release,
+            after_in_child=functools.partial(sys.settrace, None),
+        )
+        os.register_at_fork(
+            after_in_parent=self._account.count_fork,
+            after_in_child=functools.partial(threading.settrace, None),
+        )
+        os.register_at_fork(after_in_child=self._sqlite_guard.release)
+
+    # -- saving -----------------------------------------------------------------------------------------------------
+
+    def save(self) -> bool:
+        """Publish everything recorded before this call; False if it is not on the volume when patience runs out."""
+        began = time.monotonic()
+        try:
+            return self._wait(self._pulse.ask(), self._patience)
+        finally:
+            self._lose_patience(began)
+
+    async def save_async(self) -> bool:
+        """As `save`, without ever blocking the event loop."""
+        began = time.monotonic()
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(self._pulse.ask()), self._patience)
+        except TimeoutError:
+            return self._gave_up()
+        finally:
+            self._lose_patience(began)
+
+    def finish(self) -> None:
+        """Save a last time and end the pulse; called when the interpreter exits."""
+        if self.is_mine():
+            self._wait(self._pulse.ask(last=True), self._patience)
+
+    def _wait(self, answer: Future[bool], seconds: float) -> bool:
+        try:
+            return answer.result(timeout=seconds)
+        except TimeoutError:
+            return self._gave_up()
+
+    def _gave_up(self) -> bool:
+        logger.error("The volume %s does not answer; going on without it.", self._settings.directory)
+        return False
+
+    def _lose_patience(self, began: float) -> None:
+        self._patience = max(0.0, self._patience - (time.monotonic() - began))
+
+    # -- in the pulse's thread --------------------------------------------------------------------------------------
+
+    def _beat(self, *, last: bool) -> bool:
+        """Publish what is new, or just show that the process lives; returns whether everything is on the volume."""
+        snapshot_at, before = datetime.now(UTC), self._publisher.sequence
+        account = self._account
+        account.beat += 1
+        complete = bool(self._attempt("recorded, but not saved", lambda: self._put_content(last=last)))
+        if complete:
+            account.snapshot_at = snapshot_at
+        durable = last or account.beat == 0 or self._publisher.sequence != before
+        manifest = account.manifest(self._publisher, "finished" if last and complete else "running")
+        written = self._attempt("the manifest was not written", lambda: self._put_manifest(manifest, durable=durable))
+        self._settled = complete and bool(written)
+        return self._settled
+
+    def _put_content(self, *, last: bool) -> bool:
+        began = time.monotonic()
+        if not self._settled:  # the first time, and again after a failure: somebody may have cleared the volume
+            self._publisher.make_folder()
+        if self._recorder is not None:
+            content = self._recorder.finish() if last else self._recorder.snapshot()
+            self._unpublished = content or self._unpublished
+        if self._unpublished is not None:
+            self._publisher.put_content(self._unpublished)
+            self._unpublished = None
+            self._account.publish_seconds = time.monotonic() - began
+        return True
+
+    def _put_manifest(self, manifest: Manifest, *, durable: bool) -> bool:
+        self._publisher.put_manifest(manifest, durable=durable)
+        return True
