@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+
 @dataclass(frozen=True, slots=True)
 class Supervised:
     """A set of running processes: the PID of each, and whether all of them still run."""
