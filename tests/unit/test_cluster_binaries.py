@@ -1,0 +1,192 @@
+"""Where the programs of the control plane come from; `go` is a shell script here, so nothing is built or fetched."""
+
+from __future__ import annotations
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.binaries import BinariesError, cache_folder, go, locate, recipe
+from tests.cluster.waiting import wait_until
+
+# The folder after -o, as the real one is called: go build -o FOLDER/ …
+FAKE_GO = """#!/bin/sh
+if [ "$1" = env ]; then echo {version}; exit; fi
+echo "$GOTOOLCHAIN $*" >>"{calls}"
+{build}
+"""
+WHOLE = 'for name in server kube-apiserver; do echo "$$" >"$3$name"; chmod +x "$3$name"; done'
+HALF = 'echo half >"$3kube-apiserver"; chmod +x "$3kube-apiserver"; echo "no space left" >&2; exit 1'
+
+
+@dataclass
+class Machine:
+    """A home folder and a PATH with a `go` that behaves as told."""
+
+    root: Path
+    environ: dict[str, str] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
+
+    def with_go(self, build: str = WHOLE, version: str = "go1.25.3") -> Machine:
+        """Put a toolchain on the PATH."""
+        program = self.root / "bin" / "go"
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(FAKE_GO.format(version=version, calls=self.root / "calls", build=build))
+        program.chmod(0o755)
+        return self
+
+    def locate(self) -> Path:
+        """Ask for the programs, as the control plane does."""
+        return locate(self.said.append, self.environ)
+
+    def calls(self) -> list[str]:
+        """Return the builds that were asked for."""
+        calls = self.root / "calls"
+        return calls.read_text().splitlines() if calls.exists() else []
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    # The shell's own programs come from the real PATH's folders; a real go there would be found, hence links.
+    (tmp_path / "bin").mkdir()
+    for name in ("chmod", "sleep", "cat"):
+        (tmp_path / "bin" / name).symlink_to(str(shutil.which(name)))
+    return Machine(tmp_path, {"PATH": str(tmp_path / "bin"), "HOME": str(tmp_path)})
+
+
+def _fill(folder: Path, *names: str) -> Path:
+    folder.mkdir(parents=True)
+    for name in names:
+        (folder / name).touch(mode=0o755)
+    return folder
+
+
+def test_takes_the_assets_of_the_user(machine: Machine) -> None:
+    assets = _fill(machine.root / "assets", "etcd", "kube-apiserver", "kubectl")
+    machine.environ["KUBEBUILDER_ASSETS"] = str(assets)
+    assert machine.with_go().locate() == assets
+    assert machine.calls() == []
+
+
+@pytest.mark.parametrize(
+    ("held", "lacking"), [(["etcd"], "no executable kube-apiserver"), ([], "etcd and no kube-api")]
+)
+def test_names_what_the_assets_of_the_user_lack(machine: Machine, held: list[str], lacking: str) -> None:
+    machine.environ["KUBEBUILDER_ASSETS"] = str(_fill(machine.root / "assets", *held))
+    with pytest.raises(BinariesError, match=f"KUBEBUILDER_ASSETS=.*{lacking}"):
+        machine.with_go().locate()
+
+
+def test_an_asset_must_be_executable(machine: Machine) -> None:
+    assets = _fill(machine.root / "assets", "etcd", "kube-apiserver")
+    (assets / "etcd").chmod(0o644)
+    machine.environ["KUBEBUILDER_ASSETS"] = str(assets)
+    with pytest.raises(BinariesError, match="no executable etcd;"):
+        machine.locate()
+
+
+@pytest.mark.parametrize("version", [None, "go1.24.9", "devel"])
+def test_without_a_go_that_is_new_enough_names_both_ways_out(machine: Machine, version: str | None) -> None:
+    if version:
+        machine.with_go(version=version)
+    with pytest.raises(BinariesError) as refusal:
+        machine.locate()
+    assert "KUBEBUILDER_ASSETS" in str(refusal.value)
+    assert "setup-envtest" in str(refusal.value)
+    assert "Go 1.25 or newer" in str(refusal.value)
+    assert machine.calls() == []
+
+
+@pytest.mark.parametrize("version", ["go1.25", "go1.30.1", "go2.0"])
+def test_builds_once(machine: Machine, version: str) -> None:
+    machine.with_go(version=version)
+    assert recipe.missing(machine.locate()) == []
+    assert machine.locate() == machine.locate()
+    assert len(machine.calls()) == 1
+
+
+def test_go_fetches_no_other_toolchain(machine: Machine) -> None:
+    machine.environ["GOTOOLCHAIN"] = "auto"
+    machine.with_go().locate()
+    assert machine.calls()[0].startswith("local build ")
+
+
+def test_a_finished_build_needs_no_go(machine: Machine) -> None:
+    folder = machine.with_go().locate()
+    (machine.root / "bin" / "go").unlink()
+    assert machine.locate() == folder
+
+
+def test_a_failed_build_is_not_used_and_says_why(machine: Machine) -> None:
+    with pytest.raises(BinariesError, match=r"exit code 1:\nno space left"):
+        machine.with_go(HALF).locate()
+    assert recipe.missing(machine.with_go(WHOLE).locate()) == []
+    assert len(machine.calls()) == 2
+
+
+def test_a_build_that_makes_too_little_is_not_used(machine: Machine) -> None:
+    with pytest.raises(BinariesError, match="no kube-apiserver"):
+        machine.with_go('echo >"$3server"; chmod +x "$3server"').locate()
+    assert list(cache_folder(machine.environ).glob("*[!k]")) == []  # nothing but the lock
+
+
+def test_what_a_killed_build_left_is_not_used_but_deleted(machine: Machine) -> None:
+    final = cache_folder(machine.environ) / recipe.key()
+    draft = _fill(final.with_name(final.name + ".draft-killed"), "etcd", "kube-apiserver")
+    _fill(final, "etcd")
+    assert machine.with_go().locate() == final
+    assert len(machine.calls()) == 1
+    assert not draft.exists()
+
+
+def test_two_at_once_build_once(machine: Machine) -> None:
+    machine.with_go(f'while [ ! -e "{machine.root}/go-on" ]; do sleep 0.02; done\n{WHOLE}')
+    with ThreadPoolExecutor(2) as pool:
+        folders = [pool.submit(machine.locate) for _ in range(2)]
+        wait_until(lambda: any("waiting for it" in line for line in machine.said), "the second one waits")
+        (machine.root / "go-on").touch()
+    assert folders[0].result() == folders[1].result()
+    assert len(machine.calls()) == 1
+
+
+def test_tells_how_the_build_goes_on(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(go, "PERIOD", 0.02)
+    output = machine.root / "output"
+    output.write_text(
+        "go: downloading example.com/one v1.0.0\ngo: downloading example.com/two v1.0.0\nexample.com/one\n"
+    )
+    machine.with_go(f'cat "{output}" >&2; while [ ! -e "{machine.root}/go-on" ]; do sleep 0.02; done\n{WHOLE}')
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(machine.locate)
+        wait_until(
+            lambda: any("2 modules downloaded, 1 packages" in line for line in machine.said), "a line of progress"
+        )
+        (machine.root / "go-on").touch()
+
+
+@pytest.mark.parametrize("name", ["go.mod", "go.sum"])
+def test_the_key_changes_with_the_modules(tmp_path: Path, name: str) -> None:
+    module = Path(shutil.copytree(recipe.MODULE, tmp_path / "module"))
+    assert recipe.key(module) == recipe.key()
+    with (module / name).open("a") as file:
+        file.write("// another line\n")
+    assert recipe.key(module) != recipe.key()
+
+
+def test_the_version_that_is_stamped_is_the_one_that_is_pinned() -> None:
+    assert any("gitVersion=v1.35.4 " in argument for argument in recipe.arguments())
+
+
+@pytest.mark.parametrize(
+    ("environ", "folder"),
+    [
+        ({"XDG_CACHE_HOME": "/cache", "HOME": "/home/me"}, "/cache/coverage-hooks/control-plane"),
+        ({"XDG_CACHE_HOME": "relative", "HOME": "/home/me"}, "/home/me/.cache/coverage-hooks/control-plane"),
+        ({"HOME": "/home/me"}, "/home/me/.cache/coverage-hooks/control-plane"),
+    ],
+)
+def test_the_cache_is_where_the_user_keeps_caches(environ: dict[str, str], folder: str) -> None:
+    assert cache_folder(environ) == Path(folder)
