@@ -7,6 +7,7 @@ trusts nothing: a manifest that says anything unexpected is refused as a whole, 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import re
 import types
@@ -25,7 +26,7 @@ TEXT_LIMIT = 4096
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _GIT_BLOB = re.compile(r"[0-9a-f]{40}")
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,6}Z")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,6}Z", re.ASCII)
 
 
 def timestamp(moment: datetime) -> str:
@@ -202,7 +203,7 @@ def _build(kind: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(kind):
         if not isinstance(value, dict):
             raise ManifestError(f"{where or 'manifest'} is {_described(value)}, expected an object")
-        hints = typing.get_type_hints(kind)
+        hints = _fields(typing.cast("type[Any]", kind))
         missing = [name for name in hints if name not in value]
         if missing:
             raise ManifestError(f"{_join(where, missing[0])} is missing; the manifest was cut short or is not ours")
@@ -221,6 +222,7 @@ def _build(kind: Any, value: Any, where: str) -> Any:
         _expect(isinstance(value, str) and value in choices, where, value, " or ".join(choices))
         return value
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        _expect(abs(value) < 1 << 63, where, value, "a number")  # above that float() may refuse
         value = float(value)
     if type(value) is not kind:
         raise ManifestError(f"{where} is {_described(value)}, expected {kind.__name__}")
@@ -229,6 +231,11 @@ def _build(kind: Any, value: Any, where: str) -> Any:
     if kind is str:
         _expect(len(value) <= TEXT_LIMIT, where, f"{len(value)} characters", f"at most {TEXT_LIMIT}")
     return value
+
+
+@functools.cache  # the fingerprints of a large project ask thousands of times
+def _fields(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
 
 
 def _join(where: str, name: str) -> str:
