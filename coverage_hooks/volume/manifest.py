@@ -203,7 +203,7 @@ def _build(kind: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(kind):
         if not isinstance(value, dict):
             raise ManifestError(f"{where or 'manifest'} is {_described(value)}, expected an object")
-        hints = _fields(typing.cast("type[Any]", kind))
+        hints = _fields(typing.cast("Any", kind))
         missing = [name for name in hints if name not in value]
         if missing:
             raise ManifestError(f"{_join(where, missing[0])} is missing; the manifest was cut short or is not ours")
