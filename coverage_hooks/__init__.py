@@ -43,13 +43,16 @@ def start() -> None:
     ``COVERAGE_HOOKS_EXIT_TIMEOUT`` seconds, so that the recording is announced before its first line.
     """
     settings = Settings.from_environment()
-    for problem in settings.problems:
-        logging.getLogger(__name__).error("%s", problem)
     if not settings.enabled:
+        for problem in settings.problems:
+            logging.getLogger(__name__).error("%s", problem)
         return
     # Imported here, not above: switched off, an operator must not even load the recorder, nor Kopf on our behalf.
     if importlib.import_module("coverage_hooks.record.recording").start(settings):
-        importlib.import_module("coverage_hooks.kopf")
+        try:
+            importlib.import_module("coverage_hooks.kopf")
+        except ImportError as error:
+            logging.getLogger(__name__).warning("Kopf cannot be imported; coverage is saved without it: %s", error)
 
 
 def save() -> bool:

@@ -12,57 +12,71 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
 
-#: Points per slice: about 2 ms of work, during which a handler may have to wait for the GIL.
+#: Points per slice: a few milliseconds of work, during which a handler may have to wait for the GIL.
 SLICE = 1_000
 
-
-class SetShrankError(Exception):
-    """Somebody emptied a live set, so growth no longer tells what is new."""
+_NOTHING: frozenset[Any] = frozenset()
 
 
 class Journal(Generic[Key]):
-    """Passes on the sets that grew.
+    """Passes on what is new in the sets that grew.
 
-    *live* returns the mapping of live sets; *add* stores copies of points for good. *add* may be called several times
-    for one key, and gets at most `SLICE` points at once so that big growth never holds the interpreter for long.
+    *live* returns the live sets with their keys; *add* stores points for good. *add* may be called several times for
+    one key, and gets at most `SLICE` points at once so that big growth never holds the interpreter for long.
+
+    Should a set be shorter than last seen, somebody emptied it and lengths say nothing any more: *on_shrinking* is told
+    once, and from then on all sets are compared as a whole. What came and went in between two calls is then lost.
     """
 
     def __init__(
         self,
-        live: Callable[[], Mapping[Key, AbstractSet[Any]]],
+        live: Callable[[], Iterable[tuple[Key, set[Any]]]],
         add: Callable[[dict[Key, set[Any]]], None],
+        on_shrinking: Callable[[str], None],
     ) -> None:
         self._live = live
         self._add = add
-        self._seen: dict[Key, int] = {}
+        self._on_shrinking = on_shrinking
+        # Everything passed on so far: it costs memory, but storing a point again costs far more time.
+        self._seen: dict[Key, set[Any]] = {}
+        self.trusts_lengths = True
 
     def catch_up(self) -> set[Key]:
         """Pass on everything recorded before this call, and return the keys that grew.
 
-        Raises `SetShrankError` when a set is shorter than last seen; what was passed on before stays passed on. When
-        *add* raises, the points concerned count as unseen and come again next time.
+        When *add* raises, all points of this call count as unseen and come again next time.
         """
         grown = self._grown()
         for batch in _sliced(grown):
             self._add(batch)
             time.sleep(0)  # hands the GIL over: without it a handler waits for all slices together
-        self._seen.update((key, len(points)) for key, points in grown.items())
+        for key, points in grown.items():
+            self._seen.setdefault(key, set()).update(points)
         return set(grown)
 
+    def distrust(self, reason: str) -> None:
+        """Stop drawing conclusions from lengths."""
+        if self.trusts_lengths:
+            self.trusts_lengths = False
+            self._on_shrinking(reason)
+
     def _grown(self) -> dict[Key, set[Any]]:
-        grown = {}
-        for key, points in list(self._live().items()):
-            length, seen = len(points), self._seen.get(key, 0)
-            if length < seen:
-                raise SetShrankError(f"{key!r} went from {seen} points to {length}")
-            if length > seen:
-                grown[key] = set(points) if not isinstance(points, set) else points.copy()
+        live = list(self._live())
+        for key, points in live:
+            if len(points) < (seen := len(self._seen.get(key, _NOTHING))):
+                self.distrust(f"{key!r} went from {seen} points to {len(points)}")
+        grown: dict[Key, set[Any]] = {}
+        for key, points in live:
+            seen_points = self._seen.get(key, _NOTHING)
+            if self.trusts_lengths and len(points) == len(seen_points):
+                continue
+            if new := points.copy() - seen_points:
+                grown.setdefault(key, set()).update(new)
         return grown
 
 

@@ -41,6 +41,7 @@ class Publisher:
         self._sequence = 0
         self._data: DataFile | None = None
         self._sources: SourcesFile | None = None
+        self._known_sources = ""
         self._superseded: deque[tuple[float, str]] = deque()
 
     @property
@@ -59,7 +60,8 @@ class Publisher:
         return self._sources
 
     def make_folder(self) -> None:
-        """Make the recording's folder, and the volume's if it is missing."""
+        """Make the recording's folder, and the volume's if it is missing; nothing in it is taken for granted then."""
+        self._known_sources = ""
         self._folder.mkdir(parents=True, exist_ok=True)
         _synchronise_folder(self._folder.parent)
 
@@ -90,9 +92,10 @@ class Publisher:
     def _put_sources(self, sequence: int, sources: dict[str, Fingerprint]) -> SourcesFile:
         content = sources_to_bytes(sources)
         sha256 = hashlib.sha256(content).hexdigest()
-        if self._sources is not None and self._sources.sha256 == sha256:
+        if self._sources is not None and self._known_sources == sha256:
             return self._sources  # most growth is in files already known: saves a write and a sync per beat
         self._write(layout.sources_name(sequence), content, durable=True)
+        self._known_sources = sha256
         return SourcesFile(file=layout.sources_name(sequence), sha256=sha256)
 
     def _write(self, name: str, content: bytes, *, durable: bool) -> None:

@@ -1,14 +1,15 @@
 """The door to coverage.py: starts it, keeps the user's configuration from breaking it, and takes copies of its data.
 
-`CoverageData` and `Coverage` are used through their public API. Two private attributes are read, here and nowhere else:
-``Coverage._collector`` (its live sets, see `journal`) and ``Coverage._plugins`` (plugins that switch contexts empty the
-live sets). Both are checked at start; if they are not of the expected shape, or a set shrinks, recording falls back to
-what coverage.py itself hands out once it has stopped, and says so.
+`CoverageData` and `Coverage` are used through their public API. Two private attributes are used, here and nowhere else:
+``Coverage._collector`` (its live sets, see `journal`, and ``_clear_data``, which would empty them) and
+``Coverage._plugins`` (plugins that switch contexts). Both are checked at start; if they are not of the expected shape,
+recording falls back to what coverage.py itself hands out once it has stopped, and says so.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import platform
@@ -25,7 +26,7 @@ from typing import Any
 import coverage
 from coverage.exceptions import CoverageWarning
 
-from coverage_hooks.record.journal import Journal, SetShrankError
+from coverage_hooks.record.journal import Journal
 from coverage_hooks.record.publisher import Content
 from coverage_hooks.volume.manifest import Fingerprint
 
@@ -80,6 +81,7 @@ class Recorder:
         self._data: coverage.CoverageData | None = None
         self._journal: Journal[str] | None = None
         self._collector: Any = None
+        self._live: list[dict[str, set[Any]]] = []
         self._sources: dict[str, Fingerprint] = {}
         self._counts: dict[str, tuple[int, int]] = {}
         self._grown: set[str] = set()
@@ -118,21 +120,14 @@ class Recorder:
         Never empties a live set; whatever threads record meanwhile comes with the next call.
         """
         if self._journal is not None:
-            try:
-                self._grown |= self._journal.catch_up()
-            except SetShrankError as shrank:
-                self._journal = None
-                self._problem(
-                    f"somebody emptied coverage's live data ({shrank}); nothing new is saved before the process ends, "
-                    "and what ran meanwhile in other threads may be lost"
-                )
+            self._grown |= self._journal.catch_up()
         return self._content()
 
     def finish(self) -> Content | None:
         """Return the last content; coverage.py has stopped by now (its own exit handler saw to that)."""
         if self._journal is not None:
-            return self.snapshot()
-        if self._started:
+            self._grown |= self._journal.catch_up()
+        if self._started and (self._journal is None or not self._journal.trusts_lengths):
             final = self._coverage.get_data()
             with self._guard:
                 self._store().update(final)
@@ -189,7 +184,22 @@ class Recorder:
                 "nothing is saved before the process ends"
             )
             return
-        self._journal = Journal(lambda: self._collector.data, self._add)
+        # Whoever else asks for the data (a plugin, the operator itself) gets it, but no longer empties the live sets.
+        self._collector._clear_data = functools.partial(  # noqa: SLF001
+            self._problem, "somebody saved coverage's data while recording; its live sets were kept from being emptied"
+        )
+        self._live = [self._collector.data]
+        self._journal = Journal(self._live_sets, self._add, self._warn_of_interference)
+
+    def _live_sets(self) -> list[tuple[str, set[Any]]]:
+        if self._collector.data is not self._live[-1]:
+            self._live.append(self._collector.data)
+            if self._journal is not None:
+                self._journal.distrust("the live sets were replaced")
+        return [pair for live in self._live for pair in list(live.items())]
+
+    def _warn_of_interference(self, reason: str) -> None:
+        self._problem(f"somebody emptied coverage's live data ({reason}); what ran right before may be lost")
 
     # -- taking copies ----------------------------------------------------------------------------------------------
 
@@ -292,7 +302,7 @@ def _unexpected(collector: Any) -> str:
         return "no dictionary of live sets"
     if not isinstance(getattr(collector, "file_tracers", None), dict):
         return "no dictionary of file tracers"
-    for name in ("flush_data", "cached_mapped_file", "mapped_file_dict", "tracer_name"):
+    for name in ("flush_data", "_clear_data", "cached_mapped_file", "mapped_file_dict", "tracer_name"):
         if not callable(getattr(collector, name, None)):
             return f"no method {name}"
     if not getattr(sys, "_is_gil_enabled", lambda: True)():

@@ -1,0 +1,111 @@
+"""Runs small programs as real processes with recording on, and reads what they left on the volume."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+
+import coverage
+
+from coverage_hooks.volume.manifest import Manifest
+
+RCFILE = """\
+[run]
+branch = {branch}
+source = program
+"""
+
+
+@dataclass(frozen=True)
+class Left:
+    """One recording as it lies on the volume."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def data_file(self) -> Path:
+        assert self.manifest.data is not None, "nothing was published"
+        return self.folder / self.manifest.data.file
+
+    def lines(self) -> dict[str, set[int]]:
+        """Return the recorded lines by file name without folder."""
+        with opened(self.data_file) as data:
+            return {Path(file).name: set(data.lines(file) or ()) for file in data.measured_files()}
+
+    def arcs(self) -> dict[str, set[tuple[int, int]]]:
+        """Return the recorded arcs by file name without folder."""
+        with opened(self.data_file) as data:
+            return {Path(file).name: set(data.arcs(file) or ()) for file in data.measured_files()}
+
+
+@contextmanager
+def opened(data_file: Path) -> Iterator[coverage.CoverageData]:
+    """Open a data file for reading only."""
+    data = coverage.CoverageData(basename=str(data_file), read_only=True)
+    data.read()
+    try:
+        yield data
+    finally:
+        data.close(force=True)
+
+
+class Program:
+    """A package named ``program`` in a folder of its own, started as ``python -m program``.
+
+    The child's environment holds nothing of ours but what is given, so that a test run under coverage is no rival.
+    Unless *kopf* is asked for it is hidden, as importing it takes longer than everything else such a child does.
+    """
+
+    def __init__(self, folder: Path, branch: bool = True, kopf: bool = False, /, **modules: str) -> None:
+        self.folder = folder
+        self.volume = folder / "volume"
+        self.more_environment: dict[str, str] = {}
+        package = folder / "program"
+        package.mkdir(parents=True)
+        (package / "__init__.py").touch()
+        for name, source in modules.items():
+            (package / f"{name}.py").write_text(dedent(source))
+        if not kopf:
+            (folder / "kopf.py").write_text("raise ImportError('hidden from this child')\n")
+        (folder / ".coveragerc").write_text(RCFILE.format(branch=branch))
+
+    def environment(self, **settings: str) -> dict[str, str]:
+        """Return the environment of a recorded child; *settings* are ``COVERAGE_HOOKS_*`` without the prefix."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+        given = {"ENABLED": "1", "DIR": str(self.volume), "INTERVAL": "0.1"} | settings
+        return environment | {f"COVERAGE_HOOKS_{name}": value for name, value in given.items()} | self.more_environment
+
+    def start(self, *command: str, **settings: str) -> subprocess.Popen[str]:
+        """Start the program, or another *command* of the same interpreter."""
+        return subprocess.Popen(
+            [sys.executable, *(command or ("-m", "program"))],
+            cwd=self.folder,
+            env=self.environment(**settings),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *command: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Run the program to its end."""
+        with self.start(*command, **settings) as process:
+            output, errors = process.communicate(timeout=60)
+        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+    def left(self) -> list[Left]:
+        """Return every recording on the volume."""
+        folders = sorted(self.volume.iterdir()) if self.volume.is_dir() else []
+        return [Left(folder, Manifest.parse((folder / "recording.json").read_bytes())) for folder in folders]
+
+    def left_one(self) -> Left:
+        """Return the only recording on the volume."""
+        (left,) = self.left()
+        return left

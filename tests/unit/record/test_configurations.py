@@ -1,0 +1,189 @@
+"""Whatever the user's own configuration says, the live sets are not emptied and nothing is lost without a word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.record.children import Program, opened
+
+MAIN = """
+    import coverage_hooks
+    coverage_hooks.start()
+    import os, time
+    from program import work
+
+    def until_published():
+        assert coverage_hooks.save()
+
+    for number in range(4):
+        getattr(work, f"test_{number}")()
+        until_published()
+"""
+
+WORK = "".join(f"def test_{number}():\n    x = {number}\n    return x\n" for number in range(4))
+ALL = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}
+
+SWITCHER = """
+    import coverage
+
+    class Switcher(coverage.CoveragePlugin):
+        def dynamic_context(self, frame):
+            return frame.f_code.co_name if frame.f_code.co_name.startswith("test_") else None
+
+    def coverage_init(reg, options):
+        reg.add_dynamic_context(Switcher())
+"""
+
+TRACER = """
+    import coverage
+
+    class Plugin(coverage.CoveragePlugin):
+        def file_tracer(self, filename):
+            return Tracer(filename) if filename.endswith("work.py") else None
+        def file_reporter(self, filename):
+            return "python"
+
+    class Tracer(coverage.FileTracer):
+        def __init__(self, filename):
+            self.filename = filename
+        def source_filename(self):
+            return self.filename
+
+    def coverage_init(reg, options):
+        reg.add_file_tracer(Plugin())
+"""
+
+
+def made_with(folder: Path, *options: str, **modules: str) -> Program:
+    made = Program(folder, __main__=MAIN, work=WORK, **modules)
+    with open(folder / ".coveragerc", "a") as rcfile:
+        rcfile.write("".join(f"{option}\n" for option in options))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("option", "named"),
+    [
+        ("dynamic_context = test_function", "[run] dynamic_context = test_function is ignored"),
+        ("sigterm = true", "[run] sigterm = True is ignored"),
+        ("patch = fork, _exit, subprocess", "[run] patch = fork, _exit, subprocess is ignored"),
+        ("concurrency = multiprocessing", "[run] concurrency = multiprocessing is ignored"),
+        ("concurrency = thread, multiprocessing", "[run] concurrency = multiprocessing is ignored"),
+        ("plugins = program.plugin", "plugin Switcher is ignored"),
+    ],
+)
+def test_what_would_empty_the_live_sets_is_overridden_and_named(tmp_path: Path, option: str, named: str) -> None:
+    made = made_with(tmp_path, option, plugin=SWITCHER)
+    result = made.run()
+    assert result.returncode == 0, result.stderr
+    left = made.left_one()
+    assert left.lines()["work.py"] == ALL
+    assert [problem for problem in left.manifest.problems if named in problem]
+    assert named in result.stderr
+    assert left.manifest.sequence >= 3, "it must not have fallen back to a single save at the end"
+
+
+def test_harmless_configurations_are_no_problem(tmp_path: Path) -> None:
+    made = made_with(
+        tmp_path,
+        "parallel = true",
+        "context = cluster",
+        "relative_files = true",
+        "dynamic_context = none",
+        f"data_file = {tmp_path}/no/such/folder/.coverage",
+    )
+    assert made.run().returncode == 0
+    left = made.left_one()
+    assert left.manifest.problems == []
+    assert left.lines()["work.py"] == ALL
+    assert not (tmp_path / "no").exists()
+    with opened(left.data_file) as data:
+        assert "program/work.py" in data.measured_files()
+        assert data.measured_contexts() == {"cluster"}
+
+
+def test_a_file_tracer_keeps_its_files(tmp_path: Path) -> None:
+    made = made_with(tmp_path, "plugins = program.plugin", plugin=TRACER)
+    assert made.run().returncode == 0
+    left = made.left_one()
+    assert left.lines()["work.py"] == ALL
+    with opened(left.data_file) as data:
+        (work,) = [file for file in data.measured_files() if file.endswith("work.py")]
+        assert data.file_tracer(work) == "program.plugin.Plugin"
+
+
+def test_the_python_tracer_is_as_good(tmp_path: Path) -> None:
+    made = made_with(tmp_path, "timid = true")
+    assert made.run().returncode == 0
+    left = made.left_one()
+    assert (left.manifest.process.core, left.lines()["work.py"]) == ("pytrace", ALL)
+
+
+@pytest.mark.parametrize(
+    ("interference", "sequence", "named"),
+    [
+        ("current.get_data()", 4, "its live sets were kept from being emptied"),
+        ("current.switch_context(str(number))", 4, "its live sets were kept from being emptied"),
+        (
+            "[live.clear() for live in list(current._collector.data.values())]",
+            2,
+            "somebody emptied coverage's live data",
+        ),
+        ("current._collector.data = dict(current._collector.data)", 4, "the live sets were replaced"),
+    ],
+)
+def test_interference_is_named_and_loses_nothing(tmp_path: Path, interference: str, sequence: int, named: str) -> None:
+    main = MAIN.replace(
+        "        until_published()",
+        "        coverage_hooks.save()\n        current = __import__('coverage').Coverage.current()\n"
+        f"        {interference}",
+    )
+    made = Program(tmp_path, __main__=main, work=WORK)
+    result = made.run()
+    assert result.returncode == 0, result.stderr
+    left = made.left_one()
+    assert left.lines()["work.py"] == ALL
+    assert any(named in problem for problem in left.manifest.problems)
+    assert left.manifest.sequence >= sequence
+
+
+def test_another_shape_of_live_data_is_saved_at_the_end(tmp_path: Path) -> None:
+    main = MAIN.replace(
+        "import coverage_hooks\n",
+        "import coverage_hooks\n    import coverage.collector\n"
+        "    del coverage.collector.Collector.cached_mapped_file\n"
+        "    coverage.collector.Collector.mapped_file_dict = lambda self, files: dict(files)\n",
+        1,
+    )
+    made = Program(tmp_path, __main__=main, work=WORK)
+    assert made.run().returncode == 0
+    left = made.left_one()
+    assert (left.manifest.sequence, left.manifest.state) == (1, "finished")
+    assert left.lines()["work.py"] == ALL
+    assert any("keeps its live data in another shape" in problem for problem in left.manifest.problems)
+
+
+def test_what_was_imported_too_early_is_listed(tmp_path: Path) -> None:
+    main = "from program import early\n" + "\n".join(line[4:] for line in MAIN.splitlines())
+    made = Program(tmp_path, __main__=main, work=WORK, early="x = 1\n")
+    with open(tmp_path / ".coveragerc", "a") as rcfile:
+        rcfile.write("disable_warnings = already-imported\n")
+    assert made.run().returncode == 0
+    left = made.left_one()
+    assert left.manifest.imported_before_start == ["program", "program.__main__", "program.early"]
+    assert left.manifest.start_modules == ["program.__main__"]
+
+
+def test_a_thread_older_than_the_recording_is_named(tmp_path: Path) -> None:
+    main = MAIN.replace(
+        "import coverage_hooks\n",
+        "import coverage_hooks, threading\n    gate = threading.Event()\n"
+        "    threading.Thread(target=gate.wait, name='early bird').start()\n",
+        1,
+    )
+    made = Program(tmp_path, __main__=main + "\n    gate.set()\n", work=WORK)
+    assert made.run().returncode == 0
+    (problem,) = made.left_one().manifest.problems
+    assert problem == "thread 'early bird' is older than the recording; what it executes is not recorded"

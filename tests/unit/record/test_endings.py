@@ -1,0 +1,157 @@
+"""However the process ends: what is on the volume is true, and the process ends as it would without the hook."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import wait_until
+from tests.unit.record.children import Program
+
+START = """
+    import coverage_hooks
+    coverage_hooks.start()
+"""
+
+WORK = "def late():\n    return 1\n"
+
+
+def behaves_alike(made: Program, **settings: str) -> tuple[subprocess.CompletedProcess[str], float]:
+    """Run with and without recording; both must say and return the same. Return the recorded run and its seconds."""
+    without = made.run(ENABLED="0")
+    assert not made.volume.exists() or made.left() == []
+    began = time.monotonic()
+    recorded = made.run(**settings)
+    seconds = time.monotonic() - began
+    assert (recorded.returncode, recorded.stdout) == (without.returncode, without.stdout)
+    return recorded, seconds
+
+
+@pytest.mark.parametrize("ending", ["pass", "raise SystemExit(3)", "raise RuntimeError('broken')"])
+def test_a_process_that_ends_by_itself_is_finished(tmp_path: Path, ending: str) -> None:
+    made = Program(
+        tmp_path, __main__=f"{START}\n    from program import work\n    work.late()\n    {ending}\n", work=WORK
+    )
+    behaves_alike(made)
+    left = made.left_one()
+    assert left.manifest.state == "finished"
+    assert left.lines()["work.py"] == {1, 2}
+
+
+def test_a_slow_exit_handler_is_recorded_to_its_end(tmp_path: Path) -> None:
+    work = """
+        import time
+
+        def slow():
+            time.sleep(0.5)
+            done()
+
+        def done():
+            print("done")
+    """
+    main = f"{START}\n    import atexit\n    from program import work\n    atexit.register(work.slow)\n"
+    made = Program(tmp_path, __main__=main, work=work)
+    behaves_alike(made)
+    left = made.left_one()
+    assert (left.manifest.state, left.lines()["work.py"]) == ("finished", {2, 4, 5, 6, 8, 9})
+    assert left.manifest.beat >= 4, "the pulse must go on while the handler runs"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
+def test_a_signal_does_what_it_does_without_the_hook(tmp_path: Path, number: signal.Signals) -> None:
+    main = f"{START}\n    from program import work\n    work.late()\n    print('ready', flush=True)\n    input()\n"
+    made = Program(tmp_path, __main__=main, work=WORK)
+    codes = []
+    for enabled in ("0", "1"):
+        with made.start(ENABLED=enabled) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            if enabled == "1":
+                wait_until(lambda: made.left_one().manifest.sequence > 0, "lines are published")
+            process.send_signal(number)
+            process.wait(timeout=10)
+        codes.append(process.returncode)
+    assert codes[0] == codes[1]
+    assert made.left_one().manifest.state == ("finished" if number is signal.SIGINT else "running")
+    assert made.left_one().lines()["work.py"] == {1, 2}
+
+
+FORK = """
+    import os, sys, threading
+    import coverage_hooks
+    coverage_hooks.start()
+    from program import work
+
+    stop = threading.Event()
+    def busy():
+        while not stop.is_set():
+            work.called_by_everyone()
+    threads = [threading.Thread(target=busy) for _ in range(4)]
+    sys.setswitchinterval(0.00002)
+    for thread in threads:
+        thread.start()
+    for _ in range(20):
+        child = os.fork()
+        if child == 0:
+            work.called_by_everyone()
+            work.called_by_children()
+            coverage_hooks.start()
+            coverage_hooks.save()
+            if _ % 2:
+                os._exit(7)
+            sys.exit(7)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    stop.set()
+    for thread in threads:
+        thread.join()
+    print("all children ended")
+"""
+
+
+@pytest.mark.filterwarnings("default")
+def test_forked_children_end_and_are_counted(tmp_path: Path) -> None:
+    work = "def called_by_everyone():\n    return 1\ndef called_by_children():\n    return 2\n"
+    made = Program(tmp_path, __main__=FORK, work=work)
+    result = made.run()
+    assert (result.returncode, result.stdout) == (0, "all children ended\n"), result.stderr
+    left = made.left_one()
+    assert (left.manifest.process.forks, left.manifest.state) == (20, "finished")
+    assert left.lines()["work.py"] == {1, 2, 3}
+
+
+LATE = f"{START}\n    from program import work\n    work.late()\n    print(coverage_hooks.save() in (True, False))\n"
+
+
+def test_a_volume_that_hangs_delays_nobody_for_long(tmp_path: Path) -> None:
+    # The real call blocks in the kernel with the GIL released; so does this one.
+    hang = "\n    import os, threading\n    os.fsync = lambda _: threading.Event().wait()\n"
+    made = Program(tmp_path, __main__=hang + LATE, work=WORK)
+    recorded, seconds = behaves_alike(made, EXIT_TIMEOUT="0.5")
+    assert seconds < 2.5, "0.5 s for the announcement, 0.5 s for all saves together, and the process itself"
+    assert "does not answer; going on without it" in recorded.stderr
+
+
+def test_a_volume_that_hangs_later_leaves_the_last_good_state(tmp_path: Path) -> None:
+    hang = "\n    import os, threading\n    os.fsync = lambda _: threading.Event().wait()\n    work.late()\n"
+    main = f"{START}\n    from program import work\n    coverage_hooks.save(){hang}"
+    made = Program(tmp_path, __main__=main, work=WORK)
+    behaves_alike(made, EXIT_TIMEOUT="0.5")
+    left = made.left_one()
+    assert (left.manifest.state, left.lines()["work.py"]) == ("running", {1})
+
+
+def test_waits_share_one_timeout(tmp_path: Path) -> None:
+    main = f"""{START}
+    import os, threading, time
+    os.fsync = lambda _: threading.Event().wait()
+    began = time.monotonic()
+    for _ in range(20):
+        coverage_hooks.save()
+    print(time.monotonic() - began < 1.5)
+    """
+    made = Program(tmp_path, __main__=main, work=WORK)
+    assert made.run(EXIT_TIMEOUT="0.5").stdout == "True\n"

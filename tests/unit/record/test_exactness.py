@@ -1,0 +1,118 @@
+"""What busy threads record while snapshots run equals what plain ``coverage run`` records of the same work."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from coverage_hooks.volume.manifest import parse_timestamp
+from tests.unit.record.children import Left, Program, opened
+
+FUNCTIONS = 1_500
+THREADS = 6
+
+#: Every function runs exactly once, in one of several threads: a point that is lost once is lost for good.
+MAIN = f"""
+    import os, sys, threading, time
+    import coverage_hooks
+    coverage_hooks.start()
+    from program import work
+
+    def run(first):
+        for number in range(first, {FUNCTIONS}, {THREADS}):
+            work.functions[number](number)
+            if "--log" in sys.argv:
+                os.write(1, b"%d %f\\n" % (number, time.time()))
+            time.sleep(0.004)
+
+    threads = [threading.Thread(target=run, args=(first,)) for first in range({THREADS})]
+    sys.setswitchinterval(0.00005)
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        if "--log" not in sys.argv:
+            coverage_hooks.save()  # as many snapshots as there can be, not one per beat
+    for thread in threads:
+        thread.join()
+"""
+
+FUNCTION = """
+def function_{n}(number):
+    total = 0
+    for step in range(number % 4):
+        if (number + step) % 3:
+            total += step
+        else:
+            total -= step
+    try:
+        if number % 5 == 0:
+            raise ValueError(number)
+    except ValueError:
+        total += 1
+    return total
+"""
+
+
+def program(folder: Path, *, branch: bool) -> Program:
+    functions = "\n".join(FUNCTION.format(n=n) for n in range(FUNCTIONS))
+    listing = ", ".join(f"function_{n}" for n in range(FUNCTIONS))
+    made = Program(folder, branch, __main__=MAIN)
+    (folder / "program" / "work.py").write_text(f"{functions}\nfunctions = [{listing}]\n")
+    return made
+
+
+def record_plainly(made: Program) -> Path:
+    """Run the same program under ``coverage run``; the hook is on, and starts nothing."""
+    result = made.run("-m", "coverage", "run", "--data-file", "plain", "-m", "program")
+    assert result.returncode == 0, result.stderr
+    assert "Another coverage measurement runs" in result.stderr
+    assert made.left() == []
+    return made.folder / "plain"
+
+
+@pytest.mark.parametrize("branch", [False, True], ids=["lines", "arcs"])
+def test_threads_that_record_during_snapshots_lose_nothing(tmp_path: Path, branch: bool) -> None:
+    made = program(tmp_path, branch=branch)
+    plain = record_plainly(made)
+    result = made.run(EXIT_TIMEOUT="60")
+    assert result.returncode == 0, result.stderr
+    left = made.left_one()
+    assert left.manifest.sequence > 3, "the snapshots must have been taken while the threads ran"
+    with opened(plain) as expected:
+        (work,) = [file for file in expected.measured_files() if file.endswith("work.py")]
+        assert left.lines()["work.py"] == set(expected.lines(work) or ())
+        assert left.arcs()["work.py"] == set(expected.arcs(work) or ())
+    assert left.manifest.data is not None
+    assert left.manifest.data.lines == sum(map(len, left.lines().values()))
+    assert left.manifest.data.arcs == (sum(map(len, left.arcs().values())) if branch else 0)
+
+
+def killed_after(made: Program, delay: float) -> tuple[Left, list[tuple[int, float]], float]:
+    """Kill the program; return its recording, when each function ran, and when it was killed."""
+    known = {left.folder for left in made.left()}
+    with made.start("-m", "program", "--log") as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(delay)  # a random moment is the point
+        killed_at = time.time()
+        process.kill()
+        log = [(int(n), float(at)) for n, at in (line.split() for line in process.stdout.read().splitlines())]
+    assert process.returncode == -signal.SIGKILL
+    (left,) = [left for left in made.left() if left.folder not in known]
+    return left, log, killed_at
+
+
+def test_a_kill_loses_nothing_older_than_the_bound(tmp_path: Path) -> None:
+    made = program(tmp_path, branch=True)
+    source = (tmp_path / "program" / "work.py").read_text().splitlines()
+    first_line = [number + 1 for number, line in enumerate(source, 1) if line.startswith("def ")]
+    for delay in (0.15, 0.3, 0.75):
+        left, log, killed_at = killed_after(made, delay)
+        recorded = left.lines().get("work.py", set()) if left.manifest.data is not None else set()
+        lost = [at for number, at in log if first_line[number] not in recorded]
+        assert left.manifest.state == "running"
+        assert killed_at - min(lost, default=killed_at) <= left.manifest.interval + left.manifest.publish_seconds + 0.05
+        assert min(lost, default=killed_at) >= parse_timestamp(left.manifest.snapshot_at).timestamp() - 0.001

@@ -1,0 +1,122 @@
+"""Off means nothing at all; on means once, and never beside another measurement."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.unit.record.children import Program
+
+REPORT = """
+    import json, signal, sys, threading
+    before = set(sys.modules)
+    handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)]
+    import coverage_hooks
+    coverage_hooks.start()
+    coverage_hooks.save()
+    print(json.dumps({
+        "loaded": sorted(name for name in set(sys.modules) - before if name.partition(".")[0] in ("coverage", "kopf")),
+        "record": "coverage_hooks.record.recording" in sys.modules,
+        "threads": threading.active_count(),
+        "handlers": handlers == [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)],
+        "tracing": sys.gettrace() is not None,
+    }))
+"""
+
+
+@pytest.mark.parametrize("value", ["", "0", "false", "no", "off", "OFF"])
+def test_off_does_nothing(tmp_path: Path, value: str) -> None:
+    made = Program(tmp_path, True, True, __main__=REPORT)
+    result = made.run(ENABLED=value)
+    assert json.loads(result.stdout) == {
+        "loaded": [],
+        "record": False,
+        "threads": 1,
+        "handlers": True,
+        "tracing": False,
+    }
+    assert (result.returncode, result.stderr, made.volume.exists()) == (0, "", False)
+
+
+def test_an_unknown_switch_is_off_and_logged(tmp_path: Path) -> None:
+    result = Program(tmp_path, __main__=REPORT).run(ENABLED="enabled")
+    assert not json.loads(result.stdout)["record"]
+    assert "COVERAGE_HOOKS_ENABLED='enabled': expected one of 1, true, yes, on; coverage stays off" in result.stderr
+
+
+@pytest.mark.parametrize("value", ["1", "true", "YES", " on "])
+def test_on_records_without_touching_signals(tmp_path: Path, value: str) -> None:
+    made = Program(tmp_path, __main__=REPORT)
+    report = json.loads(made.run(ENABLED=value).stdout)
+    assert (report["record"], report["threads"], report["handlers"], report["tracing"]) == (True, 2, True, True)
+    assert made.left_one().manifest.state == "finished"
+
+
+def test_kopf_is_found_or_done_without(tmp_path: Path) -> None:
+    registered = Program(
+        tmp_path / "with",
+        True,
+        True,
+        __main__="""
+            import coverage_hooks
+            coverage_hooks.start()
+            coverage_hooks.start()
+            import kopf
+            registry = kopf.get_default_registry()
+            print(sum(handler.id == "coverage-hooks" for handler in registry._activities.get_all_handlers()))
+        """,
+    )
+    assert registered.run().stdout == "1\n"
+    assert len(registered.left()) == 1
+    hidden = Program(tmp_path / "without", __main__=REPORT)
+    assert "coverage is saved without it" in hidden.run().stderr
+    assert hidden.left_one().manifest.state == "finished"
+
+
+def test_a_measurement_that_runs_already_is_left_alone(tmp_path: Path) -> None:
+    made = Program(tmp_path, __main__=REPORT)
+    made.more_environment = {"COVERAGE_PROCESS_START": str(tmp_path / ".coveragerc")}
+    result = made.run()
+    assert "Another coverage measurement runs" in result.stderr
+    assert made.left() == []
+    assert (tmp_path / ".coverage").exists() or list(tmp_path.glob(".coverage.*")), "the other one must still save"
+
+
+def test_wrong_settings_are_replaced_and_named(tmp_path: Path) -> None:
+    made = Program(tmp_path, __main__=REPORT)
+    result = made.run(INTERVAL="fast", EXIT_TIMEOUT="-1", CONTEXT="test", RUN="r1", POD_NAME="a-pod", POD_NODE="n")
+    left = made.left_one()
+    assert sorted(left.manifest.problems) == [
+        "COVERAGE_HOOKS_CONTEXT='test': expected none or handler; using none",
+        "COVERAGE_HOOKS_EXIT_TIMEOUT='-1': expected 0 to 3600 seconds; using 5",
+        "COVERAGE_HOOKS_INTERVAL='fast': expected 0.1 to 60 seconds; using 1",
+    ]
+    assert all(problem in result.stderr for problem in left.manifest.problems)
+    assert (left.manifest.run, left.manifest.interval) == ("r1", 1.0)
+    assert left.manifest.pod is not None
+    assert (left.manifest.pod.name, left.manifest.pod.node, left.manifest.pod.uid) == ("a-pod", "n", "")
+    assert left.folder.name.startswith("a-pod-")
+
+
+@pytest.mark.parametrize("rcfile", ["absent.rc", "broken.rc"])
+def test_a_configuration_that_cannot_be_read_is_announced(tmp_path: Path, rcfile: str) -> None:
+    made = Program(tmp_path, __main__=REPORT)
+    (tmp_path / "broken.rc").write_text("[run\n")
+    result = made.run(RCFILE=rcfile)
+    assert result.returncode == 0
+    left = made.left_one()
+    assert left.manifest.data is None
+    assert "nothing is recorded" in left.manifest.problems[0]
+    assert rcfile in left.manifest.problems[0]
+
+
+def test_coverage_missing_is_announced(tmp_path: Path) -> None:
+    made = Program(tmp_path, __main__=REPORT)
+    (tmp_path / "coverage.py").write_text("raise ImportError('no coverage here')\n")
+    result = made.run()
+    assert (result.returncode, json.loads(result.stdout)["tracing"]) == (0, False)
+    left = made.left_one()
+    assert (left.manifest.data, left.manifest.state) == (None, "finished")
+    assert "coverage.py cannot be imported" in left.manifest.problems[0]
