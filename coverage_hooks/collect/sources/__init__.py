@@ -1,0 +1,39 @@
+"""Where recordings come from: whoever can list them, read a manifest and copy a file is a source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The largest files that are fetched, in bytes; the manifest has a limit of its own."""
+
+    data: int = 1 << 30
+    sources: int = 64 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announcement:
+    """A manifest as it lies on the volume, unparsed, and how many seconds ago it was written."""
+
+    content: bytes
+    age: float
+
+
+class Source(Protocol):
+    """A volume that somebody else writes, and may be writing right now."""
+
+    def recordings(self) -> list[str]:
+        """Return the names of all recordings; `SourceError` when the volume cannot be reached."""
+
+    def announcement(self, recording: str) -> Announcement:
+        """Return the manifest of *recording*; `VolumeError` when it cannot be had."""
+
+    def data_files(self, recording: str) -> list[str]:
+        """Return the names of all data files of *recording*, superseded ones too."""
+
+    def copy(self, recording: str, name: str, target: Path, *, limit: int) -> None:
+        """Copy file *name* of *recording* to *target*, whole or not at all; `VolumeError` when it cannot be had."""

@@ -1,0 +1,48 @@
+"""Writing into the output folder, so that nobody ever reads half a file."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from coverage_hooks.errors import UsageError
+
+
+def make_folder(path: Path) -> Path:
+    """Return folder *path*, made if it was not there; `UsageError` when it cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"the output folder {str(path)!r} cannot be made: {error.strerror or error}") from None
+    return path
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[IO[bytes]]:
+    """Give a file to write, which becomes *target* at the end; after an error *target* is as it was."""
+    descriptor, name = tempfile.mkstemp(dir=make_folder(target.parent), prefix=f".{target.name}.", suffix=".tmp")
+    try:
+        with open(descriptor, "wb") as file:
+            yield file
+        # mkstemp makes what only its owner can read; reports are for everybody whom the umask admits.
+        Path(name).chmod(0o666 & ~_umask())
+        Path(name).replace(target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write(target: Path, content: str | bytes) -> None:
+    """Make *content* the content of *target*."""
+    with replacing(target) as file:
+        file.write(content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace"))
+
+
+def _umask() -> int:
+    current = os.umask(0o077)
+    os.umask(current)
+    return current

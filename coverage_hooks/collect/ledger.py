@@ -1,0 +1,184 @@
+"""Who was recorded, what arrived, and every loss by name.
+
+The ledger is what each step of collecting adds to, and what decides the exit code. It lies in the output folder between
+the steps. Without a witness it knows only what the volume tells: a process that never announced itself is not missed,
+unless a number was expected; so completeness is called unproven.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from coverage_hooks.collect import files
+from coverage_hooks.errors import UsageError
+from coverage_hooks.volume.manifest import Manifest
+
+FILE = "ledger.json"
+UNPROVEN = "unproven: nobody watched the cluster, so a process that never announced itself is not missed"
+
+State = Literal["finished", "running", "silent", "damaged", "announced", "empty"]
+Step = Literal["retrieve", "verify", "combine", "report"]
+STEPS: tuple[Step, ...] = ("retrieve", "verify", "combine", "report")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """Something that should be in the report and is not; `recording` and `file` are empty where none is to blame."""
+
+    step: Step
+    recording: str
+    pod: str
+    file: str
+    reason: str
+    waived: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Earlier:
+    """A recording of another run: listed, never combined, never a loss."""
+
+    recording: str
+    run: str
+    started_at: str
+    note: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Row:
+    """One recording of the chosen run.
+
+    `folder` holds its raw copy, below the output folder. `beat_age` and `unsaved` are the seconds since the last beat
+    and since the last snapshot, where they matter: for a silent one.
+    """
+
+    recording: str
+    run: str = ""
+    folder: str = ""
+    pod: str = ""
+    container: str = ""
+    state: State = "damaged"
+    note: str = ""
+    started_at: str = ""
+    snapshot_at: str = ""
+    beat: int = 0
+    beat_age: float | None = None
+    unsaved: float | None = None
+    files: int = 0
+    lines: int = 0
+    arcs: int = 0
+    revision: str = ""
+    forks: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, manifest: Manifest, folder: str) -> Row:
+        """Return the row that *manifest* makes by itself, before anything was verified."""
+        data = manifest.data
+        return cls(
+            recording=manifest.recording,
+            run=manifest.run,
+            folder=folder,
+            pod="/".join(filter(None, (manifest.pod.namespace, manifest.pod.name))) if manifest.pod else "",
+            container=manifest.pod.container if manifest.pod else "",
+            state=manifest.state,
+            started_at=manifest.started_at,
+            snapshot_at=manifest.snapshot_at,
+            beat=manifest.beat,
+            files=data.files if data else 0,
+            lines=data.lines if data else 0,
+            arcs=data.arcs if data else 0,
+            revision=manifest.revision,
+            forks=manifest.process.forks,
+            problems=manifest.problems,
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class Ledger:
+    """Everything known about one collect; `run` is None when recordings were chosen by time, or none was found."""
+
+    run: str | None = None
+    since: str | None = None
+    expected: int | None = None
+    waivers: list[str] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    earlier: list[Earlier] = field(default_factory=list)
+    losses: list[Loss] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    completeness: str = UNPROVEN
+    format: Literal[1] = 1
+
+    @property
+    def open_losses(self) -> list[Loss]:
+        """The losses that nobody waived."""
+        return [loss for loss in self.losses if not loss.waived]
+
+    def begin(self, step: Step) -> None:
+        """Forget what *step* and the later ones found before: a step can be repeated."""
+        again = STEPS[STEPS.index(step) :]
+        self.losses = [loss for loss in self.losses if loss.step not in again]
+
+    def lose(self, step: Step, row: Row | None, reason: str, *, file: str = "") -> None:
+        """Enter a loss; it is waived when its recording or pod was named in the waivers."""
+        recording, pod = (row.recording, row.pod) if row else ("", "")
+        waived = row is not None and bool({recording, pod, pod.rpartition("/")[2]} - {""} & set(self.waivers))
+        self.losses.append(Loss(step=step, recording=recording, pod=pod, file=file, reason=reason, waived=waived))
+
+    def note(self, text: str) -> None:
+        """Enter what a reader should know and nothing is lost by."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def save(self, output: Path) -> None:
+        """Keep the ledger in folder *output* for the next step."""
+        files.write(output / FILE, json.dumps(dataclasses.asdict(self), indent=1) + "\n")
+
+    @classmethod
+    def load(cls, output: Path) -> Ledger:
+        """Return the ledger of folder *output*; `UsageError` when no step has left one."""
+        path = output / FILE
+        try:
+            document = json.loads(path.read_bytes())
+            return cls(
+                **{
+                    **document,
+                    "rows": [Row(**row) for row in document["rows"]],
+                    "earlier": [Earlier(**earlier) for earlier in document["earlier"]],
+                    "losses": [Loss(**loss) for loss in document["losses"]],
+                }
+            )
+        except FileNotFoundError:
+            raise UsageError(f"{str(path)!r} is not there: run `coverage-hooks retrieve` first") from None
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise UsageError(f"{str(path)!r} cannot be read: {error}; run `coverage-hooks retrieve` again") from None
+
+
+def lost_at_start(manifest: Manifest) -> list[str]:
+    """Return the modules that ran before recording started and had no right to.
+
+    The start modules have it, as somebody has to start, and so do the packages that they are in.
+    """
+    excused = set(manifest.start_modules)
+    for module in manifest.start_modules:
+        parts = module.split(".")
+        excused.update(".".join(parts[:end]) for end in range(1, len(parts)))
+    return [module for module in manifest.imported_before_start if module not in excused]
+
+
+def as_document(ledger: Ledger) -> dict[str, Any]:
+    """Return the parts of *ledger* that a summary shows."""
+    document = dataclasses.asdict(ledger)
+    return {
+        "run": ledger.run,
+        "since": ledger.since,
+        "expected": ledger.expected,
+        "completeness": ledger.completeness,
+        "ledger": document["rows"],
+        "earlier": document["earlier"],
+        "losses": document["losses"],
+        "notes": document["notes"],
+    }

@@ -1,0 +1,39 @@
+"""Text that somebody else wrote, made fit to be shown.
+
+Names, problems and run ids come from a volume that nobody vouches for: a control character would drive the terminal,
+a pipe would break a table, and a tag would be HTML in whatever renders the Markdown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_MARKDOWN = re.compile(r"""[\\`*_{}\[\]()<>#+!|~&@:$"'=]""")
+
+#: Longer texts are cut: a terminal is no place for a megabyte.
+SHOWN = 1000
+
+
+def plain(text: str) -> str:
+    """Return *text* in one line without anything that a terminal would obey, such as escape codes or text direction."""
+    cut = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
+
+
+def markdown(text: str) -> str:
+    """Return *text* so that Markdown, also inside a table, shows it and does nothing else with it."""
+    return _MARKDOWN.sub(r"\\\g<0>", plain(text))
+
+
+def folder_name(text: str) -> str:
+    """Return a folder name for *text*: itself if that is a plain name, else one that no other text gets.
+
+    A tilde sets the made names apart from the plain ones, which have none.
+    """
+    if _SAFE_NAME.fullmatch(text):
+        return text
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"{_UNSAFE.sub('-', text)[:60].strip('.-_') or 'unnamed'}~{digest}"

@@ -1,0 +1,223 @@
+"""From the volume to raw copies here: choose the run, see who is alive, copy each recording as one set.
+
+Nothing on the volume is changed. Raw copies are kept; a second run copies only what changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from coverage_hooks.collect import files, plain, runs
+from coverage_hooks.collect.ledger import Ledger, Row, lost_at_start
+from coverage_hooks.collect.runs import Choice, Chosen, Found
+from coverage_hooks.collect.sources import Limits, Source
+from coverage_hooks.errors import VolumeError
+from coverage_hooks.volume import layout
+from coverage_hooks.volume.manifest import Manifest, parse_timestamp, timestamp
+
+#: How often a set is tried again because its publisher replaced it meanwhile.
+ATTEMPTS = 5
+
+#: What a manifest may claim as its interval; a larger claim would make the collector wait for hours.
+LONGEST_INTERVAL = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a beat may stand still before its recording is silent: `intervals`, at least `minimum` seconds."""
+
+    minimum: float = 10.0
+    intervals: int = 3
+    poll: float = 0.1
+
+    def seconds(self, interval: float) -> float:
+        """Return the seconds to wait for a recording that beats every *interval* seconds."""
+        return max(self.minimum, self.intervals * min(interval, LONGEST_INTERVAL))
+
+
+def retrieve(
+    source: Source,
+    output: Path,
+    choice: Choice,
+    *,
+    expect: int | None = None,
+    waivers: Iterable[str] = (),
+    patience: Patience | None = None,
+    limits: Limits | None = None,
+) -> Ledger:
+    """Copy the chosen recordings of *source* below *output* and return the ledger of what was found."""
+    patience = patience or Patience()
+    chosen = runs.choose(runs.look(source), choice)
+    ledger = Ledger(
+        run=chosen.run,
+        since=timestamp(choice.since) if choice.since else None,
+        expected=expect,
+        waivers=sorted(waivers),
+        earlier=[each.earlier() for each in chosen.earlier],
+    )
+    silent = await_beats(source, [each.manifest for each in chosen.found if each.manifest], patience)
+    for found in chosen.found:
+        _take(source, found, output, ledger, limits or Limits(), silent=found.recording in silent)
+    _count(ledger, chosen)
+    return ledger
+
+
+def await_beats(source: Source, manifests: Iterable[Manifest], patience: Patience) -> set[str]:
+    """Wait until the beat of every running recording has moved twice; return the names of those that stood still.
+
+    All are waited for at once. What has moved twice has published everything that ran before this call.
+    """
+    waiting = {each.recording: _Watched(each, patience) for each in manifests if each.state == "running"}
+    silent: set[str] = set()
+    while waiting:
+        time.sleep(patience.poll)
+        for recording, watched in list(waiting.items()):
+            watched.look(runs.look_at(source, recording).manifest)
+            if watched.settled:
+                del waiting[recording]
+            elif watched.expired:
+                del waiting[recording]
+                silent.add(recording)
+    return silent
+
+
+class _Watched:
+    """A running recording, and when its beat was last seen to move."""
+
+    def __init__(self, manifest: Manifest, patience: Patience) -> None:
+        self._first = self._last = manifest.beat
+        self._seconds = patience.seconds(manifest.interval)
+        self._deadline = time.monotonic() + self._seconds
+        self.settled = False
+
+    def look(self, manifest: Manifest | None) -> None:
+        if manifest is None:  # being replaced, or gone: the deadline decides
+            return
+        if manifest.beat > self._last:
+            self._last = manifest.beat
+            self._deadline = time.monotonic() + self._seconds
+        self.settled = manifest.state == "finished" or self._last >= self._first + 2
+
+    @property
+    def expired(self) -> bool:
+        return time.monotonic() >= self._deadline
+
+
+def _take(source: Source, found: Found, output: Path, ledger: Ledger, limits: Limits, *, silent: bool) -> None:
+    """Copy recording *found* and enter it into *ledger*."""
+    if found.manifest is None:
+        row = Row(recording=found.recording, note=found.reason)
+        ledger.rows.append(row)
+        ledger.lose("retrieve", row, found.reason, file=layout.MANIFEST)
+        return
+    folder = Path("raw", plain.folder_name(found.manifest.run), found.recording)
+    row = Row.of(found.manifest, str(folder))
+    ledger.rows.append(row)
+    try:
+        manifest, age = _fetch(source, found.recording, output / folder, limits)
+    except VolumeError as error:
+        row.state, row.folder, row.note = "damaged", "", str(error)
+        ledger.lose("retrieve", row, row.note, file=_blamed(found.manifest, row.note))
+        return
+    ledger.rows[-1] = row = Row.of(manifest, str(folder))
+    _judge(ledger, row, manifest, age, silent=silent)
+
+
+def _fetch(source: Source, recording: str, folder: Path, limits: Limits) -> tuple[Manifest, float]:
+    """Copy manifest, data and sources of *recording* into *folder* as one set; return the manifest and its age."""
+    announcement = source.announcement(recording)
+    for attempt in range(1, ATTEMPTS + 1):
+        manifest = runs.read_manifest(recording, announcement.content)
+        try:
+            _copy_set(source, manifest, folder, limits)
+        except VolumeError:
+            # The files of a replaced manifest live on for a while only; if it is still the same one, they never were.
+            again = source.announcement(recording)
+            if again.content == announcement.content or attempt == ATTEMPTS:
+                raise
+            announcement = again
+            continue
+        files.write(folder / layout.MANIFEST, announcement.content)
+        return manifest, announcement.age
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _copy_set(source: Source, manifest: Manifest, folder: Path, limits: Limits) -> None:
+    files.make_folder(folder)
+    if manifest.sources is not None and not _is_here(folder / manifest.sources.file, manifest.sources.sha256):
+        source.copy(manifest.recording, manifest.sources.file, folder / manifest.sources.file, limit=limits.sources)
+    if manifest.data is None or _is_here(folder / manifest.data.file, manifest.data.sha256):
+        return
+    source.copy(manifest.recording, manifest.data.file, folder / manifest.data.file, limit=limits.data)
+    if not _is_here(folder / manifest.data.file, manifest.data.sha256):
+        # Older files beside it are evidence: with them, stale data can be told from damaged data.
+        for name in source.data_files(manifest.recording):
+            if name != manifest.data.file:
+                source.copy(manifest.recording, name, folder / name, limit=limits.data)
+
+
+def _is_here(path: Path, sha256: str) -> bool:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    except OSError:
+        return False
+
+
+def _judge(ledger: Ledger, row: Row, manifest: Manifest, age: float, *, silent: bool) -> None:
+    """Enter what the manifest alone says is lost."""
+    if silent and manifest.state == "running":
+        saved = (datetime.now(UTC) - parse_timestamp(manifest.snapshot_at)).total_seconds()
+        row.state, row.beat_age, row.unsaved = "silent", round(age, 1), round(max(0.0, saved), 1)
+        row.note = (
+            f"beat {manifest.beat} is {row.beat_age:g} s old and does not move: killed, hung, or its last save failed; "
+            f"lost is what ran after the last snapshot, {row.unsaved:g} s ago"
+        )
+        ledger.lose("retrieve", row, row.note)
+    if manifest.data is None:
+        row.state = "announced"
+        row.note = "announced itself and published nothing; see its problems, and the operator's log"
+        ledger.lose("retrieve", row, row.note)
+    if modules := lost_at_start(manifest):
+        reason = "imported before recording started, so what ran by then is lost; call coverage_hooks.start() first"
+        ledger.lose("retrieve", row, reason, file=", ".join(modules))
+
+
+def _count(ledger: Ledger, chosen: Chosen) -> None:
+    """Compare with the expected number, and say so when there is nothing at all."""
+    known = {name for row in ledger.rows for name in (row.recording, row.pod, row.pod.rpartition("/")[2])}
+    waived = sum(name not in known for name in ledger.waivers)
+    if not ledger.rows:
+        ledger.lose("retrieve", None, _nothing(ledger, chosen))
+    elif ledger.expected is not None and len(ledger.rows) + waived < ledger.expected:
+        reason = f"{ledger.expected} recordings were expected, {len(ledger.rows)} announced themselves"
+        ledger.lose("retrieve", None, reason)
+    elif ledger.expected is not None and len(ledger.rows) > ledger.expected:
+        ledger.note(f"{len(ledger.rows)} recordings, {ledger.expected} expected: a process restarted, or more ran")
+    if ledger.run == "" and ledger.rows:
+        ledger.note(
+            "these recordings carry no run id, so all without one were taken; set COVERAGE_HOOKS_RUN or --since"
+        )
+
+
+def _nothing(ledger: Ledger, chosen: Chosen) -> str:
+    others = sorted({each.run for each in ledger.earlier})
+    if ledger.since is not None and ledger.earlier:
+        return f"nothing was recorded since {ledger.since}; {len(ledger.earlier)} recordings are older"
+    if chosen.run is not None and ledger.earlier:
+        return f"nothing was recorded for run {chosen.run!r}; the volume holds {', '.join(map(repr, others))}"
+    return (
+        "nothing was recorded: the volume holds no recording; check that the operator runs with "
+        "COVERAGE_HOOKS_ENABLED=1 and COVERAGE_HOOKS_DIR on this volume, and look for coverage_hooks in its log"
+    )
+
+
+def _blamed(manifest: Manifest, reason: str) -> str:
+    """Return the file of *manifest* that *reason* is about."""
+    names = [part.file for part in (manifest.data, manifest.sources) if part is not None]
+    return next((name for name in names if repr(name) in reason), layout.MANIFEST)
