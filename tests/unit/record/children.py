@@ -56,6 +56,12 @@ def opened(data_file: Path) -> Iterator[coverage.CoverageData]:
         data.close(force=True)
 
 
+def left_on(volume: Path) -> list[Left]:
+    """Return every recording on *volume*."""
+    folders = sorted(volume.iterdir()) if volume.is_dir() else []
+    return [Left(folder, Manifest.parse((folder / "recording.json").read_bytes())) for folder in folders]
+
+
 class Program:
     """A package named ``program`` in a folder of its own, started as ``python -m program``.
 
@@ -102,8 +108,7 @@ class Program:
 
     def left(self) -> list[Left]:
         """Return every recording on the volume."""
-        folders = sorted(self.volume.iterdir()) if self.volume.is_dir() else []
-        return [Left(folder, Manifest.parse((folder / "recording.json").read_bytes())) for folder in folders]
+        return left_on(self.volume)
 
     def left_one(self) -> Left:
         """Return the only recording on the volume."""

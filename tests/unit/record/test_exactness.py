@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from coverage_hooks.volume.manifest import parse_timestamp
+from tests import oneshots
 from tests.unit.record.children import Left, Program, opened
 
 FUNCTIONS = 1_500
@@ -39,29 +40,9 @@ MAIN = f"""
         thread.join()
 """
 
-FUNCTION = """
-def function_{n}(number):
-    total = 0
-    for step in range(number % 4):
-        if (number + step) % 3:
-            total += step
-        else:
-            total -= step
-    try:
-        if number % 5 == 0:
-            raise ValueError(number)
-    except ValueError:
-        total += 1
-    return total
-"""
-
 
 def program(folder: Path, *, branch: bool) -> Program:
-    functions = "\n".join(FUNCTION.format(n=n) for n in range(FUNCTIONS))
-    listing = ", ".join(f"function_{n}" for n in range(FUNCTIONS))
-    made = Program(folder, branch, __main__=MAIN)
-    (folder / "program" / "work.py").write_text(f"{functions}\nfunctions = [{listing}]\n")
-    return made
+    return Program(folder, branch, __main__=MAIN, work=oneshots.source(FUNCTIONS))
 
 
 def record_plainly(made: Program) -> Path:
@@ -107,8 +88,7 @@ def killed_after(made: Program, delay: float) -> tuple[Left, list[tuple[int, flo
 
 def test_a_kill_loses_nothing_older_than_the_bound(tmp_path: Path) -> None:
     made = program(tmp_path, branch=True)
-    source = (tmp_path / "program" / "work.py").read_text().splitlines()
-    first_line = [number + 1 for number, line in enumerate(source, 1) if line.startswith("def ")]
+    first_line = oneshots.first_lines(tmp_path / "program" / "work.py")
     for delay in (0.15, 0.3, 0.75):
         left, log, killed_at = killed_after(made, delay)
         recorded = left.lines().get("work.py", set()) if left.manifest.data is not None else set()
