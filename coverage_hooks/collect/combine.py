@@ -1,7 +1,7 @@
 """Verified recordings and unit data become three data files with the paths of the checkout: unit, cluster, both.
 
 Only coverage.py's public API touches data, and inputs are never written. Unit and cluster stay two files; their union
-is `.coverage`. None of the three has a name that ``coverage combine`` or ``coverage report`` would take for a part.
+is `.coverage`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from coverage_hooks.collect.report import Configuration, explained
 from coverage_hooks.collect.verify import Verified
 from coverage_hooks.errors import UsageError
 
-UNIT, CLUSTER, COMBINED = "unit.coverage", "cluster.coverage", ".coverage"
 MADE_BY = "made by `coverage run -m pytest`"
 
 
@@ -43,7 +42,7 @@ def combine(
     sources = checkout.read_checkout(configuration.selected, configuration.folder)
     if sources.note:
         ledger.note(sources.note)
-    _clear(output)
+    files.clear(output)
     files.make_folder(output)
     with explained(), tempfile.TemporaryDirectory(dir=output, prefix=".combine-") as scratch:
         work = _Work(configuration, output, Path(scratch))
@@ -56,16 +55,10 @@ def combine(
                 recordings.append(work.write_recording(each, remapped))
             except CoverageException as error:  # nothing is known to come so far; one recording must not stop the rest
                 ledger.lose("combine", each.row, f"coverage.py says: {error}", file=each.path.name)
-        work.write_world(CLUSTER, recordings, branch=branch)
+        work.write_world(files.CLUSTER, recordings, branch=branch)
         if unit is not None:
-            work.write_world(UNIT, [unit], branch=branch)
-        work.write_world(COMBINED, recordings + ([unit] if unit else []), branch=branch)
-
-
-def _clear(output: Path) -> None:
-    """Remove what an earlier collect left, so that nothing old is taken for new."""
-    for path in (*(output / "data").glob(".coverage.*"), *(output / name for name in (UNIT, CLUSTER, COMBINED))):
-        path.unlink(missing_ok=True)
+            work.write_world(files.UNIT, [unit], branch=branch)
+        work.write_world(files.COMBINED, recordings + ([unit] if unit else []), branch=branch)
 
 
 def _remapped(ledger: Ledger, verified: Verified, sources: Checkout, work: _Work, inputs: Inputs) -> Remapped:
@@ -161,7 +154,7 @@ class _Work:
     def write_recording(self, verified: Verified, remapped: Remapped) -> Path:
         """Write the accepted part of *verified* as one of the files that ``coverage combine`` may be given."""
         places = {path: self._configuration.name(place) for path, place in remapped.files.items()}
-        target = files.make_folder(self._output / "data") / f".coverage.{verified.row.recording}"
+        target = files.make_folder(self._output / files.DATA) / f".coverage.{verified.row.recording}"
         return self._renamed(verified.path, places, target)
 
     def write_world(self, name: str, parts: Iterable[Path], *, branch: bool) -> None:

@@ -1,4 +1,8 @@
-"""Writing into the output folder, so that nobody ever reads half a file."""
+"""The output folder: what is called how in it, and how to write so that nobody ever reads half a file.
+
+No data file has a name that ``coverage combine`` or ``coverage report`` would take for a part of another, except those
+in `DATA`, which are made to be combined.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,18 @@ from pathlib import Path
 from typing import IO
 
 from coverage_hooks.errors import UsageError
+
+RAW, LEDGER, DATA = "raw", "ledger.json", "data"
+UNIT, CLUSTER, COMBINED = "unit.coverage", "cluster.coverage", ".coverage"
+HTML, XML, LCOV = "html", "coverage.xml", "coverage.lcov"
+SUMMARY_JSON, SUMMARY_MARKDOWN = "summary.json", "summary.md"
+
+
+def clear(output: Path) -> None:
+    """Remove what an earlier collect left in *output*, so that nothing old is taken for new; raw copies are kept."""
+    made = (UNIT, CLUSTER, COMBINED, f"{HTML}/index.html", XML, LCOV, SUMMARY_JSON, SUMMARY_MARKDOWN)
+    for path in (*(output / DATA).glob(".coverage.*"), *(output / name for name in made)):
+        path.unlink(missing_ok=True)
 
 
 def make_folder(path: Path) -> Path:

@@ -17,7 +17,6 @@ from coverage_hooks.collect import files
 from coverage_hooks.errors import UsageError
 from coverage_hooks.volume.manifest import Manifest
 
-FILE = "ledger.json"
 UNPROVEN = "unproven: nobody watched the cluster, so a process that never announced itself is not missed"
 
 State = Literal["finished", "running", "silent", "damaged", "announced", "empty"]
@@ -135,12 +134,12 @@ class Ledger:
 
     def save(self, output: Path) -> None:
         """Keep the ledger in folder *output* for the next step."""
-        files.write(output / FILE, json.dumps(dataclasses.asdict(self), indent=1) + "\n")
+        files.write(output / files.LEDGER, json.dumps(dataclasses.asdict(self), indent=1) + "\n")
 
     @classmethod
     def load(cls, output: Path) -> Ledger:
         """Return the ledger of folder *output*; `UsageError` when no step has left one."""
-        path = output / FILE
+        path = output / files.LEDGER
         try:
             document = json.loads(path.read_bytes())
             return cls(

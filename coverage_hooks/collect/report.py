@@ -20,8 +20,7 @@ from coverage.exceptions import CoverageException
 from coverage_hooks.collect import checkout, files
 from coverage_hooks.errors import UsageError
 
-WORLDS = {"unit": "unit.coverage", "cluster": "cluster.coverage", "combined": ".coverage"}
-HTML, XML, LCOV = "html", "coverage.xml", "coverage.lcov"
+WORLDS = {"unit": files.UNIT, "cluster": files.CLUSTER, "combined": files.COMBINED}
 
 
 class Configuration:
@@ -125,9 +124,9 @@ class Configuration:
     def write_files(self, data_file: Path, output: Path) -> None:
         """Write the HTML, XML and LCOV reports of *data_file* below *output*."""
         with self._analysis(data_file) as analysis:
-            analysis.html_report(morfs=self._morfs, directory=str(output / HTML))
-            analysis.xml_report(morfs=self._morfs, outfile=str(output / XML))
-            analysis.lcov_report(morfs=self._morfs, outfile=str(output / LCOV))
+            analysis.html_report(morfs=self._morfs, directory=str(output / files.HTML))
+            analysis.xml_report(morfs=self._morfs, outfile=str(output / files.XML))
+            analysis.lcov_report(morfs=self._morfs, outfile=str(output / files.LCOV))
 
     @property
     def _morfs(self) -> list[str]:
@@ -151,16 +150,22 @@ class Report:
     files: dict[str, dict[str, World | None]]
     excluded_lines: int
 
+    def reaches(self, threshold: float) -> bool:
+        """Whether combined coverage is at least *threshold* percent; nothing is rounded up to it."""
+        combined = self.totals["combined"]
+        return combined is not None and combined.percent >= threshold
+
 
 def report(output: Path, configuration: Configuration) -> Report:
     """Write coverage.py's reports of what was combined below *output* and return the three worlds."""
-    if not (output / WORLDS["combined"]).is_file():
-        raise UsageError(f"{str(output / WORLDS['combined'])!r} is not there: run `coverage-hooks combine` first")
+    data_file = output / files.COMBINED
+    if not data_file.is_file():
+        raise UsageError(f"{str(data_file)!r} is not there: run `coverage-hooks combine` first")
     worlds = {
         world: configuration.read_world(output / name) if (output / name).is_file() else None
         for world, name in WORLDS.items()
     }
-    configuration.write_files(output / WORLDS["combined"], files.make_folder(output))
+    configuration.write_files(data_file, output)
     combined = worlds["combined"]
     assert combined is not None
     return Report(

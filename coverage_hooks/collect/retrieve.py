@@ -115,7 +115,7 @@ def _take(source: Source, found: Found, output: Path, ledger: Ledger, limits: Li
         ledger.rows.append(row)
         ledger.lose("retrieve", row, found.reason, file=layout.MANIFEST)
         return
-    folder = Path("raw", plain.folder_name(found.manifest.run), found.recording)
+    folder = Path(files.RAW, plain.folder_name(found.manifest.run), found.recording)
     row = Row.of(found.manifest, str(folder))
     ledger.rows.append(row)
     try:

@@ -1,0 +1,80 @@
+"""The command line ``coverage-hooks``: names, exit codes, and the one place that turns expected errors into both.
+
+A command's module is imported when the command is called: ``kopf-run`` has to start recording before anything that may
+be measured is imported, and runs where the packages of the test machine are not installed.
+
+Exit codes: 0 everything expected arrived and was verified · 1 loss, mismatch, damage, or under a threshold · 2 wrong
+use · 3 the source cannot be reached.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from coverage_hooks.errors import CoverageHooksError, SourceError, UsageError
+
+#: Name, where the command is, and its line in the list of commands, which must not import it either.
+COMMANDS = {
+    "collect": ("coverage_hooks.commands.collect:collect", "Retrieve, verify, combine and report: everything."),
+    "retrieve": ("coverage_hooks.commands.collect:retrieve", "Copy the recordings of a run, and say who is missing."),
+    "verify": ("coverage_hooks.commands.collect:verify", "Check what was retrieved."),
+    "combine": (
+        "coverage_hooks.commands.collect:combine",
+        "Make one data file of what was retrieved, and of unit data.",
+    ),
+    "report": ("coverage_hooks.commands.collect:report", "Report what was combined."),
+    "status": ("coverage_hooks.commands.volume:status", "List what lies on a volume."),
+    "prune": ("coverage_hooks.commands.volume:prune", "Delete recordings from a volume."),
+    "kopf-run": ("coverage_hooks.commands.kopf_run:kopf_run", "Run an operator with `kopf run`, recorded."),
+}
+
+
+class Commands(click.Group):
+    """The commands of `COMMANDS`, each imported when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        try:
+            command: click.Command = getattr(importlib.import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            extra = "record" if cmd_name == "kopf-run" else "collect"
+            advice = f"pip install 'coverage-hooks[{extra}]'"
+            raise UsageError(f"`{cmd_name}` needs package {error.name!r}, which is not installed: {advice}") from None
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (CoverageHooksError, OSError) as error:
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(_exit_code(error))
+
+
+def _exit_code(error: Exception) -> int:
+    if isinstance(error, UsageError):
+        return 2
+    return 3 if isinstance(error, SourceError) else 1
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="coverage-hooks")
+def commands() -> None:
+    """Test coverage of Kopf operators, recorded inside the running process."""
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    sys.exit(commands(prog_name="coverage-hooks"))

@@ -1,0 +1,96 @@
+"""One collect as two documents: ``summary.json`` for programs, ``summary.md`` for the page of a build."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from coverage_hooks.collect import files
+from coverage_hooks.collect.ledger import Ledger, Loss, Row, as_document
+from coverage_hooks.collect.plain import markdown
+from coverage_hooks.collect.report import Report, World
+
+FORMAT = 1
+
+
+def write(output: Path, ledger: Ledger, report: Report) -> None:
+    """Write both documents into folder *output*."""
+    files.write(output / files.SUMMARY_JSON, json.dumps(document(ledger, report), indent=1) + "\n")
+    files.write(output / files.SUMMARY_MARKDOWN, "\n".join(_lines(ledger, report)) + "\n")
+
+
+def document(ledger: Ledger, report: Report) -> dict[str, Any]:
+    """Return the summary as it is written to ``summary.json``."""
+    return {"format": FORMAT, **dataclasses.asdict(report), **as_document(ledger)}
+
+
+def percent(world: World | None, part: str = "percent") -> str:
+    """Return one number of *world* as it is shown; never 100 % for less."""
+    value: float | None = getattr(world, part) if world is not None else None
+    if value is None:
+        return "-"
+    return f"{min(value, 99.9) if value < 100 else value:.1f} %"
+
+
+def blame(loss: Loss) -> str:
+    """Return what *loss* names: recording, pod and file, as far as they are known."""
+    pod = f" (pod {loss.pod})" if loss.pod else ""
+    return " ".join(filter(None, (f"{loss.recording}{pod}", loss.file)))
+
+
+def cause(row: Row) -> str:
+    """Return what there is to say about *row* besides its state."""
+    forks = f"{row.forks} forked children are not recorded" if row.forks else ""
+    return "; ".join(filter(None, (row.note, forks)))
+
+
+def _lines(ledger: Ledger, report: Report) -> Iterator[str]:
+    yield "# Coverage"
+    yield ""
+    yield from _totals(report)
+    yield ""
+    yield from _losses(ledger)
+    yield ""
+    yield "## Recordings"
+    yield ""
+    yield from _table("recording", "pod", "state", "lines", "note")
+    for row in ledger.rows:
+        yield _row(
+            row.recording, row.pod, row.state, str(row.lines), "; ".join([cause(row), *row.problems]).strip("; ")
+        )
+    yield ""
+    yield f"Completeness: {markdown(ledger.completeness)}"
+    for each in ledger.earlier:
+        yield f"- earlier, not combined: {markdown(each.recording)} {markdown(each.run)}"
+    yield from (f"- {markdown(note)}" for note in ledger.notes)
+    yield ""
+    yield "## Files"
+    yield ""
+    yield from _table("file", *report.totals)
+    for name, worlds in report.files.items():
+        yield _row(name, *(percent(world) for world in worlds.values()))
+
+
+def _totals(report: Report) -> Iterator[str]:
+    yield from _table("", *report.totals)
+    for part in ("lines", "branches", "percent"):
+        yield _row(part, *(percent(world, part) for world in report.totals.values()))
+
+
+def _losses(ledger: Ledger) -> Iterator[str]:
+    yield f"## Losses: {len(ledger.open_losses) or 'none'}"
+    yield ""
+    for loss in ledger.losses:
+        yield f"- {'(waived) ' if loss.waived else ''}{markdown(blame(loss))}: {markdown(loss.reason)}"
+
+
+def _table(*titles: str) -> Iterator[str]:
+    yield _row(*titles)
+    yield "|" + "---|" * len(titles)
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(markdown(cell) for cell in cells)} |"

@@ -1,0 +1,97 @@
+"""The steps of collect, in order.
+
+::
+
+    retrieve ──> verify ──> combine ──> report        each adds to the ledger, which lies in the output folder between
+
+A loss does not stop the next step: what is sound is reported completely, and the exit code says that something is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from coverage_hooks.collect import combine as combining
+from coverage_hooks.collect import files, summary
+from coverage_hooks.collect import report as reporting
+from coverage_hooks.collect import retrieve as retrieving
+from coverage_hooks.collect import verify as verifying
+from coverage_hooks.collect.combine import Inputs
+from coverage_hooks.collect.ledger import Ledger
+from coverage_hooks.collect.report import Configuration, Report
+from coverage_hooks.collect.retrieve import Patience
+from coverage_hooks.collect.runs import Choice
+from coverage_hooks.collect.sources import Limits, Source
+from coverage_hooks.collect.verify import Verified
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What to retrieve: which recordings, how many are expected, and how long and how much to wait for and read."""
+
+    choice: Choice = field(default_factory=Choice)
+    expect: int | None = None
+    waivers: Iterable[str] = ()
+    patience: Patience = field(default_factory=Patience)
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """The end of a collect; `report` is None when there was nothing at all to report."""
+
+    ledger: Ledger
+    report: Report | None
+
+
+def collect(source: Source, output: Path, request: Request, configuration: Configuration, inputs: Inputs) -> Collected:
+    """Take every step."""
+    ledger = retrieve(source, output, request)
+    if not ledger.rows:
+        return Collected(ledger=ledger, report=None)
+    combine(output, configuration, inputs)
+    return report(output, configuration)
+
+
+def retrieve(source: Source, output: Path, request: Request) -> Ledger:
+    """Copy the recordings below *output*."""
+    files.clear(output)
+    ledger = retrieving.retrieve(
+        source,
+        output,
+        request.choice,
+        expect=request.expect,
+        waivers=request.waivers,
+        patience=request.patience,
+        limits=request.limits,
+    )
+    ledger.save(output)
+    return ledger
+
+
+def verify(output: Path) -> tuple[Ledger, list[Verified]]:
+    """Check the raw copies below *output*."""
+    ledger = Ledger.load(output)
+    ledger.begin("verify")
+    verified = verifying.verify(ledger, output)
+    ledger.save(output)
+    return ledger, verified
+
+
+def combine(output: Path, configuration: Configuration, inputs: Inputs) -> Ledger:
+    """Write the data files of the worlds below *output*; nothing that was not just verified is opened."""
+    ledger, verified = verify(output)
+    ledger.begin("combine")
+    combining.combine(ledger, verified, output, configuration, inputs)
+    ledger.save(output)
+    return ledger
+
+
+def report(output: Path, configuration: Configuration) -> Collected:
+    """Write the reports below *output*."""
+    ledger = Ledger.load(output)
+    done = reporting.report(output, configuration)
+    summary.write(output, ledger, done)
+    return Collected(ledger=ledger, report=done)

@@ -1,0 +1,1 @@
+"""The commands of ``coverage-hooks``: what they ask for, and what they print."""
