@@ -10,9 +10,10 @@ import http.client
 import socket
 import ssl
 import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from tests.cluster import binaries
 from tests.cluster.certificates import Certificates, write_certificates, write_kubeconfig
@@ -21,10 +22,6 @@ from tests.cluster.folder import temporary_folder
 from tests.cluster.processes import Supervised, supervised
 from tests.cluster.supervisor import tail
 from tests.cluster.waiting import wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
 _READY_WITHIN = 60.0
 # The second one is made by the API server itself, a moment after it calls itself ready.

@@ -6,16 +6,13 @@ Namespaces are never deleted: without a controller manager they would stay Termi
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from kubernetes_asyncio.client import ApiClient, CoreV1Api, V1Namespace, V1ObjectMeta
 from kubernetes_asyncio.config import new_client_from_config
 
 from tests import cluster
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

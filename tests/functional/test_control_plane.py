@@ -8,9 +8,9 @@ import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from kubernetes_asyncio.client import ApiClient, ApiException, CoreV1Api, V1ConfigMap, V1ObjectMeta, VersionApi
@@ -18,9 +18,6 @@ from kubernetes_asyncio.client import ApiClient, ApiException, CoreV1Api, V1Conf
 from tests import cluster
 from tests.cluster import ControlPlane, ControlPlaneError, wait_until
 from tests.cluster.folder import temporary_folder
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 # Prints what it started, and stays until its standard input ends.
 STARTER = """

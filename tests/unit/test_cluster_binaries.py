@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.cluster.binaries import BinariesError, cache_folder, go, locate, recipe
 from tests.cluster.waiting import wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 # The folder after -o, as the real one is called: go build -o FOLDER/ …
 FAKE_GO = """#!/bin/sh

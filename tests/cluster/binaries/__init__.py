@@ -7,14 +7,11 @@ modules that the `go.mod` beside this file pins. The cache is outside the checko
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tests.cluster.binaries import build, recipe
 from tests.cluster.errors import BinariesError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 __all__ = ["BinariesError", "locate"]
 

@@ -9,15 +9,12 @@ from __future__ import annotations
 import fcntl
 import shutil
 import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tests.cluster.binaries import go, recipe
 from tests.cluster.errors import BinariesError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
 
 _DRAFT = ".draft-"
 

@@ -8,15 +8,12 @@ import subprocess
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from tests.cluster.binaries.recipe import GO_AT_LEAST, MODULE
 from tests.cluster.errors import BinariesError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
 
 PERIOD = 5.0
 

@@ -1,0 +1,1 @@
+"""Banners as custom resources, published as ConfigMaps."""
