@@ -1,0 +1,60 @@
+"""The environment as values: defaults, bounds, and never an exception."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coverage_hooks.settings import PodIdentity, Settings
+
+
+def read(**environment: str) -> Settings:
+    return Settings.from_environment({f"COVERAGE_HOOKS_{name}": value for name, value in environment.items()})
+
+
+def test_an_empty_environment_is_off_and_has_the_documented_defaults() -> None:
+    settings = read()
+    assert not settings.enabled
+    assert (settings.interval, settings.exit_timeout, settings.run, settings.rcfile) == (1.0, 5.0, "", None)
+    assert (settings.revision, settings.context, settings.pod, settings.problems) == ("", "none", None, [])
+    assert settings.directory == Path.cwd() / ".coverage-hooks"
+
+
+@pytest.mark.parametrize(("value", "enabled"), [("1", True), ("On", True), ("yes", True), ("0", False), ("off", False)])
+def test_the_switch(value: str, enabled: bool) -> None:
+    assert (read(ENABLED=value).enabled, read(ENABLED=value).problems) == (enabled, [])
+
+
+@pytest.mark.parametrize(("value", "interval"), [("0.1", 0.1), ("60", 60.0), (" 2 ", 2.0)])
+def test_intervals_within_bounds_are_taken(value: str, interval: float) -> None:
+    assert read(INTERVAL=value) == read(INTERVAL=str(interval))
+
+
+@pytest.mark.parametrize("value", ["0.09", "61", "nan", "inf", "-1", "one"])
+def test_intervals_out_of_bounds_are_replaced_and_named(value: str) -> None:
+    settings = read(INTERVAL=value)
+    assert settings.interval == 1.0
+    assert settings.problems == [f"COVERAGE_HOOKS_INTERVAL={value!r}: expected 0.1 to 60 seconds; using 1"]
+
+
+def test_the_pod_is_what_the_downward_api_passed_on() -> None:
+    settings = read(POD_NAME="a", POD_NAMESPACE="b", POD_UID="c", POD_NODE="d", POD_CONTAINER="e")
+    assert settings.pod == PodIdentity(name="a", namespace="b", uid="c", node="d", container="e")
+
+
+def test_a_relative_folder_does_not_follow_a_later_change_of_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = read(DIR="volume")
+    monkeypatch.chdir("/")
+    assert settings.directory == tmp_path / "volume"
+
+
+@given(st.dictionaries(st.sampled_from(["ENABLED", "INTERVAL", "EXIT_TIMEOUT", "CONTEXT", "DIR"]), st.text()))
+def test_no_environment_raises(environment: dict[str, str]) -> None:
+    settings = read(**environment)
+    assert 0.1 <= settings.interval <= 60
