@@ -66,7 +66,7 @@ class Verified:
 def verify(ledger: Ledger, output: Path) -> list[Verified]:
     """Return what of the raw copies of *ledger* is sound, identical data once; the rest becomes losses."""
     verified: list[Verified] = []
-    first: dict[str, str] = {}
+    first: dict[tuple[str, str], str] = {}
     for row in ledger.rows:
         if not row.folder:  # retrieve has said why
             continue
@@ -80,7 +80,8 @@ def verify(ledger: Ledger, output: Path) -> list[Verified]:
             row.state = "empty" if row.note.startswith("empty") else "damaged"
             ledger.lose("verify", row, row.note, file=getattr(error, "file", layout.MANIFEST))
             continue
-        if (twin := first.setdefault(manifest.data.sha256, row.recording)) != row.recording:
+        assert manifest.sources is not None  # or parsing had refused it
+        if (twin := first.setdefault((manifest.data.sha256, manifest.sources.sha256), row.recording)) != row.recording:
             row.note = f"the same data as {twin}: combined once"
             continue
         verified.append(each)

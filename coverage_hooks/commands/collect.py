@@ -27,7 +27,8 @@ _Command = Callable[..., None]
 _RETRIEVING = (
     options.directory,
     click.option("--run", metavar="ID", help="The test run to collect; default: the newest on the volume."),
-    click.option("--since", type=options.moment, metavar="TIME", help="Collect what started since a time or within an age, of any run."),
+    click.option("--since", type=options.moment, metavar="TIME",
+                 help="Collect what started since a time or within an age, such as 15m, of any run."),
     click.option("--expect", type=click.IntRange(min=1), metavar="N", help="How many processes must have recorded."),
     click.option("--allow-missing", multiple=True, metavar="NAME",
                  help="A recording or pod whose losses are no failure; with --expect, also one that never appeared."),

@@ -1,0 +1,47 @@
+"""A checkout to stand in, and a volume to read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from coverage_hooks.cli import commands
+from tests.unit.collect.building import Project, make_project
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A checkout, which is also the working folder."""
+    made = make_project(tmp_path / "checkout")
+    monkeypatch.chdir(made.root)
+    return made
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Path:
+    """An empty volume."""
+    folder = tmp_path / "volume"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def run(volume: Path, project: Project) -> Run:
+    """Call a command in the checkout, with the volume as its source; silence shows after a fraction of a second."""
+
+    assert Path.cwd() == project.root
+
+    def call(command: str, *arguments: object, source: Path | None = volume) -> Result:
+        reading = ["--from", str(source)] if source else []
+        if command in {"collect", "retrieve", "prune"}:
+            reading += ["--silent-after", "0.3"]
+        result = CliRunner().invoke(commands, [command, *reading, *map(str, arguments)], catch_exceptions=False)
+        assert "Traceback" not in result.output
+        return result
+
+    return call

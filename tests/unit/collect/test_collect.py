@@ -1,0 +1,213 @@
+"""Everything at once: a volume, unit data, and one report."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import coverage
+import pytest
+
+from tests.unit.collect.building import SOURCES, STARTED, Project, record
+from tests.unit.collect.conftest import Run
+
+ARCS = {
+    "shop/__init__.py": {(-1, 0), (0, -1)},
+    "shop/cart.py": {(-1, 1), (1, 7), (7, -1), (-1, 2), (2, 3), (3, 4), (4, -1)},
+}
+
+
+def summary(project: Project) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((project.root / "build/coverage/summary.json").read_bytes())
+    return document
+
+
+def command(*arguments: object) -> str:
+    """Run coverage.py's own command line."""
+    done = subprocess.run([sys.executable, "-m", "coverage", *map(str, arguments)], check=True, capture_output=True)
+    return done.stdout.decode()
+
+
+def make_unit(project: Project, *options: str) -> Path:
+    """Run the checkout's code here, as its unit tests would."""
+    project.write({"test_unit.py": "from shop.cart import clear\nclear([])\n"})
+    command("run", *options, "--data-file=.coverage.unit", "test_unit.py")
+    return project.root / ".coverage.unit"
+
+
+def lines_of(path: Path) -> dict[str, set[int]]:
+    data = coverage.CoverageData(str(path), read_only=True)
+    data.read()
+    return {name: set(data.lines(name) or ()) for name in data.measured_files()}
+
+
+def test_the_report_joins_unit_and_cluster_over_one_list_of_files(run: Run, volume: Path, project: Project) -> None:
+    record(volume)
+    unit = make_unit(project)
+    result = run("collect", "--unit", unit, "--expect", 1)
+    assert result.exit_code == 0
+    totals = summary(project)["totals"]
+    # Of 10 statements the unit runs the definitions in `cart` and `clear`, the cluster all but `clear`, and `pay`.
+    assert [totals[world]["lines"] for world in ("unit", "cluster", "combined")] == [30, 60, 70]
+    assert totals["combined"] == {"lines": 70, "branches": None, "percent": 70}
+    assert set(summary(project)["files"]) == set(SOURCES)
+    assert summary(project)["files"]["shop/unused.py"]["combined"]["percent"] == 0
+    assert summary(project)["ledger"][0]["state"] == "finished"
+    assert summary(project)["losses"] == []
+    assert summary(project)["run"] == "run-1"
+
+
+def test_every_output_is_there(run: Run, volume: Path, project: Project) -> None:
+    recording = record(volume)
+    run("collect")
+    output = project.root / "build/coverage"
+    names = {"html/index.html", "coverage.xml", "coverage.lcov", "summary.json", "summary.md", ".coverage"}
+    assert all((output / name).stat().st_size for name in names)
+    assert (output / "data" / f".coverage.{recording.name}").is_file()
+    assert (output / "raw/run-1" / recording.name / "data-3.coverage").read_bytes() == recording.data.read_bytes()
+    assert not list(output.glob(".*.tmp"))
+    assert not list(output.glob(".combine-*"))
+
+
+def test_branches_are_counted_as_coverage_counts_them(run: Run, volume: Path, project: Project) -> None:
+    project.write({".coveragerc": "[run]\nsource = shop\nbranch = True\n"})
+    record(volume, measured=ARCS, branch=True)
+    unit = make_unit(project)
+    assert run("collect", "--unit", unit).exit_code == 0
+    plain = json.loads(command("json", "--data-file=build/coverage/.coverage", "-q", "-o", "-"))
+    combined = summary(project)["totals"]["combined"]
+    assert combined["percent"] == plain["totals"]["percent_covered"]
+    assert combined["branches"] == plain["totals"]["percent_branches_covered"] == 50
+    assert combined["lines"] == plain["totals"]["percent_statements_covered"]
+
+
+@pytest.mark.parametrize("branch", [False, True])
+def test_plain_coverage_combines_the_data_to_the_same(
+    run: Run, volume: Path, project: Project, *, branch: bool
+) -> None:
+    measured = ARCS if branch else None
+    record(volume, measured=measured, branch=branch)
+    record(volume, measured={"shop/parts/till.py": {(-1, 1), (1, -1)} if branch else {2}}, branch=branch, host="two")
+    assert run("collect").exit_code == 0
+    output = project.root / "build/coverage"
+    command("combine", "--keep", "build/coverage/data")
+    assert lines_of(project.root / ".coverage") == lines_of(output / "cluster.coverage")
+    assert lines_of(output / "cluster.coverage")[str(project.root / "shop/parts/till.py")]
+
+
+@pytest.mark.parametrize("settings", ["", "omit = */unused.py\n", "relative_files = True\n"])
+def test_files_and_totals_are_those_of_plain_coverage(run: Run, volume: Path, project: Project, settings: str) -> None:
+    """The same run, once recorded and collected, once by ``coverage run`` and ``coverage json``."""
+    project.write({
+        ".coveragerc": f"[run]\nsource = shop\n{settings}",
+        "shop/script/no_package.py": "here = 1\n",  # not importable: its folder has no __init__.py
+        "shop/untracked.py": "also = 1\n",
+        "main.py": "import shop.parts.till\nfrom shop.cart import add\nadd([], 1)\n",
+    })  # fmt: skip
+    command("run", "--data-file=plain", "main.py")
+    plain = json.loads(command("json", "--data-file=plain", "-q", "-o", "-"))
+    record(volume)
+    assert run("collect").exit_code == 0
+    assert set(summary(project)["files"]) == set(plain["files"])
+    assert summary(project)["totals"]["cluster"]["percent"] == plain["totals"]["percent_covered"]
+    again = json.loads(command("json", "--data-file=build/coverage/.coverage", "-q", "-o", "-"))
+    assert again["totals"] == plain["totals"]
+
+
+def test_a_real_run_in_another_place_is_collected(run: Run, volume: Path, project: Project, tmp_path: Path) -> None:
+    """What coverage.py itself measured in a copy of the checkout, as in an image."""
+    pod = tmp_path / "image/app"
+    Project(pod).write({**SOURCES, "main.py": "from shop.cart import add\nadd([], 1)\n"})
+    subprocess.run(
+        [sys.executable, "-m", "coverage", "run", "--source=shop", "--data-file=d", "main.py"], cwd=pod, check=True
+    )
+    measured = {name.removeprefix(f"{pod}/"): lines for name, lines in lines_of(pod / "d").items()}
+    record(volume, measured=measured, prefix=f"{pod}/")
+    assert run("collect").exit_code == 0
+    assert summary(project)["files"]["shop/cart.py"]["cluster"]["lines"] == pytest.approx(100 * 5 / 6)
+
+
+def test_a_second_collect_copies_only_what_changed(run: Run, volume: Path, project: Project) -> None:
+    recording, other = record(volume), record(volume, measured={"shop/cart.py": {1}}, host="other")
+    run("collect")
+    raw = project.root / "build/coverage/raw/run-1"
+    before = {path: path.stat().st_ino for path in raw.rglob("data-*")}
+    (raw / other.name / "data-3.coverage").write_bytes(b"broken here, not on the volume")
+    assert run("collect").exit_code == 0
+    after = {path: path.stat().st_ino for path in raw.rglob("data-*")}
+    assert [path.parent.name for path in before if before[path] != after[path]] == [other.name]
+    assert recording.data.is_file()
+
+
+def test_the_volume_is_not_changed(run: Run, volume: Path) -> None:
+    record(volume)
+    volume.chmod(0o555)
+
+    def state() -> dict[Path, object]:
+        return {
+            path: (path.stat().st_mtime_ns, path.is_file() and hashlib.sha256(path.read_bytes()).digest())
+            for path in volume.rglob("*")
+        }
+
+    before = state()
+    run("collect")
+    assert state() == before
+
+
+def test_data_of_an_earlier_collect_is_not_combined_again(run: Run, volume: Path, project: Project) -> None:
+    record(volume)
+    run("collect")
+    record(volume, run="run-2", measured={"shop/cart.py": {1}}, started_at=STARTED + timedelta(hours=1))
+    run("collect")
+    assert len(list((project.root / "build/coverage/data").iterdir())) == 1
+    assert summary(project)["totals"]["cluster"]["lines"] == 10
+
+
+def test_nothing_at_all_is_not_a_success_and_leaves_no_old_report(run: Run, volume: Path, project: Project) -> None:
+    recording = record(volume)
+    run("collect")
+    for path in recording.path.iterdir():
+        path.unlink()
+    recording.path.rmdir()
+    result = run("collect")
+    assert result.exit_code == 1
+    assert "LOSS  nothing was recorded" in result.output
+    assert not (project.root / "build/coverage/summary.json").exists()
+    assert not (project.root / "build/coverage/html/index.html").exists()
+
+
+def test_no_folder_is_an_unreachable_source(run: Run, tmp_path: Path) -> None:
+    result = run("collect", source=tmp_path / "absent")
+    assert result.exit_code == 3
+    assert "No such file or directory; give --from the folder" in result.output
+
+
+def test_a_threshold_that_is_not_met_fails(run: Run, volume: Path) -> None:
+    record(volume)
+    assert run("collect", "--fail-under", 60).exit_code == 0
+    result = run("collect", "--fail-under", 60.5)
+    assert result.exit_code == 1
+    assert "combined coverage is under the 60.5 %" in result.output
+
+
+def test_the_steps_one_by_one_come_to_the_same(run: Run, volume: Path, project: Project) -> None:
+    record(volume)
+    record(volume, host="spoilt").data.write_bytes(b"")
+    run("collect")
+    whole = summary(project)
+    assert run("retrieve").exit_code == 0
+    for step in ("verify", "combine", "combine", "report"):
+        assert run(step, source=None).exit_code == 1
+    assert summary(project) == whole
+
+
+@pytest.mark.parametrize(("step", "advice"), [("verify", "retrieve"), ("combine", "retrieve"), ("report", "retrieve")])
+def test_a_step_too_early_says_what_comes_first(run: Run, step: str, advice: str) -> None:
+    result = run(step, source=None)
+    assert result.exit_code == 2
+    assert f"run `coverage-hooks {advice}` first" in result.output

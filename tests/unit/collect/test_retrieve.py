@@ -1,0 +1,344 @@
+"""Which recordings are chosen, which of the running ones live, and how a set is copied while it changes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coverage_hooks.collect import retrieve as retrieving
+from coverage_hooks.collect.retrieve import Patience, await_beats, retrieve
+from coverage_hooks.collect.runs import Choice
+from coverage_hooks.collect.sources import Limits
+from coverage_hooks.collect.sources.directory import Directory
+from coverage_hooks.errors import VolumeError
+from coverage_hooks.volume import layout
+from tests.unit.collect.building import STARTED, Project, Recording, pod, record
+from tests.unit.collect.conftest import Run
+
+HOUR = timedelta(hours=1)
+BRIEF = Patience(minimum=0.3, intervals=1, poll=0.02)
+
+
+@contextmanager
+def beating(recording: Recording, *, beats: int = 1000, interval: float = 0.05) -> Iterator[None]:
+    """Move the beat of *recording* as its pulse would, at most *beats* times."""
+    stop = threading.Event()
+
+    def pulse() -> None:
+        for beat in range(recording.manifest.beat + 1, recording.manifest.beat + beats + 1):
+            if stop.wait(interval):
+                return
+            recording.change(beat=beat)
+
+    thread = threading.Thread(target=pulse)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def running(volume: Path, **changes: Any) -> Recording:
+    return record(volume, state="running", interval=0.05, **changes)
+
+
+def retrieved(output: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((output / "ledger.json").read_bytes())
+    return document
+
+
+class TestRuns:
+    def test_the_newest_run_is_chosen_and_earlier_ones_are_listed(
+        self, run: Run, volume: Path, project: Project
+    ) -> None:
+        old = record(volume, run="old")
+        new = record(volume, run="new", started_at=STARTED + HOUR)
+        newer = record(volume, run="new", started_at=STARTED + 2 * HOUR, host="b")
+        result = run("retrieve")
+        assert result.exit_code == 0
+        ledger = retrieved(project.root / "build/coverage")
+        assert [row["recording"] for row in ledger["rows"]] == sorted([new.name, newer.name])
+        assert [each["recording"] for each in ledger["earlier"]] == [old.name]
+        assert f"earlier, not combined  {old.name} run old" in result.output
+
+    def test_a_run_is_chosen_by_id(self, run: Run, volume: Path, project: Project) -> None:
+        old = record(volume, run="old")
+        record(volume, run="new", started_at=STARTED + HOUR)
+        assert run("retrieve", "--run", "old").exit_code == 0
+        assert [row["recording"] for row in retrieved(project.root / "build/coverage")["rows"]] == [old.name]
+
+    def test_everything_since_a_time_is_chosen_whatever_its_run(self, run: Run, volume: Path, project: Project) -> None:
+        record(volume, run="a", started_at=STARTED - HOUR)
+        chosen = {record(volume, run=each, host=each).name for each in ("a", "b")}
+        assert run("retrieve", "--since", "2026-01-31T23:59:00Z").exit_code == 0
+        assert {row["recording"] for row in retrieved(project.root / "build/coverage")["rows"]} == chosen
+
+    @pytest.mark.parametrize(
+        ("options", "reason"),
+        [
+            (("--run", "absent"), "for run 'absent'; the volume holds 'run-1'"),
+            (("--since", "1h"), "1 recordings are older"),
+        ],
+    )
+    def test_nothing_chosen_is_a_loss(self, run: Run, volume: Path, options: tuple[str, ...], reason: str) -> None:
+        record(volume)
+        result = run("collect", *options)
+        assert result.exit_code == 1
+        assert "LOSS  nothing was recorded" in result.output
+        assert reason in result.output
+
+    @pytest.mark.parametrize(("age", "lost"), [(timedelta(0), True), (HOUR, True), (-HOUR, False)])
+    def test_an_unreadable_manifest_counts_by_the_time_in_its_name(
+        self, run: Run, volume: Path, age: timedelta, *, lost: bool
+    ) -> None:
+        record(volume)
+        broken = record(volume, host="broken", started_at=STARTED + age)
+        broken.manifest_path.write_bytes(b"{")
+        result = run("retrieve")
+        assert result.exit_code == (1 if lost else 0)
+        assert f"{'LOSS ' if lost else 'earlier, not combined '} {broken.name}" in result.output
+
+    def test_only_unreadable_manifests_are_all_losses(self, run: Run, volume: Path) -> None:
+        for host in "ab":
+            record(volume, host=host).manifest_path.unlink()
+        result = run("collect")
+        assert result.exit_code == 1
+        assert result.output.count("LOSS  ") == 2
+
+    def test_what_is_not_named_as_a_recording_is_not_one(self, run: Run, volume: Path) -> None:
+        record(volume)
+        (volume / "lost+found").mkdir()
+        (volume / ".x-20260131T235959Z-00000000").mkdir()
+        assert run("retrieve").exit_code == 0
+
+    @pytest.mark.parametrize("name", ["../../escaped", "/etc", "", "a b", "x" * 300, ".", "\x1b[31m", "ü\ud800"])
+    def test_a_run_id_cannot_leave_the_output_folder(self, volume: Path, tmp_path: Path, name: str) -> None:
+        record(volume, run=name)
+        ledger = retrieve(Directory(volume), tmp_path / "output", Choice())
+        [folder] = (tmp_path / "output/raw").iterdir()
+        assert ledger.rows[0].folder == f"raw/{folder.name}/{ledger.rows[0].recording}"
+        assert ledger.run == name
+
+    def test_no_two_run_ids_share_a_folder(self, volume: Path, tmp_path: Path) -> None:
+        names = ["a b", "a/b", "a-b", "", "unnamed"]
+        for name in names:
+            record(volume, run=name)
+        retrieve(Directory(volume), tmp_path / "output", Choice(since=STARTED))
+        assert len(list((tmp_path / "output/raw").iterdir())) == len(names)
+
+
+class TestBeats:
+    def test_a_beat_that_moves_is_alive(self, run: Run, volume: Path, project: Project) -> None:
+        recording = running(volume)
+        with beating(recording):
+            result = run("collect")
+        assert result.exit_code == 0
+        assert retrieved(project.root / "build/coverage")["rows"][0]["state"] == "running"
+
+    def test_waiting_ends_as_soon_as_the_beat_moved_twice(self, volume: Path) -> None:
+        recording = running(volume)
+        start = time.monotonic()
+        with beating(recording):
+            assert await_beats(Directory(volume), [recording.manifest], Patience()) == set()
+        assert time.monotonic() - start < 2
+        now = json.loads(recording.manifest_path.read_bytes())
+        assert now["beat"] >= recording.manifest.beat + 2
+
+    def test_a_beat_that_stands_still_is_silent_and_its_data_is_reported(
+        self, run: Run, volume: Path, project: Project
+    ) -> None:
+        recording = running(volume, pod=pod())
+        result = run("collect")
+        assert result.exit_code == 1
+        assert f"LOSS  {recording.name} (pod shop/operator-0): beat 7 is " in result.output
+        [row] = retrieved(project.root / "build/coverage")["rows"]
+        assert row["state"] == "silent"
+        assert row["beat_age"] < 60 < row["unsaved"]
+        totals = json.loads((project.root / "build/coverage/summary.json").read_bytes())["totals"]
+        assert totals["cluster"]["lines"] == 60
+
+    def test_a_beat_that_moved_once_only_is_silent(self, volume: Path) -> None:
+        recording = running(volume)
+        with beating(recording, beats=1):
+            assert await_beats(Directory(volume), [recording.manifest], BRIEF) == {recording.name}
+
+    def test_all_are_waited_for_at_once(self, volume: Path) -> None:
+        silent = [running(volume, host=f"h{number}") for number in range(10)]
+        start = time.monotonic()
+        found = await_beats(Directory(volume), [each.manifest for each in silent], BRIEF)
+        assert time.monotonic() - start < 5 * BRIEF.minimum
+        assert found == {each.name for each in silent}
+
+    def test_a_recording_that_finishes_meanwhile_is_finished(self, volume: Path, tmp_path: Path) -> None:
+        recording = running(volume)
+        timer = threading.Timer(0.1, recording.change, kwargs={"state": "finished"})
+        timer.start()
+        ledger = retrieve(Directory(volume), tmp_path / "output", Choice(), patience=BRIEF)
+        timer.join()
+        assert [row.state for row in ledger.rows] == ["finished"]
+        assert ledger.losses == []
+
+    def test_patience_is_three_intervals_and_ten_seconds_at_least(self) -> None:
+        assert Patience().seconds(1) == 10
+        assert Patience().seconds(30) == 90
+        assert Patience().seconds(3600) == 180  # a claim that no recorder makes does not stop the collector for hours
+
+
+class TestSets:
+    def test_a_set_is_read_again_when_the_publisher_moved_on(
+        self, volume: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        recording = record(volume)
+        _between(monkeypatch, lambda: publish_next(recording))
+        ledger = retrieve(Directory(volume), tmp_path, Choice())
+        assert ledger.losses == []
+        folder = tmp_path / ledger.rows[0].folder
+        assert {path.name for path in folder.iterdir()} >= {"recording.json", "data-4.coverage", "sources-3.json"}
+        assert json.loads((folder / "recording.json").read_bytes())["data"]["file"] == "data-4.coverage"
+
+    def test_a_publisher_that_never_rests_is_given_up(
+        self, volume: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        recording = record(volume)
+        recording.data.unlink()
+        beat = iter(range(100, 1000))
+        _between(monkeypatch, lambda: recording.change(beat=next(beat)), always=True)
+        ledger = retrieve(Directory(volume), tmp_path, Choice())
+        assert [loss.file for loss in ledger.losses] == ["data-3.coverage"]
+        assert next(beat) <= 100 + 2 * retrieving.ATTEMPTS
+
+    @pytest.mark.parametrize(
+        ("limits", "file"), [(Limits(data=100), "data-3.coverage"), (Limits(sources=100), "sources-3.json")]
+    )
+    def test_more_than_allowed_is_not_copied(self, volume: Path, tmp_path: Path, limits: Limits, file: str) -> None:
+        recording = record(volume)
+        ledger = retrieve(Directory(volume), tmp_path / "output", Choice(), limits=limits)
+        [loss] = ledger.losses
+        assert (loss.recording, loss.file) == (recording.name, file)
+        assert "more than the 100 allowed" in loss.reason
+        assert not list((tmp_path / "output").rglob(file))
+
+    def test_the_limits_are_options(self, run: Run, volume: Path) -> None:
+        recording = record(volume)
+        recording.publish_data(recording.data.read_bytes() + bytes(1 << 20))
+        assert "more than the 1048576 allowed" in run("retrieve", "--data-limit", 1).output
+
+    def test_a_file_that_grows_while_it_is_copied_is_cut_off(
+        self, volume: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        recording = record(volume)
+        size = recording.data.stat().st_size
+        source = Directory(volume)
+
+        def read(_: str, descriptor: int) -> bytes:
+            return b"x" * 4096
+
+        monkeypatch.setattr("coverage_hooks.collect.sources.directory._read", read)
+        with pytest.raises(VolumeError, match="grew beyond"):
+            source.copy(recording.name, recording.data.name, tmp_path / "copy", limit=size)
+        assert list(tmp_path.glob("*copy*")) == []
+
+
+class TestLedger:
+    @pytest.mark.parametrize(("expected", "code"), [(1, 0), (2, 0), (3, 1)])
+    def test_the_expected_number_is_compared(self, run: Run, volume: Path, expected: int, code: int) -> None:
+        record(volume, host="a")
+        record(volume, host="b")
+        result = run("retrieve", "--expect", expected)
+        assert result.exit_code == code
+        assert ("LOSS  3 recordings were expected, 2 announced themselves" in result.output) == (code == 1)
+        assert ("note  2 recordings, 1 expected" in result.output) == (expected == 1)
+
+    @pytest.mark.parametrize("waived", ["recording", "pod"])
+    def test_a_loss_is_waived_by_name(self, run: Run, volume: Path, waived: str) -> None:
+        record(volume)
+        silent = running(volume, host="b", pod=pod("operator-b"))
+        name = silent.name if waived == "recording" else "operator-b"
+        result = run("collect", "--allow-missing", name)
+        assert result.exit_code == 0
+        assert f"waived  {silent.name}" in result.output
+        assert run("collect", "--allow-missing", "operator-c").exit_code == 1
+
+    def test_one_that_never_appeared_is_waived_by_name(self, run: Run, volume: Path) -> None:
+        record(volume)
+        assert run("retrieve", "--expect", 2, "--allow-missing", "operator-b").exit_code == 0
+
+    def test_announced_and_nothing_published_is_a_loss(self, run: Run, volume: Path) -> None:
+        recording = record(volume).change(data=None, sources=None)
+        result = run("collect")
+        assert result.exit_code == 1
+        assert f"LOSS  {recording.name}: announced itself and published nothing" in result.output
+
+    @pytest.mark.parametrize(
+        ("before", "lost"),
+        [
+            (["shop", "shop.main"], []),
+            (["shop.cart", "shop", "shop.main"], ["shop.cart"]),
+            (["sho", "shop.main.deeper"], ["sho", "shop.main.deeper"]),
+        ],
+    )
+    def test_what_ran_before_the_start_is_lost_unless_somebody_had_to_start(
+        self, run: Run, volume: Path, before: list[str], lost: list[str]
+    ) -> None:
+        recording = record(volume, imported_before_start=before, start_modules=["__main__", "shop.main"])
+        result = run("collect")
+        assert result.exit_code == (1 if lost else 0)
+        if lost:
+            assert f"LOSS  {recording.name} {', '.join(lost)}: imported before recording started" in result.output
+
+    def test_problems_and_forks_are_shown_and_are_no_losses(self, run: Run, volume: Path) -> None:
+        recording = record(volume, problems=["sigterm was overridden"])
+        process = dataclasses.replace(recording.manifest.process, forks=2)
+        recording.change(process=process)
+        result = run("collect")
+        assert result.exit_code == 0
+        assert f"problem  {recording.name}: sigterm was overridden" in result.output
+        assert "2 forked children are not recorded" in result.output
+        assert "completeness  unproven" in result.output
+
+    def test_identical_data_is_combined_once_and_no_loss(self, run: Run, volume: Path, project: Project) -> None:
+        first, second = sorted([record(volume, host="a").name, record(volume, host="b").name])
+        result = run("collect")
+        assert result.exit_code == 0
+        [note] = [row["note"] for row in retrieved(project.root / "build/coverage")["rows"] if row["note"]]
+        assert note == f"the same data as {first}: combined once"
+        assert [path.name for path in (project.root / "build/coverage/data").iterdir()] == [f".coverage.{first}"]
+        assert second in result.output
+
+    def test_a_run_without_id_says_so(self, run: Run, volume: Path) -> None:
+        record(volume, run="")
+        assert "note  these recordings carry no run id" in run("retrieve").output
+
+
+def publish_next(recording: Recording) -> None:
+    """Replace the data of *recording* as a publisher does, and take the old file away at once."""
+    assert recording.manifest.data is not None
+    old = recording.data
+    content = old.read_bytes()
+    (recording.path / layout.data_name(4)).write_bytes(content)
+    recording.change(data=dataclasses.replace(recording.manifest.data, file=layout.data_name(4)), sequence=4)
+    old.unlink()
+
+
+def _between(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object], *, always: bool = False) -> None:
+    """Let something happen on the volume after the manifest was read and before its files are opened."""
+    real = retrieving._copy_set
+    done: list[bool] = []
+
+    def copy_set(*arguments: Any) -> None:
+        if always or not done:
+            act()
+            done.append(True)
+        real(*arguments)
+
+    monkeypatch.setattr(retrieving, "_copy_set", copy_set)
