@@ -1,0 +1,1 @@
+"""The whole idea in one command: ``python -m examples.demo``, or ``make demo``."""
