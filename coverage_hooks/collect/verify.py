@@ -171,6 +171,8 @@ def read_content(path: Path) -> Content:
             _check_schema(connection)
             _check_integrity(connection)
             return _measure(connection)
+    except UnicodeDecodeError:  # the message itself, which quotes a broken schema
+        raise DamagedError(path.name, "damaged: SQLite finds a schema that is no text") from None
     except (sqlite3.Error, sqlite3.Warning) as error:
         kind = "foreign" if "not a database" in str(error) else "damaged"
         raise DamagedError(path.name, f"{kind}: SQLite says: {error}") from None

@@ -141,13 +141,17 @@ DAMAGES = {
     "data of no bytes": Damage(lambda r: r.data.write_bytes(b""), data, "truncated: 0 of"),
     "data gone": Damage(lambda r: r.data.unlink(), data, "No such file"),
     "data with a page overwritten": Damage(_overwrite(4096, b"\xff" * 64), data, "damaged: "),
-    "data with a header overwritten": Damage(_overwrite(0, b"\0" * 16), data, "foreign: SQLite says: file is not a database"),
+    "data with a header overwritten": Damage(
+        _overwrite(0, b"\0" * 16), data, "foreign: SQLite says: file is not a database"
+    ),
     "data with one bit flipped in a path": Damage(_flip, data, "damaged: "),
     "data of another moment": Damage(lambda r: r.data.write_bytes(_other(r)), data, "replaced: "),
     "data of an older sequence": Damage(_stale, data, "stale: it holds the content of data-2.coverage"),
     # What a confused or hostile writer publishes with an honest hash.
     "no SQLite": Damage(lambda r: r.publish_data(b"\x7fELF" * 4096), data, "foreign: SQLite says"),
-    "another program's tables": Damage(_sql("DROP TABLE tracer; CREATE TABLE cats (name)"), data, "foreign: it holds table 'cats'"),
+    "another program's tables": Damage(
+        _sql("DROP TABLE tracer; CREATE TABLE cats (name)"), data, "foreign: it holds table 'cats'"
+    ),
     "a table less": Damage(_sql("DROP TABLE tracer"), data, "foreign: table 'tracer' of coverage.py is missing"),
     "a view": Damage(_sql("CREATE VIEW v AS SELECT * FROM file"), data, "foreign: it holds view 'v'"),
     "a view in place of a table": Damage(
@@ -157,32 +161,42 @@ DAMAGES = {
         _sql("CREATE TRIGGER t AFTER INSERT ON file BEGIN DELETE FROM arc; END"), data, "foreign: it holds trigger 't'"
     ),
     "an index": Damage(_sql("CREATE INDEX i ON file (lower(path))"), data, "foreign: it holds index 'i'"),
-    "a virtual table": Damage(
-        _sql("CREATE VIRTUAL TABLE words USING fts5 (word)"), data, "foreign: it holds "
-    ),
+    "a virtual table": Damage(_sql("CREATE VIRTUAL TABLE words USING fts5 (word)"), data, "foreign: it holds "),
     "another schema": Damage(_sql("UPDATE coverage_schema SET version = 6"), data, "foreign: schema 6"),
     "two schemas": Damage(_sql("INSERT INTO coverage_schema VALUES (7)"), data, "foreign: schema 7, 7"),
-    "a plug-in": Damage(_sql("INSERT INTO tracer SELECT id, 'x.y' FROM file LIMIT 1"), data, "foreign: measured through"),
+    "a plug-in": Damage(
+        _sql("INSERT INTO tracer SELECT id, 'x.y' FROM file LIMIT 1"), data, "foreign: measured through"
+    ),
     "garbage with an honest hash": Damage(_garbage, data, "damaged: "),
     "lines and branches": Damage(_sql("INSERT INTO arc SELECT 1, 1, 1, 2"), data, "damaged: it holds both"),
     "neither lines nor branches": Damage(_sql("DELETE FROM meta WHERE key='has_arcs'"), data, "empty: "),
     "a kind that is no number": Damage(_sql("UPDATE meta SET value='x' WHERE key='has_arcs'"), data, "empty: "),
     "no lines": Damage(_sql("DELETE FROM line_bits", lines=0), data, "empty: it holds no line"),
-    "lines as text": Damage(_sql("UPDATE line_bits SET numbits='abc'"), data, "damaged: it holds lines that are no bit set"),
-    "lines of nobody": Damage(_sql("UPDATE line_bits SET file_id=99 WHERE file_id=1"), data, "damaged: it holds lines of an"),
-    "a path as a number": Damage(_sql("UPDATE file SET path=x'ff' WHERE id=1"), data, "damaged: it holds a path that is no"),
+    "lines as text": Damage(
+        _sql("UPDATE line_bits SET numbits='abc'"), data, "damaged: it holds lines that are no bit set"
+    ),
+    "lines of nobody": Damage(
+        _sql("UPDATE line_bits SET file_id=99 WHERE file_id=1"), data, "damaged: it holds lines of an"
+    ),
+    "a path as a number": Damage(
+        _sql("UPDATE file SET path=x'ff' WHERE id=1"), data, "damaged: it holds a path that is no"
+    ),
     "a path that is no text": Damage(
         _sql("UPDATE file SET path=CAST(x'2fff' AS TEXT) WHERE id=1"), data, "damaged: SQLite says: Could not decode"
     ),
     "a line beyond the file": Damage(
-        _sql("UPDATE line_bits SET numbits=x'0000000002' WHERE file_id=3", lines=4), "/app/shop/cart.py", "damaged: line 33"
+        _sql("UPDATE line_bits SET numbits=x'0000000002' WHERE file_id=3", lines=4),
+        "/app/shop/cart.py",
+        "damaged: line 33",
     ),
     "a line beyond any program": Damage(
         _sql("UPDATE line_bits SET numbits=CAST(zeroblob(1300000) || x'01' AS BLOB)"), data, "damaged: "
     ),
     "more lines than fit": Damage(_sql("UPDATE line_bits SET numbits=zeroblob(9000000)"), data, "damaged: SQLite says"),
     # What the manifest says and is not so.
-    "a size too large": Damage(_field("data", "size", value=10**12), data, "damaged: the manifest claims 1000000000000"),
+    "a size too large": Damage(
+        _field("data", "size", value=10**12), data, "damaged: the manifest claims 1000000000000"
+    ),
     "a size too small": Damage(_field("data", "size", value=1), data, "damaged: the manifest claims 1 bytes"),
     "more files": Damage(_field("data", "files", value=5), data, "damaged: 4 files, 8 lines"),
     "more lines": Damage(_field("data", "lines", value=9), data, "damaged: 4 files, 8 lines"),
@@ -225,4 +239,4 @@ DAMAGES = {
     "sources gone": Damage(lambda r: r.sources.unlink(), sources, "No such file"),
     "sources changed": Damage(lambda r: r.sources.write_bytes(b"{}"), sources, "damaged: not the fingerprints"),
     "sources that are none": Damage(_lying_sources, sources, "damaged: /app/shop/cart.py.sha256 is 7"),
-}  # fmt: skip
+}

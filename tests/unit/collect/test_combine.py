@@ -1,0 +1,320 @@
+"""What is combined, what is refused by name, and how unit data goes wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any, ClassVar
+
+import coverage
+import pytest
+
+from tests.unit.collect.building import LINES, SOURCES, Project, data_bytes, record
+from tests.unit.collect.conftest import Run
+from tests.unit.collect.test_collect import ARCS, lines_of, make_unit, summary
+
+CHANGED = "# one more line\n" + SOURCES["shop/cart.py"]
+
+
+class TestMismatch:
+    def test_a_file_that_differs_is_refused_with_both_revisions(self, run: Run, volume: Path, project: Project) -> None:
+        recording = record(volume, sources={"shop/cart.py": CHANGED}, revision="abc123")
+        here = project.commit()
+        result = run("collect")
+        assert result.exit_code == 1
+        expected = f"differs from shop/cart.py: its lines are others; revision there abc123, here {here}"
+        assert f"LOSS  {recording.name} /app/shop/cart.py: {expected}" in result.output
+        assert summary(project)["files"]["shop/cart.py"]["cluster"]["lines"] == 0
+        assert summary(project)["files"]["shop/parts/till.py"]["cluster"]["lines"] == 50
+
+    def test_a_change_here_that_was_not_committed_is_a_mismatch(self, run: Run, volume: Path, project: Project) -> None:
+        record(volume)
+        project.write({"shop/cart.py": CHANGED})
+        result = run("collect")
+        assert result.exit_code == 1
+        assert "revision there unknown" in result.output
+
+    @pytest.mark.parametrize("name", ["shop/cart.py", "/app/shop/cart.py", "./shop/../shop/cart.py"])
+    def test_an_allowed_mismatch_is_left_out_and_said(
+        self, run: Run, volume: Path, project: Project, name: str
+    ) -> None:
+        record(volume, sources={"shop/cart.py": CHANGED})
+        result = run("collect", "--allow-mismatch", name)
+        assert result.exit_code == 0
+        assert "note  /app/shop/cart.py of " in result.output
+        assert "left out as allowed" in result.output
+        assert summary(project)["files"]["shop/cart.py"]["cluster"]["lines"] == 0
+        assert run("collect", "--allow-mismatch", "shop/unused.py").exit_code == 1
+
+    def test_a_file_that_is_not_here_is_named(self, run: Run, volume: Path) -> None:
+        recording = record(volume, measured={"shop/gone.py": {1}}, sources={"shop/gone.py": "x = 1\n"})
+        result = run("collect")
+        assert result.exit_code == 1
+        assert f"{recording.name} /app/shop/gone.py: no source file of that name is here" in result.output
+
+    def test_a_measured_file_without_fingerprint_is_refused(self, run: Run, volume: Path) -> None:
+        recording = record(volume, measured={"shop/cart.py": {1}})
+        recording.publish_data(data_bytes({"/app/shop/cart.py": {1}, "/app/shop/unused.py": {1}}), files=2, lines=2)
+        result = run("collect")
+        assert result.exit_code == 1
+        assert "/app/shop/unused.py: has no fingerprint" in result.output
+
+    def test_data_of_a_refused_file_is_nowhere(self, run: Run, volume: Path, project: Project) -> None:
+        recording = record(volume, sources={"shop/cart.py": CHANGED}, contexts=["one", "two"])
+        run("collect")
+        for name in (f"data/.coverage.{recording.name}", "cluster.coverage", ".coverage"):
+            found = lines_of(project.root / "build/coverage" / name)
+            assert set(found) == {str(project.root / name) for name in SOURCES}
+            assert found[str(project.root / "shop/cart.py")] == set()
+            assert found[str(project.root / "shop/parts/till.py")] == {1}
+
+    def test_contexts_are_kept(self, run: Run, volume: Path, project: Project) -> None:
+        record(volume, contexts=["create", "delete"])
+        run("collect")
+        data = coverage.CoverageData(str(project.root / "build/coverage/.coverage"), read_only=True)
+        data.read()
+        assert data.measured_contexts() == {"create", "delete"}
+        assert set(data.contexts_by_lineno(str(project.root / "shop/cart.py"))[1]) == {"create", "delete"}
+
+    def test_what_is_tracked_and_not_selected_here_is_left_out_and_no_loss(
+        self, run: Run, volume: Path, project: Project
+    ) -> None:
+        project.write({"tools/helper.py": "x = 1\n"})
+        project.commit()
+        record(volume, measured={**LINES, "tools/helper.py": {1}}, sources={"tools/helper.py": "x = 1\n"})
+        result = run("collect")
+        assert result.exit_code == 0
+        assert "is tools/helper.py: not selected here, left out" in result.output
+        assert "tools/helper.py" not in summary(project)["files"]
+
+    def test_an_untracked_file_is_matched_when_no_tracked_one_is(
+        self, run: Run, volume: Path, project: Project
+    ) -> None:
+        project.write({"shop/fresh.py": "x = 1\n"})
+        record(volume, measured={"shop/fresh.py": {1}}, sources={"shop/fresh.py": "x = 1\n"})
+        assert run("collect").exit_code == 0
+        assert summary(project)["files"]["shop/fresh.py"]["cluster"]["lines"] == 100
+
+    def test_without_git_the_source_folders_are_taken(self, run: Run, volume: Path, project: Project) -> None:
+        shutil.rmtree(project.root / ".git")
+        record(volume)
+        result = run("collect")
+        assert result.exit_code == 0
+        assert "note  not compared with git: " in result.output
+        assert summary(project)["totals"]["cluster"]["lines"] == 60
+
+
+class TestTies:
+    TWINS: ClassVar[dict[str, str]] = {
+        "shop/a/same.py": "x = 1\n",
+        "shop/b/same.py": "x = 1\n",
+        "shop/a/__init__.py": "",
+        "shop/b/__init__.py": "",
+    }
+
+    def test_the_longest_common_tail_decides(self, run: Run, volume: Path, project: Project) -> None:
+        project.write(self.TWINS)
+        project.commit()
+        record(volume, measured={"shop/b/same.py": {1}, "shop/b/__init__.py": {0}}, sources=self.TWINS)
+        assert run("collect").exit_code == 0
+        assert summary(project)["files"]["shop/b/same.py"]["cluster"]["lines"] == 100
+        assert summary(project)["files"]["shop/a/same.py"]["cluster"]["lines"] == 0
+
+    def test_a_tie_names_both_and_is_refused(self, run: Run, volume: Path, project: Project) -> None:
+        project.write(self.TWINS)
+        project.commit()
+        record(volume, measured={"other/same.py": {1}}, sources={"other/same.py": "x = 1\n"})
+        result = run("collect")
+        assert result.exit_code == 1
+        both = f"{project.root}/shop/a/same.py and {project.root}/shop/b/same.py have the same content"
+        assert f"/app/other/same.py: {both}" in result.output
+
+    @pytest.mark.parametrize(("place", "code"), [("shop/b", 0), ("shop/parts", 1)])
+    def test_the_paths_setting_breaks_a_tie_when_it_agrees(
+        self, run: Run, volume: Path, project: Project, place: str, code: int
+    ) -> None:
+        project.write(self.TWINS)
+        project.write({".coveragerc": f"[run]\nsource = shop\n[paths]\nall =\n    {place}\n    /app/other\n"})
+        project.commit()
+        record(volume, measured={"other/same.py": {1}}, sources={"other/same.py": "x = 1\n"})
+        assert run("collect").exit_code == code
+        assert summary(project)["files"]["shop/b/same.py"]["cluster"]["lines"] == (100 if code == 0 else 0)
+
+    def test_the_paths_setting_is_not_believed_against_the_bytes(
+        self, run: Run, volume: Path, project: Project
+    ) -> None:
+        project.write({".coveragerc": "[run]\nsource = shop\n[paths]\nall =\n    shop/parts\n    */shop\n"})
+        project.write({"shop/parts/cart.py": "# another cart\n"})
+        record(volume)
+        assert run("collect").exit_code == 0
+        assert summary(project)["files"]["shop/cart.py"]["cluster"]["lines"] == pytest.approx(100 * 5 / 6)
+        assert (
+            summary(project)["files"]["shop/cart.py"]["combined"]
+            == summary(project)["files"]["shop/cart.py"]["cluster"]
+        )
+
+
+class TestUnit:
+    def test_unit_data_that_is_not_there_says_how_it_is_made(self, run: Run, volume: Path) -> None:
+        record(volume)
+        result = run("collect", "--unit", "absent")
+        assert result.exit_code == 2
+        assert "error: no unit data at 'absent'; it is made by `coverage run -m pytest`" in result.output
+
+    @pytest.mark.parametrize("content", [b"", b"no database", b"SQLite format 3\0" + bytes(5000)])
+    def test_unit_data_that_is_broken_is_wrong_use(
+        self, run: Run, volume: Path, project: Project, content: bytes
+    ) -> None:
+        record(volume)
+        (project.root / "unit").write_bytes(content)
+        result = run("collect", "--unit", "unit")
+        assert result.exit_code == 2
+        assert "error: unit data 'unit' cannot be read" in result.output
+
+    def test_unit_data_of_another_checkout_is_named(self, run: Run, volume: Path, project: Project) -> None:
+        record(volume)
+        (project.root / "unit").write_bytes(data_bytes({"/elsewhere/shop/cart.py": {1}}))
+        result = run("collect", "--unit", "unit")
+        assert result.exit_code == 2
+        assert "it measured '/elsewhere/shop/cart.py', which is not in this checkout" in result.output
+
+    def test_unit_data_of_another_checkout_is_mapped_by_the_paths_setting(
+        self, run: Run, volume: Path, project: Project
+    ) -> None:
+        project.write({".coveragerc": "[run]\nsource = shop\n[paths]\nall =\n    shop\n    /elsewhere/shop\n"})
+        record(volume)
+        (project.root / "unit").write_bytes(data_bytes({"/elsewhere/shop/cart.py": {8}}))
+        assert run("collect", "--unit", "unit").exit_code == 0
+        assert summary(project)["totals"]["unit"]["lines"] == 10
+
+    def test_unit_data_of_nothing_selected_is_wrong_use(self, run: Run, volume: Path, project: Project) -> None:
+        record(volume)
+        project.write({"tests/test_x.py": "x = 1\n"})
+        (project.root / "unit").write_bytes(data_bytes({str(project.root / "tests/test_x.py"): {1}}))
+        result = run("collect", "--unit", "unit")
+        assert result.exit_code == 2
+        assert "nothing in it is selected by `run:source`" in result.output
+
+    def test_tests_in_unit_data_are_no_source(self, run: Run, volume: Path, project: Project) -> None:
+        record(volume)
+        project.write({"tests/test_x.py": "x = 1\n"})
+        measured = {str(project.root / name): {1} for name in ("tests/test_x.py", "shop/unused.py")}
+        (project.root / "unit").write_bytes(data_bytes(measured))
+        assert run("collect", "--unit", "unit").exit_code == 0
+        assert set(summary(project)["files"]) == set(SOURCES)
+        assert set(lines_of(project.root / "build/coverage/unit.coverage")) == {str(project.root / s) for s in SOURCES}
+
+    def test_several_unit_files_are_one_world_and_stay(self, run: Run, volume: Path, project: Project) -> None:
+        record(volume)
+        one, two = (project.root / name for name in ("one", "two"))
+        one.write_bytes(data_bytes({str(project.root / "shop/unused.py"): {1}}))
+        two.write_bytes(data_bytes({str(project.root / "shop/unused.py"): {2}}))
+        assert run("collect", "--unit", one, "--unit", two).exit_code == 0
+        assert summary(project)["files"]["shop/unused.py"]["unit"]["lines"] == 100
+        assert one.is_file()
+        assert two.is_file()
+
+
+class TestModes:
+    def test_unit_branches_and_cluster_lines_are_wrong_use(self, run: Run, volume: Path, project: Project) -> None:
+        recording = record(volume)
+        result = run("collect", "--unit", make_unit(project, "--branch"))
+        assert result.exit_code == 2
+        assert f"recording {recording.name} measured lines, the unit data measured branches" in result.output
+        assert "set `[run] branch` to the same in both configurations" in result.output
+
+    def test_unit_lines_and_cluster_branches_are_wrong_use(self, run: Run, volume: Path, project: Project) -> None:
+        recording = record(volume, measured=ARCS, branch=True)
+        result = run("collect", "--unit", make_unit(project))
+        assert result.exit_code == 2
+        assert f"the unit data measured lines, recording {recording.name} measured branches" in result.output
+
+    def test_one_recording_of_another_kind_is_a_loss(self, run: Run, volume: Path, project: Project) -> None:
+        for host in "ab":
+            record(volume, measured=ARCS, branch=True, host=host)
+        other = record(volume)
+        result = run("collect")
+        assert result.exit_code == 1
+        assert f"LOSS  {other.name} data-3.coverage: recording {other.name} measured lines" in result.output
+        assert summary(project)["totals"]["cluster"]["branches"] == 50
+
+    def test_unit_files_of_two_kinds_are_wrong_use(self, run: Run, volume: Path, project: Project) -> None:
+        record(volume)
+        (project.root / "lines").write_bytes(data_bytes({str(project.root / "shop/unused.py"): {1}}))
+        result = run("collect", "--unit", "lines", "--unit", make_unit(project, "--branch"))
+        assert result.exit_code == 2
+        assert "unit data 'lines' measured lines, unit data " in result.output
+
+
+class TestConfiguration:
+    def test_no_source_is_wrong_use(self, run: Run, volume: Path, project: Project) -> None:
+        project.write({".coveragerc": "[run]\n"})
+        record(volume)
+        result = run("collect")
+        assert result.exit_code == 2
+        assert "names no source" in result.output
+
+    def test_a_source_that_is_not_here_is_named(self, run: Run, volume: Path, project: Project) -> None:
+        project.write({".coveragerc": "[run]\nsource = shap\n"})
+        record(volume)
+        result = run("collect")
+        assert result.exit_code == 2
+        assert "`run:source` names 'shap', which is neither a folder nor a package" in result.output
+
+    def test_a_configuration_that_is_not_there_is_wrong_use(self, run: Run, volume: Path) -> None:
+        record(volume)
+        result = run("collect", "--rcfile", "absent")
+        assert result.exit_code == 2
+        assert "Couldn't read 'absent' as a config file" in result.output
+
+    def test_a_source_that_cannot_be_parsed_is_named(self, run: Run, volume: Path, project: Project) -> None:
+        project.write({"shop/broken.py": "def (:\n"})
+        record(volume)
+        result = run("collect")
+        assert result.exit_code == 2
+        assert "shop/broken.py" in result.output
+
+    def test_everything_omitted_is_wrong_use(self, run: Run, volume: Path, project: Project) -> None:
+        project.write({".coveragerc": "[run]\nsource = shop\nomit = *\n"})
+        record(volume)
+        result = run("collect")
+        assert result.exit_code == 2
+        assert "selects no file" in result.output
+
+    def test_sources_are_found_beside_a_configuration_elsewhere(
+        self, run: Run, volume: Path, project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        record(volume)
+        monkeypatch.chdir(tmp_path)
+        result = run("collect", "--rcfile", project.root / ".coveragerc", "--output", tmp_path / "out")
+        assert result.exit_code == 0
+        document: dict[str, Any] = json.loads((tmp_path / "out/summary.json").read_bytes())
+        assert document["totals"]["cluster"]["lines"] == 60
+
+    @pytest.mark.parametrize(
+        ("place", "settings", "selected"),
+        [
+            ("src/shop", "source = shop", set(SOURCES)),
+            ("shop", "source = ./shop", set(SOURCES)),
+            ("shop", "source_pkgs = shop", set(SOURCES)),
+            ("shop", "source_dirs = shop", set(SOURCES)),
+            ("src/shop", "source_pkgs = shop.parts, shop.cart", {s for s in SOURCES if "parts" in s or "cart" in s}),
+        ],
+    )
+    def test_packages_modules_and_folders_are_found(
+        self, run: Run, volume: Path, project: Project, *, place: str, settings: str, selected: set[str]
+    ) -> None:
+        project.write({".coveragerc": f"[run]\n{settings}\n", "src/.keep": ""})
+        (project.root / "shop").rename(project.root / place)
+        project.commit()
+        record(volume)
+        assert run("collect").exit_code == 0
+        assert {name.removeprefix("src/") for name in summary(project)["files"]} == selected
+
+    def test_exclusions_are_counted(self, run: Run, volume: Path, project: Project) -> None:
+        project.write({".coveragerc": "[run]\nsource = shop\n[report]\nexclude_also =\n    def nobody\n"})
+        record(volume)
+        result = run("collect")
+        assert "excluded  2 lines" in result.output
+        assert summary(project)["excluded_lines"] == 2

@@ -1,0 +1,76 @@
+"""What a volume says is shown, and does nothing else, on a terminal, in Markdown and in HTML."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coverage_hooks.collect.plain import folder_name, markdown, plain
+from coverage_hooks.collect.report import World
+from coverage_hooks.collect.summary import percent
+from tests.unit.collect.building import Project, pod, record
+from tests.unit.collect.conftest import Run
+
+EVIL = "\x1b[31mred\x07 [bold]x[/bold] <script>alert(1)</script> | `a` [b](c) \u202e\ud800 \n# title"
+
+
+@given(st.text())
+def test_plain_text_is_one_printable_line(text: str) -> None:
+    shown = plain(text)
+    assert shown.isprintable() or not shown
+    assert text.isprintable() == (shown == text) or len(text) > 1000
+
+
+@given(st.text(alphabet=st.characters(codec="ascii")))
+def test_markdown_has_no_bare_markup(text: str) -> None:
+    shown = markdown(text)
+    assert not re.search(r"(?<!\\)(?:\\\\)*[`*_\[\]<>|#&~!]", shown)
+
+
+@given(st.text(), st.text())
+def test_folder_names_are_plain_and_never_shared(one: str, other: str) -> None:
+    name = folder_name(one)
+    assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,99}", name)
+    assert (name == folder_name(other)) == (one == other)
+
+
+def test_long_texts_are_cut() -> None:
+    assert len(plain("x" * 100_000)) < 1100
+
+
+@pytest.mark.parametrize(("value", "shown"), [(100, "100.0 %"), (99.99, "99.9 %"), (0, "0.0 %"), (66.66, "66.7 %")])
+def test_nothing_is_rounded_up_to_everything(value: float, shown: str) -> None:
+    assert percent(World(lines=value, branches=None, percent=value)) == shown
+    assert percent(World(lines=value, branches=None, percent=value), "branches") == percent(None) == "-"
+
+
+def test_evil_texts_are_shown_in_every_output(run: Run, volume: Path, project: Project) -> None:
+    measured = {f"{EVIL[:60]}.py": {1}}
+    source = {f"{EVIL[:60]}.py": "x = 1\n"}
+    record(volume, run=EVIL, problems=[EVIL], pod=pod(EVIL), revision=EVIL, measured=measured, sources=source)
+    result = run("collect")
+    assert result.exit_code == 1
+    assert not set(result.output) & {"\x1b", "\x07", "\u202e", "\ud800"}
+    assert "\\x1b[31mred\\x07 [bold]x[/bold]" in result.output
+    output = project.root / "build/coverage"
+    text = (output / "summary.md").read_text()
+    assert not set(text) & {"\x1b", "\x07", "\u202e"}
+    assert "<script>" not in text
+    assert "\n# title" not in text
+    assert json.loads((output / "summary.json").read_text())["run"] == EVIL
+    for page in (output / "html").glob("*.html"):
+        assert "alert(1)" not in html.unescape(page.read_text())
+
+
+def test_evil_contexts_do_not_reach_html(run: Run, volume: Path, project: Project) -> None:
+    project.write({".coveragerc": "[run]\nsource = shop\n[html]\nshow_contexts = True\n"})
+    record(volume, contexts=["<script>alert(1)</script>"])
+    assert run("collect").exit_code == 0
+    for page in (project.root / "build/coverage/html").glob("*.html"):
+        assert "<script>alert" not in page.read_text()

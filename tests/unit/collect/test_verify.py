@@ -1,0 +1,114 @@
+"""What a data file may hold before coverage.py sees it; the kinds of damage are in `spoiling`."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import closing, suppress
+from pathlib import Path
+
+import coverage
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from coverage_hooks.collect import verify as verifying
+from coverage_hooks.collect.ledger import Ledger
+from coverage_hooks.collect.retrieve import retrieve
+from coverage_hooks.collect.runs import Choice
+from coverage_hooks.collect.sources.directory import Directory
+from coverage_hooks.collect.verify import DamagedError, read_content, verify
+from tests.unit.collect.building import LINES, data_bytes, record
+
+ARCS = {"/a.py": {(-1, 1), (1, 2), (2, -1), (-1, 5), (5, 1)}, "/empty.py": {(-1, 0), (0, -1)}}
+
+
+@pytest.mark.parametrize("contexts", [[""], ["one", "two"]])
+@pytest.mark.parametrize("branch", [False, True])
+def test_counts_are_those_of_coverage(tmp_path: Path, contexts: list[str], *, branch: bool) -> None:
+    path = tmp_path / "data"
+    path.write_bytes(data_bytes(ARCS if branch else LINES, branch=branch, contexts=contexts))
+    content = read_content(path)
+    data = coverage.CoverageData(str(path), read_only=True)
+    data.read()
+    files = data.measured_files()
+    assert set(content.highest) == files
+    assert content.line_count == sum(len(data.lines(file) or ()) for file in files)
+    assert content.arc_count == sum(len(data.arcs(file) or ()) for file in files)
+    assert content.arcs == branch
+    for file in files:
+        numbers = [abs(number) for arc in data.arcs(file) or () for number in arc] or data.lines(file) or [0]
+        assert content.highest[file] == max(numbers)
+
+
+def test_a_file_of_coverage_itself_passes_whatever_suffix_it_was_given(tmp_path: Path) -> None:
+    data = coverage.CoverageData(str(tmp_path / "data"), suffix=True)  # writes more metadata
+    data.add_lines({"/a.py": {1}})
+    data.write()
+    assert read_content(Path(data.data_filename())).line_count == 1
+
+
+def test_the_deadline_ends_what_would_take_forever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "data"
+    path.write_bytes(data_bytes({"/a.py": {(a, b) for a in range(300) for b in range(300)}}, branch=True))
+    monkeypatch.setattr(verifying, "DEADLINE", -1)
+    with pytest.raises(DamagedError, match="SQLite says: interrupted"):
+        read_content(path)
+
+
+def test_files_beside_the_data_are_not_looked_at(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    path.write_bytes(data_bytes(LINES))
+    for suffix in ("-journal", "-wal", "-shm"):
+        (tmp_path / f"data{suffix}").write_bytes(b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7" + bytes(4096))
+    read_content(path)
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_file_that_claims_a_million_lines_costs_no_time(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    path.write_bytes(data_bytes({f"/{number}.py": {9_999_999} for number in range(20)}))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.create_function("all_bits", 0, lambda: b"\xff" * 1_250_000)
+        connection.execute("UPDATE line_bits SET numbits = all_bits()")
+    start = time.monotonic()
+    assert read_content(path).line_count == 200_000_000
+    assert time.monotonic() - start < 5
+
+
+def ledger_of(volume: Path, output: Path) -> tuple[Ledger, int]:
+    ledger = retrieve(Directory(volume), output, Choice())
+    return ledger, len(verify(ledger, output))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_one_changed_byte_never_passes_as_other_lines(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    """In data or fingerprints any change is a loss; in a manifest it may touch what is only told."""
+    base = tmp_path_factory.mktemp("byte")
+    recording = record(base / "volume")
+    path = data.draw(st.sampled_from([recording.data, recording.sources, recording.manifest_path]))
+    content = bytearray(path.read_bytes())
+    position = data.draw(st.integers(0, len(content) - 1))
+    content[position] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(content)
+    ledger, sound = ledger_of(base / "volume", base / "output")
+    if path != recording.manifest_path:
+        assert ledger.open_losses
+        assert sound == 0
+    elif not ledger.open_losses:
+        assert sound == 1
+        assert ledger.rows[0].lines == 8
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=300), st.integers(0, 40_000))
+def test_no_bytes_make_sqlite_or_us_crash(tmp_path_factory: pytest.TempPathFactory, noise: bytes, offset: int) -> None:
+    path = tmp_path_factory.mktemp("noise") / "data"
+    content = data_bytes(LINES)
+    offset %= len(content)
+    path.write_bytes(content[:offset] + noise + content[offset + len(noise) :])
+    with suppress(DamagedError):
+        read_content(path)

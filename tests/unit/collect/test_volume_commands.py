@@ -1,0 +1,148 @@
+"""``status`` and ``prune``: what lies on a volume, and how it leaves."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from coverage_hooks.cli import commands
+from tests.unit.collect.building import STARTED, Recording, record
+from tests.unit.collect.conftest import Run
+from tests.unit.collect.test_retrieve import beating, running
+
+
+def names(volume: Path) -> set[str]:
+    return {path.name for path in volume.iterdir()}
+
+
+class TestStatus:
+    def test_everything_is_listed(self, run: Run, volume: Path) -> None:
+        recording = record(volume, problems=["one", "two"])
+        silent = running(volume, host="b").change(data=None, sources=None)
+        broken = record(volume, host="c")
+        broken.manifest_path.write_bytes(b"{")
+        result = run("status")
+        assert result.exit_code == 0
+        lines = {line.split()[0]: line for line in result.output.splitlines()}
+        assert "run-1" in lines[recording.name]
+        assert "2: two" in lines[recording.name]
+        assert "none yet" in lines[silent.name]
+        assert "not JSON" in lines[broken.name]
+
+    def test_an_empty_volume_says_so(self, run: Run) -> None:
+        assert "no recording in " in run("status").output
+
+    def test_no_volume_is_an_unreachable_source(self, run: Run, tmp_path: Path) -> None:
+        assert run("status", source=tmp_path / "absent").exit_code == 3
+
+
+class TestPrune:
+    def test_a_run_is_deleted_and_others_stay(self, run: Run, volume: Path) -> None:
+        record(volume, run="old")
+        other = record(volume, run="new")
+        result = run("prune", "--run", "old", "--yes")
+        assert result.exit_code == 0
+        assert "deleted 1 of 1 recordings" in result.output
+        assert names(volume) == {other.name}
+
+    def test_what_is_older_is_deleted(self, run: Run, volume: Path) -> None:
+        record(volume)
+        other = record(volume, started_at=STARTED + timedelta(hours=1))
+        assert run("prune", "--older-than", "2026-02-01T00:30:00Z", "--yes").exit_code == 0
+        assert names(volume) == {other.name}
+
+    def test_all_means_the_unreadable_too_and_nothing_else(self, run: Run, volume: Path) -> None:
+        record(volume)
+        record(volume, host="b").manifest_path.write_bytes(b"{")
+        (volume / "precious").mkdir()
+        assert run("prune", "--all", "--yes").exit_code == 0
+        assert names(volume) == {"precious"}
+
+    def test_it_asks_first(self, volume: Path) -> None:
+        recording = record(volume)
+        arguments = ["prune", "--from", str(volume), "--all"]
+        assert CliRunner().invoke(commands, arguments, input="n\n").exit_code == 1
+        assert names(volume) == {recording.name}
+        assert CliRunner().invoke(commands, arguments, input="y\n").exit_code == 0
+        assert names(volume) == set()
+
+    @pytest.mark.parametrize("arguments", [[], ["--all", "--run", "x"], ["--run", "x", "--older-than", "1h"]])
+    def test_what_to_delete_has_to_be_said_once(self, run: Run, volume: Path, arguments: list[str]) -> None:
+        record(volume)
+        result = run("prune", "--yes", *arguments)
+        assert result.exit_code == 2
+        assert "exactly one of --run, --older-than, --all" in result.output
+        assert len(names(volume)) == 1
+
+    def test_nothing_to_delete_is_fine(self, run: Run) -> None:
+        assert run("prune", "--all", "--yes").exit_code == 0
+
+    def test_what_is_being_written_is_refused_unless_forced(self, run: Run, volume: Path) -> None:
+        recording = running(volume)
+        with beating(recording):
+            result = run("prune", "--all", "--yes")
+        assert result.exit_code == 1
+        assert f"refused  {recording.name}: it is being written" in result.output
+        assert recording.data.is_file()
+        assert run("prune", "--all", "--yes", "--force").exit_code == 0
+        assert names(volume) == set()
+
+    def test_a_recording_that_stands_still_is_deleted(self, run: Run, volume: Path) -> None:
+        running(volume)
+        assert run("prune", "--all", "--yes").exit_code == 0
+        assert names(volume) == set()
+
+    @pytest.mark.parametrize("name", ["notes.txt", "folder/", "data-3.coverage.bak", ".hidden"])
+    def test_a_recording_with_anything_else_in_it_is_left_alone(self, run: Run, volume: Path, name: str) -> None:
+        recording = record(volume)
+        extra = recording.path / name
+        extra.mkdir() if name.endswith("/") else extra.write_text("mine")
+        result = run("prune", "--all", "--yes")
+        assert result.exit_code == 1
+        assert "which no recorder writes; nothing was deleted" in result.output
+        assert recording.data.is_file()
+
+    def test_a_folder_with_a_name_of_ours_is_left_alone(self, run: Run, volume: Path) -> None:
+        recording = record(volume)
+        (recording.path / "data-9.coverage").mkdir()
+        assert run("prune", "--all", "--yes").exit_code == 1
+        assert recording.manifest_path.is_file()
+
+    def test_links_are_not_followed(self, run: Run, volume: Path, tmp_path: Path) -> None:
+        elsewhere = record(tmp_path / "elsewhere")
+        (volume / elsewhere.name).symlink_to(elsewhere.path)
+        inside = record(volume, host="b")
+        precious = tmp_path / "precious"
+        precious.write_text("mine")
+        inside.data.unlink()
+        inside.data.symlink_to(precious)
+        result = run("prune", "--all", "--yes")
+        assert result.exit_code == 1
+        assert f"refused  {elsewhere.name}: " in result.output
+        assert names(volume) == {elsewhere.name}
+        assert precious.read_text() == "mine"
+        assert elsewhere.data.is_file()
+
+    def test_what_a_recorder_left_half_written_goes_too(self, run: Run, volume: Path) -> None:
+        recording = record(volume)
+        (recording.path / ".data-4.coverage.1.0123abcd.tmp").write_bytes(b"half")
+        os.mkfifo(recording.path / "data-1.coverage")
+        assert run("prune", "--all", "--yes").exit_code == 0
+        assert names(volume) == set()
+
+    def test_a_recording_that_cannot_be_deleted_is_named(
+        self, run: Run, volume: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        recording: Recording = record(volume)
+
+        def refuse(*_: object, **__: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr("os.unlink", refuse)
+        result = run("prune", "--all", "--yes")
+        assert result.exit_code == 1
+        assert f"refused  {recording.name}: '{recording.name}' cannot be deleted: Permission denied" in result.output
