@@ -23,6 +23,7 @@ SUMMARY_JSON, SUMMARY_MARKDOWN = "summary.json", "summary.md"
 
 def clear(output: Path) -> None:
     """Remove what an earlier collect left in *output*, so that nothing old is taken for new; raw copies are kept."""
+    make_folder(output)
     made = (UNIT, CLUSTER, COMBINED, f"{HTML}/index.html", XML, LCOV, SUMMARY_JSON, SUMMARY_MARKDOWN)
     for path in (*(output / DATA).glob(".coverage.*"), *(output / name for name in made)):
         path.unlink(missing_ok=True)
