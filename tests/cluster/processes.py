@@ -25,7 +25,7 @@ class Supervised:
     def check(self) -> None:
         """Raise ControlPlaneError with the end of its log if one of the processes has ended."""
         if self._process.poll() is not None:
-            raise ControlPlaneError(_obituary(self._process))
+            raise ControlPlaneError(_obituary(_receive(self._process)))
 
 
 @contextmanager
@@ -39,20 +39,20 @@ def supervised(commands: Mapping[str, list[str]], folder: Path, lock: int) -> It
         pass_fds=[lock],
         start_new_session=True,  # Ctrl-C is for the test run; this process ends by the pipe, after it
     )
+    obituary = ""
     with process:
         try:
             _send(process, {"folder": str(folder), "commands": commands})
-            running = Supervised(_receive(process)["pids"], process)
-            yield running
-            running.check()
+            yield Supervised(_receive(process)["pids"], process)
         except Exception as error:
             # Most likely the reason why the block failed: nothing answers any more.
-            if process.poll() is not None and not isinstance(error, ControlPlaneError):
-                error.add_note(_obituary(process))
+            if obituary := _end(process):
+                error.add_note(obituary)
             raise
         finally:
-            _pipe(process.stdin).close()
-            process.wait()
+            obituary = obituary or _end(process)
+    if obituary:
+        raise ControlPlaneError(obituary)
 
 
 def _send(process: subprocess.Popen[str], order: dict[str, Any]) -> None:
@@ -67,8 +67,15 @@ def _receive(process: subprocess.Popen[str]) -> dict[str, Any]:
     return answer
 
 
-def _obituary(process: subprocess.Popen[str]) -> str:
-    answer = _receive(process)
+def _end(process: subprocess.Popen[str]) -> str:
+    """Stop everything, and return what is to be said of a process that had ended before, if that is not said yet."""
+    _pipe(process.stdin).close()
+    process.wait()
+    answers = map(json.loads, _pipe(process.stdout))
+    return next((_obituary(answer) for answer in answers if "died" in answer), "")
+
+
+def _obituary(answer: dict[str, Any]) -> str:
     return f"{answer['died']} ended with exit code {answer['code']}; the end of its log:\n{answer['log']}"
 
 

@@ -28,7 +28,7 @@ from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 _CHECK_EVERY = 0.1
-_TAIL_BYTES = 4000
+_TAIL_BYTES, _TAIL_LINES = 8000, 30
 
 
 def killed_with_parent(number: int = signal.SIGKILL) -> Callable[[], None]:
@@ -47,9 +47,10 @@ def killed_with_parent(number: int = signal.SIGKILL) -> Callable[[], None]:
 
 def tail(log: Path) -> str:
     """Return the last lines of *log*, or nothing when there is no such file."""
-    with contextlib.suppress(FileNotFoundError):
-        return log.read_bytes()[-_TAIL_BYTES:].decode(errors="replace")
-    return ""
+    if not log.exists():
+        return ""
+    end = log.read_bytes()[-_TAIL_BYTES:].decode(errors="replace")
+    return "\n".join(end.splitlines()[-_TAIL_LINES:])
 
 
 def _start(name: str, command: list[str], folder: Path) -> subprocess.Popen[bytes]:

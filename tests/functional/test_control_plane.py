@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -74,9 +75,11 @@ def _runs(pid: int) -> bool:
         return False
 
 
-async def test_serves_the_pinned_version(api: ApiClient) -> None:
-    version = await VersionApi(api).get_code()
-    assert (version.major, version.minor) == ("1", "35")
+async def test_serves_the_version_that_its_program_calls_itself(api: ApiClient) -> None:
+    program = cluster.locate(print) / "kube-apiserver"
+    called = await asyncio.create_subprocess_exec(program, "--version", stdout=subprocess.PIPE)
+    output, _ = await called.communicate()
+    assert output.decode().split() == ["Kubernetes", (await VersionApi(api).get_code()).git_version]
 
 
 async def test_keeps_what_it_is_given(api: ApiClient, namespace: str) -> None:
@@ -98,16 +101,29 @@ def test_only_the_owner_may_read_the_kubeconfig(control_plane: ControlPlane) -> 
     assert stat.S_IMODE(control_plane.kubeconfig.stat().st_mode) == 0o600
 
 
-def test_an_ended_process_is_named_with_the_end_of_its_log(control_plane: ControlPlane) -> None:
-    def lose_etcd(plane: ControlPlane) -> None:
-        os.kill(plane.pids["etcd"], signal.SIGKILL)
-        wait_until(lambda: not plane.folder.exists(), "everything is stopped")
+def _lose(plane: ControlPlane, name: str) -> None:
+    os.kill(plane.pids[name], signal.SIGKILL)
+    wait_until(lambda: not plane.folder.exists(), "everything is stopped")
 
-    with (
-        pytest.raises(ControlPlaneError, match=r"etcd ended with exit code -9.*\n.*warn"),
-        cluster.control_plane() as plane,
-    ):
-        lose_etcd(plane)
+
+def test_an_ended_process_is_named_with_the_end_of_its_log(control_plane: ControlPlane) -> None:
+    expected = pytest.raises(ControlPlaneError, match=r"etcd ended with exit code -9.*\n.*warn")
+    with expected, cluster.control_plane() as plane:
+        _lose(plane, "etcd")
+
+
+def test_a_failure_because_of_an_ended_process_carries_the_end_of_its_log(control_plane: ControlPlane) -> None:
+    def fail(plane: ControlPlane) -> None:
+        _lose(plane, "kube-apiserver")
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError) as failure, cluster.control_plane() as plane:
+        fail(plane)
+    assert any("kube-apiserver ended with exit code -9" in note for note in failure.value.__notes__)
+
+
+def test_ctrl_c_is_for_the_starter_alone(started: Started) -> None:
+    assert os.getsid(started.pids["supervisor"]) != os.getsid(started.process.pid)
 
 
 def test_two_at_once_do_not_disturb_each_other(control_plane: ControlPlane, started: Started) -> None:
@@ -131,6 +147,11 @@ def test_no_process_outlives_a_killed_supervisor(started: Started) -> None:
     started.wait_for({"folder"})
     started.process.communicate()
     assert started.left() == set()
+
+
+def test_nothing_outlives_a_supervisor_that_is_asked_to_end(started: Started) -> None:
+    os.kill(started.pids["supervisor"], signal.SIGTERM)
+    started.wait_for(set())
 
 
 def test_the_next_start_deletes_what_nobody_alive_could_delete(started: Started) -> None:
