@@ -73,6 +73,11 @@ class Row:
     forks: int = 0
     problems: list[str] = field(default_factory=list)
 
+    def fail(self, note: str, state: State = "damaged") -> None:
+        """Enter that nothing of this recording arrived; what its manifest claimed is no longer shown."""
+        self.state, self.note = state, note
+        self.files = self.lines = self.arcs = 0
+
     @classmethod
     def of(cls, manifest: Manifest, folder: str) -> Row:
         """Return the row that *manifest* makes by itself, before anything was verified."""

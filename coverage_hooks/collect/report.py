@@ -5,17 +5,17 @@ The list, the exclusions and the percentages are coverage.py's, through its publ
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
 import json
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import coverage
-from coverage.exceptions import CoverageException
+from coverage.exceptions import CoverageException, NoDataError
 
 from coverage_hooks.collect import checkout, files
 from coverage_hooks.errors import UsageError
@@ -71,13 +71,12 @@ class Configuration:
         omit = self._list("run:omit")
         if not omit or not paths:
             return paths
-        with self._analysis(None) as analysis, tempfile.TemporaryDirectory() as scratch:
-            outfile = Path(scratch, "files.json")
+        with self._analysis(None) as analysis:
             try:
-                analysis.json_report(morfs=[str(path) for path in paths], outfile=str(outfile), omit=omit, include=[])
-            except coverage.exceptions.NoDataError:  # all of them
+                document = _json_report(analysis, paths, omit=omit, include=[])
+            except NoDataError:  # all of them
                 return []
-            kept = {self.place(name) for name in json.loads(outfile.read_bytes())["files"]}
+        kept = {self.place(name) for name in document["files"]}
         return [path for path in paths if path in kept]
 
     def name(self, path: Path) -> str:
@@ -98,7 +97,7 @@ class Configuration:
             combined.save()
             combined.get_data().close(force=True)
 
-    @contextmanager
+    @contextlib.contextmanager
     def _analysis(self, data_file: Path | None) -> Iterator[coverage.Coverage]:
         with explained():
             analysis = coverage.Coverage(
@@ -115,22 +114,16 @@ class Configuration:
 
     def read_world(self, data_file: Path) -> dict[str, Any]:
         """Return coverage.py's JSON report of *data_file* over the selected files."""
-        with self._analysis(data_file) as analysis, tempfile.TemporaryDirectory(dir=data_file.parent) as scratch:
-            outfile = Path(scratch, "world.json")
-            analysis.json_report(morfs=self._morfs, outfile=str(outfile))
-            document: dict[str, Any] = json.loads(outfile.read_bytes())
-            return document
+        with self._analysis(data_file) as analysis:
+            return _json_report(analysis, self.selected)
 
     def write_files(self, data_file: Path, output: Path) -> None:
         """Write the HTML, XML and LCOV reports of *data_file* below *output*."""
         with self._analysis(data_file) as analysis:
-            analysis.html_report(morfs=self._morfs, directory=str(output / files.HTML))
-            analysis.xml_report(morfs=self._morfs, outfile=str(output / files.XML))
-            analysis.lcov_report(morfs=self._morfs, outfile=str(output / files.LCOV))
-
-    @property
-    def _morfs(self) -> list[str]:
-        return [str(path) for path in self.selected]
+            paths = [str(path) for path in self.selected]
+            analysis.html_report(morfs=paths, directory=str(output / files.HTML))
+            analysis.xml_report(morfs=paths, outfile=str(output / files.XML))
+            analysis.lcov_report(morfs=paths, outfile=str(output / files.LCOV))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +174,14 @@ def report(output: Path, configuration: Configuration) -> Report:
     )
 
 
+def _json_report(analysis: coverage.Coverage, paths: list[Path], **options: Any) -> dict[str, Any]:
+    """Return coverage.py's JSON report on *paths*; through its standard output, so that no file is written."""
+    with contextlib.redirect_stdout(io.StringIO()) as written:
+        analysis.json_report(morfs=[str(path) for path in paths], outfile="-", **options)
+    document: dict[str, Any] = json.loads(written.getvalue())
+    return document
+
+
 def _world(summary: dict[str, Any]) -> World:
     return World(
         lines=summary["percent_statements_covered"],
@@ -189,7 +190,7 @@ def _world(summary: dict[str, Any]) -> World:
     )
 
 
-@contextmanager
+@contextlib.contextmanager
 def explained() -> Iterator[None]:
     """Turn coverage.py's complaints about configuration and source files into ours."""
     try:

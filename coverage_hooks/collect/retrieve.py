@@ -121,7 +121,8 @@ def _take(source: Source, found: Found, output: Path, ledger: Ledger, limits: Li
     try:
         manifest, age = _fetch(source, found.recording, output / folder, limits)
     except VolumeError as error:
-        row.state, row.folder, row.note = "damaged", "", str(error)
+        row.fail(str(error))
+        row.folder = ""
         ledger.lose("retrieve", row, row.note, file=_blamed(found.manifest, row.note))
         return
     ledger.rows[-1] = row = Row.of(manifest, str(folder))
@@ -180,8 +181,7 @@ def _judge(ledger: Ledger, row: Row, manifest: Manifest, age: float, *, silent: 
         )
         ledger.lose("retrieve", row, row.note)
     if manifest.data is None:
-        row.state = "announced"
-        row.note = "announced itself and published nothing; see its problems, and the operator's log"
+        row.fail("announced itself and published nothing; see its problems, and the operator's log", "announced")
         ledger.lose("retrieve", row, row.note)
     if modules := lost_at_start(manifest):
         reason = "imported before recording started, so what ran by then is lost; call coverage_hooks.start() first"

@@ -6,6 +6,7 @@ Everything that came from a volume goes through `plain` and is never read as mar
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from rich.console import Console
@@ -35,6 +36,11 @@ def console() -> Console:
     """Return the console that results go to."""
     made = Console(highlight=False)
     return made if made.is_terminal else Console(highlight=False, width=LOG_WIDTH)
+
+
+def busy(what: str) -> AbstractContextManager[object]:
+    """Say on a terminal what is being waited for; a log is not told."""
+    return Console(stderr=True).status(Text(what))
 
 
 def show_ledger(out: Console, ledger: Ledger) -> None:

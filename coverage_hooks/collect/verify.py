@@ -76,8 +76,7 @@ def verify(ledger: Ledger, output: Path) -> list[Verified]:
                 continue
             each = _verify(row, output / row.folder, manifest)
         except VolumeError as error:
-            row.note = str(error)
-            row.state = "empty" if row.note.startswith("empty") else "damaged"
+            row.fail(str(error), "empty" if str(error).startswith("empty") else "damaged")
             ledger.lose("verify", row, row.note, file=getattr(error, "file", layout.MANIFEST))
             continue
         assert manifest.sources is not None  # or parsing had refused it
@@ -212,10 +211,12 @@ def _expected_schema() -> tuple[frozenset[tuple[str, ...]], int]:
 
 def _schema(connection: sqlite3.Connection) -> Iterator[tuple[str, ...]]:
     rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master LIMIT 100")
-    for kind, name, table, sql in rows:
+    for kind, name, table, definition in rows:
+        # Nothing forces these to be text in a broken file; as what it is shown as, it fits nothing expected.
+        sql = definition if isinstance(definition, str | None) else repr(definition)
         # Comments change between versions of coverage.py that share a schema. What a comment could hide is not there:
         # whatever quotes it would have to be left standing, and coverage.py's schema has no quotes.
-        yield kind, name, table, _SPACE.sub(" ", _COMMENT.sub("", sql or "")).strip()
+        yield str(kind), str(name), str(table), _SPACE.sub(" ", _COMMENT.sub("", sql or "")).strip()
 
 
 def _check_schema(connection: sqlite3.Connection) -> None:

@@ -137,7 +137,8 @@ def collect(
 
     Ends with 0 only when everything expected arrived and was verified.
     """
-    done = collecting.collect(source, output, request, configuration, inputs)
+    with terminal.busy("waiting for the beats of running recordings, copying, verifying, combining"):
+        done = collecting.collect(source, output, request, configuration, inputs)
     _end(done.ledger, output, report=done.report, fail_under=fail_under)
 
 
@@ -146,7 +147,9 @@ def collect(
 @options.output
 def retrieve(source: Source, request: Request, output: Path) -> None:
     """Copy the recordings of a test run, wait for the running ones, and say who is missing."""
-    _end(collecting.retrieve(source, output, request), output)
+    with terminal.busy("waiting for the beats of running recordings, copying"):
+        ledger = collecting.retrieve(source, output, request)
+    _end(ledger, output)
 
 
 @click.command()

@@ -37,7 +37,10 @@ def status(directory: Path, watch: bool) -> None:
             terminal.show_line(out, f"no recording in {directory}")
         if not watch:
             return
-        time.sleep(1)
+        try:
+            time.sleep(1)
+        except KeyboardInterrupt:  # the way to stop watching
+            return
 
 
 def _rows(source: Directory) -> Iterator[tuple[str, ...]]:

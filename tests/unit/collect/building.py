@@ -65,19 +65,18 @@ class Project:
     def commit(self) -> str:
         """Commit everything and return the revision."""
         git = ["git", "-C", str(self.root), "-c", "user.name=t", "-c", "user.email=t@example.org"]
-        for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "change", "--allow-empty"]):
+        for arguments in (["init", "-q", "--template="], ["add", "-A"], ["commit", "-qm", "change", "--allow-empty"]):
             subprocess.run([*git, *arguments], check=True)
         done = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
         return done.stdout.strip()
 
 
-def make_project(root: Path, *, branch: bool = False, git: bool = True) -> Project:
+def make_project(root: Path) -> Project:
     """Return a checkout of `SOURCES` in folder *root*."""
     project = Project(root)
     project.write(SOURCES)
-    project.write({".coveragerc": f"[run]\nsource = shop\nbranch = {branch}\n", ".gitignore": "build/\n"})
-    if git:
-        project.commit()
+    project.write({".coveragerc": "[run]\nsource = shop\n", ".gitignore": "build/\n"})
+    project.commit()
     return project
 
 

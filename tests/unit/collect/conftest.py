@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,10 +15,16 @@ from tests.unit.collect.building import Project, make_project
 Run = Callable[..., Result]
 
 
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The checkout that the others are copies of: four calls of git for every test would take most of the time."""
+    return make_project(tmp_path_factory.mktemp("template") / "checkout")
+
+
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+def project(template: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A checkout, which is also the working folder."""
-    made = make_project(tmp_path / "checkout")
+    made = Project(Path(shutil.copytree(template.root, tmp_path / "checkout")))
     monkeypatch.chdir(made.root)
     return made
 

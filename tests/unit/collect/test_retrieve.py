@@ -141,7 +141,7 @@ class TestBeats:
     def test_a_beat_that_moves_is_alive(self, run: Run, volume: Path, project: Project) -> None:
         recording = running(volume)
         with beating(recording):
-            result = run("collect")
+            result = run("collect", "--silent-after", 30)
         assert result.exit_code == 0
         assert retrieved(project.root / "build/coverage")["rows"][0]["state"] == "running"
 
@@ -183,7 +183,7 @@ class TestBeats:
         recording = running(volume)
         timer = threading.Timer(0.1, recording.change, kwargs={"state": "finished"})
         timer.start()
-        ledger = retrieve(Directory(volume), tmp_path / "output", Choice(), patience=BRIEF)
+        ledger = retrieve(Directory(volume), tmp_path / "output", Choice(), patience=Patience(minimum=30))
         timer.join()
         assert [row.state for row in ledger.rows] == ["finished"]
         assert ledger.losses == []

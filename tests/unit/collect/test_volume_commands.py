@@ -84,7 +84,7 @@ class TestPrune:
     def test_what_is_being_written_is_refused_unless_forced(self, run: Run, volume: Path) -> None:
         recording = running(volume)
         with beating(recording):
-            result = run("prune", "--all", "--yes")
+            result = run("prune", "--all", "--yes", "--silent-after", 30)
         assert result.exit_code == 1
         assert f"refused  {recording.name}: it is being written" in result.output
         assert recording.data.is_file()
