@@ -224,6 +224,8 @@ def _check_schema(connection: sqlite3.Connection) -> None:
     found = frozenset(_schema(connection))
     if surplus := found - expected:
         kind, name, *_ = min(surplus)
+        if any((kind, name) == (ours[0], ours[1]) for ours in expected):
+            raise _FoundError(f"foreign: {kind} {name!r} is not as coverage.py makes it")
         raise _FoundError(f"foreign: it holds {kind} {name!r}, which coverage.py does not make")
     if missing := expected - found:
         kind, name, *_ = min(missing)

@@ -153,9 +153,14 @@ DAMAGES = {
         _sql("DROP TABLE tracer; CREATE TABLE cats (name)"), data, "foreign: it holds table 'cats'"
     ),
     "a table less": Damage(_sql("DROP TABLE tracer"), data, "foreign: table 'tracer' of coverage.py is missing"),
+    "a column more": Damage(
+        _sql("ALTER TABLE tracer ADD COLUMN x"), data, "foreign: table 'tracer' is not as coverage.py makes it"
+    ),
     "a view": Damage(_sql("CREATE VIEW v AS SELECT * FROM file"), data, "foreign: it holds view 'v'"),
     "a view in place of a table": Damage(
-        _sql("ALTER TABLE tracer RENAME TO t; CREATE VIEW tracer AS SELECT * FROM t"), data, "foreign: it holds "
+        _sql("ALTER TABLE tracer RENAME TO t; CREATE VIEW tracer AS SELECT * FROM t"),
+        data,
+        "foreign: it holds table 't'",
     ),
     "a trigger": Damage(
         _sql("CREATE TRIGGER t AFTER INSERT ON file BEGIN DELETE FROM arc; END"), data, "foreign: it holds trigger 't'"
@@ -190,7 +195,7 @@ DAMAGES = {
         "damaged: line 33",
     ),
     "a line beyond any program": Damage(
-        _sql("UPDATE line_bits SET numbits=CAST(zeroblob(1300000) || x'01' AS BLOB)"), data, "damaged: "
+        _sql("UPDATE line_bits SET numbits=CAST(zeroblob(1300000) || x'01' AS BLOB)"), data, "beyond any program's"
     ),
     "more lines than fit": Damage(_sql("UPDATE line_bits SET numbits=zeroblob(9000000)"), data, "damaged: SQLite says"),
     # What the manifest says and is not so.

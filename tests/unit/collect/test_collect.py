@@ -206,6 +206,25 @@ def test_the_steps_one_by_one_come_to_the_same(run: Run, volume: Path, project: 
     assert summary(project) == whole
 
 
+def test_a_step_taken_again_forgets_what_it_did_before(run: Run, volume: Path, project: Project) -> None:
+    recording = record(volume)
+    run("collect")
+    output = project.root / "build/coverage"
+    next((output / "raw").rglob("data-3.coverage")).write_bytes(b"")
+    assert run("combine", source=None).exit_code == 1
+    assert not (output / f"data/.coverage.{recording.name}").exists()
+    assert not (output / "summary.json").exists()
+
+
+@pytest.mark.parametrize("branch", [False, True])
+def test_nothing_sound_is_a_report_of_nothing_run(run: Run, volume: Path, project: Project, *, branch: bool) -> None:
+    project.write({".coveragerc": f"[run]\nsource = shop\nbranch = {branch}\n"})
+    record(volume).data.write_bytes(b"")
+    assert run("collect").exit_code == 1
+    assert summary(project)["totals"]["cluster"] == {"lines": 0, "branches": 0 if branch else None, "percent": 0}
+    assert "shop/unused.py" in command("report", "--data-file=build/coverage/.coverage")
+
+
 @pytest.mark.parametrize(("step", "advice"), [("verify", "retrieve"), ("combine", "retrieve"), ("report", "retrieve")])
 def test_a_step_too_early_says_what_comes_first(run: Run, step: str, advice: str) -> None:
     result = run(step, source=None)

@@ -68,6 +68,7 @@ class TestMismatch:
             assert set(found) == {str(project.root / name) for name in SOURCES}
             assert found[str(project.root / "shop/cart.py")] == set()
             assert found[str(project.root / "shop/parts/till.py")] == {1}
+            assert found[str(project.root / "shop/__init__.py")] == {0}
 
     def test_contexts_are_kept(self, run: Run, volume: Path, project: Project) -> None:
         record(volume, contexts=["create", "delete"])
@@ -87,6 +88,16 @@ class TestMismatch:
         assert result.exit_code == 0
         assert "is tools/helper.py: not selected here, left out" in result.output
         assert "tools/helper.py" not in summary(project)["files"]
+
+    def test_a_name_that_is_tracked_elsewhere_with_other_content_is_a_mismatch(
+        self, run: Run, volume: Path, project: Project
+    ) -> None:
+        project.write({"tools/helper.py": "x = 2\n"})
+        project.commit()
+        record(volume, measured={"tools/helper.py": {1}}, sources={"tools/helper.py": "x = 1\n"})
+        result = run("collect")
+        assert result.exit_code == 1
+        assert "/app/tools/helper.py: no source file of that name is here" in result.output
 
     def test_an_untracked_file_is_matched_when_no_tracked_one_is(
         self, run: Run, volume: Path, project: Project
@@ -130,6 +141,14 @@ class TestTies:
         both = f"{project.root}/shop/a/same.py and {project.root}/shop/b/same.py have the same content"
         assert f"/app/other/same.py: {both}" in result.output
 
+    def test_a_tracked_file_goes_before_an_untracked_one(self, run: Run, volume: Path, project: Project) -> None:
+        project.write({"shop/a/__init__.py": "", "shop/a/same.py": "x = 1\n"})
+        project.commit()
+        project.write(self.TWINS)
+        record(volume, measured={"other/same.py": {1}}, sources={"other/same.py": "x = 1\n"})
+        assert run("collect").exit_code == 0
+        assert summary(project)["files"]["shop/a/same.py"]["cluster"]["lines"] == 100
+
     @pytest.mark.parametrize(("place", "code"), [("shop/b", 0), ("shop/parts", 1)])
     def test_the_paths_setting_breaks_a_tie_when_it_agrees(
         self, run: Run, volume: Path, project: Project, place: str, code: int
@@ -172,9 +191,17 @@ class TestUnit:
         assert result.exit_code == 2
         assert "error: unit data 'unit' cannot be read" in result.output
 
+    def test_unit_data_without_a_file_is_wrong_use(self, run: Run, volume: Path, project: Project) -> None:
+        record(volume)
+        (project.root / "unit").write_bytes(data_bytes({}))
+        result = run("collect", "--unit", "unit")
+        assert result.exit_code == 2
+        assert "unit data 'unit' is empty" in result.output
+
     def test_unit_data_of_another_checkout_is_named(self, run: Run, volume: Path, project: Project) -> None:
         record(volume)
-        (project.root / "unit").write_bytes(data_bytes({"/elsewhere/shop/cart.py": {1}}))
+        measured = {"/elsewhere/shop/cart.py": {1}, str(project.root / "shop/unused.py"): {1}}
+        (project.root / "unit").write_bytes(data_bytes(measured))
         result = run("collect", "--unit", "unit")
         assert result.exit_code == 2
         assert "it measured '/elsewhere/shop/cart.py', which is not in this checkout" in result.output

@@ -183,8 +183,10 @@ class TestBeats:
         recording = running(volume)
         timer = threading.Timer(0.1, recording.change, kwargs={"state": "finished"})
         timer.start()
+        start = time.monotonic()
         ledger = retrieve(Directory(volume), tmp_path / "output", Choice(), patience=Patience(minimum=30))
         timer.join()
+        assert time.monotonic() - start < 15
         assert [row.state for row in ledger.rows] == ["finished"]
         assert ledger.losses == []
 
