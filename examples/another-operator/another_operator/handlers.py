@@ -20,6 +20,8 @@ async def connect(settings: kopf.OperatorSettings, memo: Any, **_: Any) -> None:
     """Set Kopf up, and connect."""
     settings.posting.enabled = False
     settings.execution.max_workers = 4
+    # A banner that is deleted while its timer runs is looked at again after this time; Kopf's default is a minute.
+    settings.background.cancellation_polling = 0.5
     settings.persistence.finalizer = "example.com/banners"
     memo.cluster = await Cluster.connect()
 
