@@ -92,7 +92,7 @@ def _unit_tests() -> None:
 
 
 def _collect(run: str) -> None:
-    options = {"--from": RECORDINGS, "--run": run, "--unit": UNIT, "--output": BUILD / "coverage"}
+    options = {"--from": RECORDINGS, "--run": run, "--expect": 1, "--unit": UNIT, "--output": BUILD / "coverage"}
     arguments = [str(part) for option in options.items() for part in option]
     _say("\ncoverage-hooks collect\n")
     done = subprocess.run([sys.executable, "-m", "coverage_hooks", "collect", *arguments], cwd=PROJECT, check=False)
