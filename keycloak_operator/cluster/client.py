@@ -1,0 +1,137 @@
+"""The Kubernetes API, as far as the operator uses it beside what Kopf does."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from kubernetes_asyncio import config
+from kubernetes_asyncio.client import ApiClient, CoreV1Api, CustomObjectsApi
+from kubernetes_asyncio.client.exceptions import ApiException
+
+from keycloak_operator.errors import ClusterError
+from keycloak_operator.reconcile.ports import Secret
+from keycloak_operator.resources import GROUP, VERSION
+
+FIELD_MANAGER = "keycloak-operator"
+
+
+class ClusterClient:
+    """Implements `keycloak_operator.reconcile.ports.Cluster`; `close` it."""
+
+    def __init__(self, api: ApiClient) -> None:
+        self._api = api
+        # Any: the client's types know neither its own _content_type nor bodies that are plain documents.
+        self._core: Any = CoreV1Api(api)
+        self._objects: Any = CustomObjectsApi(api)
+
+    @classmethod
+    async def connect(cls) -> ClusterClient:
+        """Return a client for the cluster that Kopf uses too: the one it runs in, else the one of the kubeconfig."""
+        try:
+            config.load_incluster_config()  # type: ignore[no-untyped-call]  # the client leaves it without types
+        except config.ConfigException:
+            await config.load_kube_config()
+        return cls(ApiClient())
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._api.close()
+
+    async def get(self, plural: str, namespace: str, name: str) -> dict[str, Any] | None:
+        """Return one of our resources."""
+        try:
+            found: dict[str, Any] = await self._objects.get_namespaced_custom_object(
+                GROUP, VERSION, namespace, plural, name
+            )
+        except ApiException as error:
+            _accept_absence(error, f"get {plural} {namespace}/{name}")
+            return None
+        return found
+
+    async def secret(self, namespace: str, name: str) -> Secret | None:
+        """Return a Secret."""
+        try:
+            found = await self._core.read_namespaced_secret(name, namespace)
+        except ApiException as error:
+            _accept_absence(error, f"get Secret {namespace}/{name}")
+            return None
+        return Secret(
+            namespace=namespace,
+            name=name,
+            data={key: _decoded(value) for key, value in (found.data or {}).items()},
+            resource_version=found.metadata.resource_version,
+            owners=frozenset(owner.uid for owner in found.metadata.owner_references or ()),
+            labels=found.metadata.labels or {},
+            annotations=found.metadata.annotations or {},
+        )
+
+    async def apply_secret(self, secret: Secret, owner: Mapping[str, Any]) -> None:
+        """Create a Secret or bring ours up to date; what left the declaration leaves the Secret."""
+        metadata = owner["metadata"]
+        reference = {
+            "apiVersion": owner["apiVersion"],
+            "kind": owner["kind"],
+            "name": metadata["name"],
+            "uid": metadata["uid"],
+            "controller": True,
+        }
+        body = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {
+                "name": secret.name,
+                "namespace": secret.namespace,
+                "labels": dict(secret.labels),
+                "annotations": dict(secret.annotations),
+                "ownerReferences": [reference],
+            },
+            "type": "Opaque",
+            "data": {key: base64.b64encode(value.encode()).decode() for key, value in secret.data.items()},
+        }
+        try:
+            await self._core.patch_namespaced_secret(
+                secret.name,
+                secret.namespace,
+                body,
+                field_manager=FIELD_MANAGER,
+                force=True,
+                _content_type="application/apply-patch+yaml",
+            )
+        except ApiException as error:
+            raise _refused(error, f"apply Secret {secret.namespace}/{secret.name}") from None
+
+    async def patch_status(self, plural: str, namespace: str, name: str, status: Mapping[str, Any]) -> None:
+        """Merge *status* into the resource's status."""
+        try:
+            await self._objects.patch_namespaced_custom_object_status(
+                GROUP,
+                VERSION,
+                namespace,
+                plural,
+                name,
+                {"status": dict(status)},
+                _content_type="application/merge-patch+json",
+            )
+        except ApiException as error:
+            _accept_absence(error, f"patch status of {plural} {namespace}/{name}")
+
+
+def _accept_absence(error: ApiException, what: str) -> None:
+    if error.status != HTTPStatus.NOT_FOUND:
+        raise _refused(error, what) from None
+
+
+def _refused(error: ApiException, what: str) -> ClusterError:
+    return ClusterError(f"the Kubernetes API refused to {what}: {error.status} {error.reason}")
+
+
+def _decoded(value: str) -> str:
+    """Return the text of a Secret's value; what is no text cannot be a credential, and is nobody's here."""
+    try:
+        return base64.b64decode(value).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return ""

@@ -1,0 +1,30 @@
+"""Starts the operator: coverage first, then the handlers, then Kopf.
+
+``kopf run -m keycloak_operator.entrypoint`` imports it; ``python -m keycloak_operator`` calls `main`.
+"""
+
+# ruff: noqa: E402 - recording has to start before anything that is recorded is imported
+
+import coverage_hooks
+
+coverage_hooks.start()
+
+import kopf
+
+from keycloak_operator import handlers
+from keycloak_operator.settings import Settings
+
+__all__ = ["handlers", "main"]
+
+
+def main() -> None:
+    """Run the operator until it is told to stop, with settings from the environment alone."""
+    settings = Settings.from_environment()
+    kopf.configure(log_format=kopf.LogFormat[settings.log_format.upper()])
+    kopf.run(
+        standalone=True,  # one replica: taking turns would need resources of its own and protects nothing
+        clusterwide=not settings.namespaces,
+        namespaces=settings.namespaces,
+        liveness_endpoint=settings.liveness,
+    )
+    coverage_hooks.save()

@@ -1,0 +1,38 @@
+"""The operator as a whole: what is set up before the first resource is handled, and taken down after the last."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import kopf
+
+from keycloak_operator.cluster import ClusterClient
+from keycloak_operator.keycloak.admin import Pool
+from keycloak_operator.reconcile.outcome import World
+from keycloak_operator.resources import GROUP
+from keycloak_operator.settings import Settings
+
+
+@kopf.on.startup()
+async def set_up(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> None:
+    """Connect to the cluster and configure Kopf."""
+    mine = Settings.from_environment()
+    settings.persistence.finalizer = f"{GROUP}/finalizer"
+    settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)
+    settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=GROUP)
+    # How long a deletion waits when the resource's loop is in the middle of something: a minute by default.
+    settings.background.cancellation_polling = 1.0
+    settings.posting.reporting_component = "keycloak-operator"
+    memo.settings = mine
+    memo.pool = Pool(mine.timeout)
+    memo.cluster = await ClusterClient.connect()
+    memo.world = World(cluster=memo.cluster, keycloaks=memo.pool, operator_id=mine.operator_id)
+
+
+@kopf.on.cleanup()
+async def take_down(memo: kopf.Memo, **_: Any) -> None:
+    """Close all connections."""
+    if "pool" in memo:
+        await memo.pool.close()
+    if "cluster" in memo:
+        await memo.cluster.close()

@@ -1,0 +1,42 @@
+"""How long to wait before looking again: what repeats waits longer and longer, and never all at the same moment."""
+
+from __future__ import annotations
+
+import math
+import random
+
+from keycloak_operator.errors import Retry
+
+_SOON, _LONGEST_SOON = 1.0, 10.0
+_BACKOFF, _LONGEST_BACKOFF = 5.0, 60.0
+_MINUTE = 60.0
+
+
+class Pauses:
+    """The pauses of one resource, in seconds; *resync* is the one when all is well."""
+
+    def __init__(self, resync: float) -> None:
+        self._resync = resync
+        self._kind: Retry | None = None
+        self._times = 0
+
+    def well(self) -> float:
+        """Return the pause after success."""
+        self._kind = None
+        return _jittered(self._resync)
+
+    def failed(self, retry: Retry) -> float:
+        """Return the pause after a failure that is to be tried again as *retry* says."""
+        self._times = self._times + 1 if retry == self._kind else 0
+        self._kind = retry
+        if retry == "never":
+            return math.inf
+        if retry == "soon":
+            return _jittered(min(_LONGEST_SOON, _SOON * 1.5**self._times))
+        if retry == "backoff":
+            return _jittered(min(_LONGEST_BACKOFF, _BACKOFF * 2.0**self._times))
+        return _MINUTE if retry == "minute" else _jittered(self._resync)
+
+
+def _jittered(seconds: float) -> float:
+    return seconds * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load, guards nothing

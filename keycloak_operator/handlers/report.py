@@ -1,0 +1,63 @@
+"""What people and programs see of a resource: its status, and events; written only when it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import kopf
+
+from keycloak_operator.errors import OperatorError
+from keycloak_operator.handlers.kinds import Kind
+from keycloak_operator.reconcile.outcome import Event, Outcome
+from keycloak_operator.reconcile.ports import Cluster
+from keycloak_operator.resources import Condition, ConditionStatus, condition, with_condition
+
+
+class Report:
+    """The reporting of one resource; `status` is what is known to be written."""
+
+    def __init__(self, kind: Kind, cluster: Cluster, body: kopf.Body) -> None:
+        self._kind = kind
+        self._cluster = cluster
+        self.status: dict[str, Any] = dict(body.get("status") or {})
+
+    async def synced(self, body: kopf.Body, outcome: Outcome) -> None:
+        """Report that the resource is as declared."""
+        generation = body.metadata["generation"]
+        await self._write(body, {"observedGeneration": generation, **outcome.status}, "True", "Synced", "as declared")
+        self.tell(body, outcome.events)
+
+    async def failed(self, body: kopf.Body, error: OperatorError) -> None:
+        """Report why it is not; the generation counts as observed when trying again would change nothing."""
+        fields = {"observedGeneration": body.metadata["generation"]} if error.retry in {"never", "resync"} else {}
+        if await self._write(body, fields, "False", error.reason, str(error)):
+            self.tell(body, [Event(type="Warning", reason=error.reason, message=str(error))])
+
+    async def deleting(self, body: kopf.Body, error: OperatorError) -> None:
+        """Report what keeps the resource from going."""
+        message = f"{error.reason}: {error}"
+        if await self._write(body, {}, "False", "Deleting", message):
+            self.tell(body, [Event(type="Warning", reason="Deleting", message=message)])
+
+    def tell(self, body: kopf.Body, events: Iterable[Event]) -> None:
+        """Post *events* about the resource."""
+        for event in events:
+            kopf.event(body, type=event.type, reason=event.reason, message=event.message)
+
+    async def _write(
+        self, body: kopf.Body, fields: Mapping[str, Any], status: ConditionStatus, reason: Any, message: str
+    ) -> bool:
+        """Write what is new, and return whether the reason is."""
+        before = [Condition.model_validate(each) for each in self.status.get("conditions") or ()]
+        generation = body.metadata["generation"]
+        new = condition(status, reason, message, generation=generation, now=datetime.now(UTC))
+        conditions = [each.model_dump(mode="json", by_alias=True) for each in with_condition(before, new)]
+        wanted = {**fields, "conditions": conditions}
+        changes = {key: value for key, value in wanted.items() if self.status.get(key) != value}
+        if changes:
+            namespace, name = body.metadata["namespace"], body.metadata["name"]
+            await self._cluster.patch_status(self._kind.plural, namespace, name, changes)
+            self.status.update(changes)
+        return not any(each.type == new.type and each.reason == new.reason for each in before)

@@ -1,0 +1,124 @@
+"""One loop per resource: reconcile, report, wait for a change or for the next look.
+
+A single loop does creation, updates, retries and the search for drift, so nothing of one resource ever runs twice at
+the same time; the deletion handler takes the same lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import kopf
+
+from keycloak_operator.errors import InvalidSpecError, OperatorError
+from keycloak_operator.handlers.kinds import KINDS, Kind
+from keycloak_operator.handlers.pauses import Pauses
+from keycloak_operator.handlers.report import Report
+from keycloak_operator.reconcile.outcome import Outcome
+from keycloak_operator.resources import GROUP, VERSION, InvalidSpec, Resource
+
+
+class Loop:
+    """What the handlers of one resource share."""
+
+    def __init__(self, kind: Kind, memo: kopf.Memo) -> None:
+        self.kind = kind
+        self.world = memo.world
+        self.lock = asyncio.Lock()
+        self.changed = asyncio.Event()
+        self.pauses = Pauses(memo.settings.resync)
+        self.generation = -1
+        self.report: Report | None = None
+
+    @classmethod
+    def of(cls, kind: Kind, memo: kopf.Memo) -> Loop:
+        """Return the one of the resource that *memo* belongs to."""
+        if "loop" not in memo:
+            memo.loop = cls(kind, memo)
+        loop: Loop = memo.loop
+        return loop
+
+    async def reconcile(self, body: kopf.Body, logger: kopf.ObjectLogger) -> float:
+        """Reconcile once, and return the pause before the next time in seconds."""
+        async with self.lock:
+            self.changed.clear()
+            self.generation = body.metadata["generation"]
+            report = self.report = self.report or Report(self.kind, self.world.cluster, body)
+            try:
+                resource = parse(self.kind, body, report.status)
+                outcome: Outcome = await self.kind.reconcile(self.world, resource)
+            except OperatorError as error:
+                logger.log(logging.INFO if error.retry == "soon" else logging.WARNING, "%s: %s", error.reason, error)
+                await report.failed(body, error)
+                return self.pauses.failed(error.retry)
+            await report.synced(body, outcome)
+            return self.pauses.well()
+
+    async def pause(self, seconds: float, stopped: kopf.DaemonStopped) -> None:
+        """Wait for *seconds*, a change of the resource, or its end."""
+        waits = [asyncio.create_task(stopped.wait()), asyncio.create_task(self.changed.wait())]
+        await asyncio.wait(waits, timeout=None if seconds == math.inf else seconds, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await wait
+
+
+def parse(kind: Kind, body: Mapping[str, Any], status: Mapping[str, Any]) -> Resource:
+    """Return the resource that *body* describes, with the *status* that was written last.
+
+    What Kopf has seen of the status may be older than that.
+    """
+    try:
+        return kind.model.parse({**body, "status": dict(status)})
+    except InvalidSpec as error:
+        raise InvalidSpecError(str(error)) from None
+
+
+def register() -> None:
+    """Register the handlers of every kind."""
+    for kind in KINDS:
+        where = (GROUP, VERSION, kind.plural)
+        kopf.on.event(*where, id="wake", param=kind)(wake)
+        kopf.daemon(*where, id="reconcile", param=kind, cancellation_timeout=15.0)(reconcile)
+        kopf.on.delete(*where, id="release", param=kind)(release)
+
+
+async def wake(body: kopf.Body, memo: kopf.Memo, param: Kind, **_: Any) -> None:
+    """End the pause when the spec has changed; a change of the status is our own doing."""
+    loop = Loop.of(param, memo)
+    if body.metadata["generation"] != loop.generation:
+        loop.changed.set()
+
+
+async def reconcile(
+    body: kopf.Body, memo: kopf.Memo, param: Kind, stopped: kopf.DaemonStopped, logger: kopf.ObjectLogger, **_: Any
+) -> None:
+    """Keep the resource as declared for as long as it exists."""
+    loop = Loop.of(param, memo)
+    while not stopped:
+        await loop.pause(await loop.reconcile(body, logger), stopped)
+
+
+async def release(body: kopf.Body, memo: kopf.Memo, param: Kind, logger: kopf.ObjectLogger, **_: Any) -> None:
+    """Let go of what the resource has made in Keycloak; until that is done, the resource stays."""
+    loop = Loop.of(param, memo)
+    async with loop.lock:
+        report = loop.report = loop.report or Report(param, loop.world.cluster, body)
+        try:
+            outcome = await param.release(loop.world, parse(param, body, report.status))
+        except InvalidSpecError as error:
+            logger.warning("What it made in Keycloak may remain, as its spec cannot be read: %s", error)
+            return
+        except OperatorError as error:
+            await report.deleting(body, error)
+            raise kopf.TemporaryError(f"{error.reason}: {error}", delay=loop.pauses.failed(error.retry)) from None
+        report.tell(body, outcome.events)
+
+
+register()

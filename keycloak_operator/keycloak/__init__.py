@@ -1,0 +1,1 @@
+"""The door to Keycloak: its Admin REST API over HTTP, and nothing that decides."""

@@ -1,0 +1,62 @@
+"""What Keycloak's answers mean, in the words of `keycloak_operator.errors`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from keycloak_operator.errors import (
+    AuthenticationFailedError,
+    ForbiddenError,
+    KeycloakUnavailableError,
+    RejectedByKeycloakError,
+)
+
+_LONGEST = 500
+
+
+def check(response: httpx.Response) -> None:
+    """Raise what an unsuccessful *response* means; 404 and 409 are for the caller, who knows what they mean."""
+    status, request = response.status_code, response.request
+    if response.is_success or status in {404, 409}:
+        return
+    what = f"{request.method} {request.url.path}"
+    if status == httpx.codes.UNAUTHORIZED:
+        raise AuthenticationFailedError(f"Keycloak refused a fresh token for {what}")
+    if status == httpx.codes.FORBIDDEN:
+        raise ForbiddenError(f"the operator's account may not {what}; give it the realm role admin in realm master")
+    if status >= 500 or status == httpx.codes.TOO_MANY_REQUESTS:
+        raise KeycloakUnavailableError(f"Keycloak at {request.url.host} answered {status} to {what}")
+    raise RejectedByKeycloakError(f"{what}: {message(response) or f'HTTP {status}'}")
+
+
+def unreachable(error: httpx.HTTPError, url: str) -> KeycloakUnavailableError:
+    """Return what it means that there was no answer from *url*."""
+    reason = str(error) or type(error).__name__
+    return KeycloakUnavailableError(f"Keycloak at {url} does not answer: {reason}")
+
+
+def document(response: httpx.Response) -> dict[str, Any]:
+    """Return the JSON object in *response*; something in between that answers with a page is no Keycloak."""
+    try:
+        content = response.json()
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise KeycloakUnavailableError(
+            f"{response.request.url.host} did not answer {response.request.url.path} as Keycloak does; check the URL"
+        )
+    return content
+
+
+def message(response: httpx.Response) -> str:
+    """Return Keycloak's own words for what is wrong, if it has any."""
+    try:
+        content = response.json()
+    except ValueError:
+        return ""
+    if not isinstance(content, dict):
+        return ""
+    words = (content.get(key) for key in ("errorMessage", "error_description", "error"))
+    return next((str(each)[:_LONGEST] for each in words if each), "")

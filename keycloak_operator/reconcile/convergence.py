@@ -1,0 +1,32 @@
+"""Write what differs, look again, and believe only what is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from keycloak_operator.errors import NotConvergedError
+from keycloak_operator.reconcile.difference import differences, merged
+
+Read = Callable[[], Awaitable[dict[str, Any] | None]]
+Write = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+async def converge(
+    declared: Mapping[str, Any], actual: Mapping[str, Any], *, what: str, write: Write, read: Read, force: bool = False
+) -> list[str]:
+    """Bring *actual* to contain *declared*, and return the JSON paths that were changed; writes nothing if none were.
+
+    *force* writes all the same, for a value that Keycloak does not show. Raises `NotConvergedError` when Keycloak
+    accepts the change and shows something else: repeating it would never end.
+    """
+    changed = differences(declared, actual)
+    if not changed and not force:
+        return []
+    await write(merged(declared, actual))
+    left = differences(declared, await read() or {})
+    if left:
+        raise NotConvergedError(
+            f"{what}: Keycloak accepted {', '.join(left)} and shows something else; correct the spec"
+        )
+    return changed

@@ -1,0 +1,38 @@
+"""What a reconcile function returns when all is well; when it is not, it raises an `OperatorError`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from keycloak_operator.reconcile.ports import Cluster, Keycloaks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something worth telling people: shown by ``kubectl describe``."""
+
+    reason: str
+    message: str
+    type: Literal["Normal", "Warning"] = "Normal"
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """The resource is as declared: what its status shows beside the conditions, and what was done to get there."""
+
+    status: dict[str, Any] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+
+    def tell(self, reason: str, message: str) -> None:
+        """Add a normal event."""
+        self.events.append(Event(reason=reason, message=message))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """Everything outside that reconciling needs; `operator_id` goes into the owner marker."""
+
+    cluster: Cluster
+    keycloaks: Keycloaks
+    operator_id: str

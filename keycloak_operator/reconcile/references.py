@@ -1,0 +1,89 @@
+"""What a resource refers to: Secrets of its own namespace, and its parent, which has to allow it and to be Ready."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from keycloak_operator.errors import NamespaceNotAllowedError, NotFoundError, SecretNotFoundError, WaitingError
+from keycloak_operator.reconcile.outcome import World
+from keycloak_operator.reconcile.ports import Access, Admin, Secret
+from keycloak_operator.resources import (
+    InvalidSpec,
+    Keycloak,
+    KeycloakRealm,
+    ObjectKey,
+    Resource,
+    SecretKeyRef,
+    SecretVersion,
+)
+
+Parent = TypeVar("Parent", Keycloak, KeycloakRealm)
+
+
+async def find(world: World, kind: type[Parent], key: ObjectKey) -> Parent | None:
+    """Return the resource of *kind* at *key*, or None."""
+    plural = kind.definition.plural
+    body = await world.cluster.get(plural, key.namespace, key.name)
+    if body is None:
+        return None
+    try:
+        return kind.parse(body)
+    except InvalidSpec as error:
+        raise WaitingError(f"{kind.definition.kind} {key} cannot be read: {error}") from None
+
+
+async def ready_parent(world: World, kind: type[Parent], key: ObjectKey, child: Resource) -> Parent:
+    """Return the parent of *child*, which allows it and is Ready for its present generation."""
+    parent, name = await find(world, kind, key), f"{kind.definition.kind} {key}"
+    if parent is None:
+        raise NotFoundError(f"{name} does not exist; create it, or correct the reference")
+    if not parent.allows(child.metadata.namespace):
+        raise NamespaceNotAllowedError(
+            f"{name} does not allow namespace {child.metadata.namespace}; add it to its spec.allowedNamespaces"
+        )
+    ready = parent.status.condition()
+    if parent.terminating_since is not None:
+        raise WaitingError(f"{name} is being deleted")
+    if ready is None or ready.status != "True":
+        raise WaitingError(f"{name} is not ready" + (f" ({ready.reason})" if ready else " yet"))
+    return parent
+
+
+async def secret_value(world: World, namespace: str, reference: SecretKeyRef) -> tuple[str, SecretVersion]:
+    """Return the value that *reference* names, and the version it has there."""
+    secret = await _secret(world, namespace, reference.name)
+    if not secret.data.get(reference.key):
+        raise SecretNotFoundError(f"Secret {namespace}/{reference.name} has no text under key {reference.key!r}")
+    return secret.data[reference.key], SecretVersion(name=secret.name, resource_version=secret.resource_version)
+
+
+async def admin_of(world: World, keycloak: Keycloak) -> Admin:
+    """Return the Admin API of *keycloak*, with the account that its Secret holds at this moment."""
+    namespace, spec = keycloak.metadata.namespace, keycloak.spec
+    secret = await _secret(world, namespace, spec.admin.secret)
+    ca = ""
+    if spec.external.ca_secret is not None:
+        reference = SecretKeyRef(name=spec.external.ca_secret.name, key=spec.external.ca_secret.key)
+        ca, _ = await secret_value(world, namespace, reference)
+    origin = f"Secret {namespace}/{secret.name}"
+    if found := _all(secret, ("client-id", "client-secret")):
+        access = Access(url=spec.external.url, client_id=found[0], client_secret=found[1], ca=ca, origin=origin)
+    elif found := _all(secret, ("username", "password")):
+        access = Access(url=spec.external.url, username=found[0], password=found[1], ca=ca, origin=origin)
+    else:
+        raise SecretNotFoundError(f"{origin} has neither client-id and client-secret nor username and password")
+    return world.keycloaks.admin(access)
+
+
+async def _secret(world: World, namespace: str, name: str) -> Secret:
+    secret = await world.cluster.secret(namespace, name)
+    if secret is None:
+        raise SecretNotFoundError(f"Secret {namespace}/{name} does not exist; create it, or correct the reference")
+    return secret
+
+
+def _all(secret: Secret, keys: Iterable[str]) -> list[str]:
+    """Return the values of *keys*, or nothing if one of them is missing or empty."""
+    values = [secret.data.get(key, "") for key in keys]
+    return values if all(values) else []

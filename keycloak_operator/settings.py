@@ -1,0 +1,72 @@
+"""The environment of the operator: the only place that reads it.
+
+``KEYCLOAK_OPERATOR_ID``, ``keycloak-operator``: who owns what it makes in Keycloak; operators that share one differ.
+``KEYCLOAK_OPERATOR_RESYNC_SECONDS``, 300: seconds between two looks for drift; 1 to 86400.
+``KEYCLOAK_OPERATOR_TIMEOUT_SECONDS``, 10: seconds that one request to Keycloak may take; 1 to 300.
+
+And for ``python -m keycloak_operator``, as Kopf's own command line is not there to say it:
+
+``KEYCLOAK_OPERATOR_NAMESPACES``, all: the namespaces to watch, separated by commas.
+``KEYCLOAK_OPERATOR_LIVENESS``, none: the address of Kopf's liveness endpoint, such as ``http://0.0.0.0:8080/healthz``.
+``KEYCLOAK_OPERATOR_LOG_FORMAT``, ``full``: ``full``, ``plain`` or ``json``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+PREFIX = "KEYCLOAK_OPERATOR_"
+
+_ID = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
+_LOG_FORMATS = ("full", "plain", "json")
+
+
+class SettingsError(Exception):
+    """A variable holds what it cannot; the operator does not start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """``KEYCLOAK_OPERATOR_*`` as values; times in seconds, no `namespaces` means all."""
+
+    operator_id: str = "keycloak-operator"
+    resync: float = 300.0
+    timeout: float = 10.0
+    namespaces: tuple[str, ...] = ()
+    liveness: str | None = None
+    log_format: str = "full"
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
+        """Return the settings that *environ* holds; `SettingsError` names the variable that is wrong."""
+        operator_id = environ.get(f"{PREFIX}ID", "").strip() or "keycloak-operator"
+        if not _ID.fullmatch(operator_id):
+            raise SettingsError(f"{PREFIX}ID={operator_id!r}: expected lower case letters, digits, dots and dashes")
+        log_format = environ.get(f"{PREFIX}LOG_FORMAT", "").strip() or "full"
+        if log_format not in _LOG_FORMATS:
+            raise SettingsError(f"{PREFIX}LOG_FORMAT={log_format!r}: expected one of {', '.join(_LOG_FORMATS)}")
+        namespaces = environ.get(f"{PREFIX}NAMESPACES", "").split(",")
+        return cls(
+            operator_id=operator_id,
+            resync=_seconds(environ, "RESYNC_SECONDS", 300.0, 1.0, 86_400.0),
+            timeout=_seconds(environ, "TIMEOUT_SECONDS", 10.0, 1.0, 300.0),
+            namespaces=tuple(name.strip() for name in namespaces if name.strip()),
+            liveness=environ.get(f"{PREFIX}LIVENESS", "").strip() or None,
+            log_format=log_format,
+        )
+
+
+def _seconds(environ: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:
+    text = environ.get(PREFIX + name, "").strip()
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not low <= value <= high:
+        raise SettingsError(f"{PREFIX}{name}={text!r}: expected {low:g} to {high:g} seconds")
+    return value
