@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 import os
 import re
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,7 +31,7 @@ class SourceFile:
     tracked: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class Checkout:
     """`files` are those that the configuration selects; `others` are tracked, but not selected."""
 
@@ -39,6 +40,14 @@ class Checkout:
     files: list[SourceFile] = field(default_factory=list)
     others: list[Path] = field(default_factory=list)
     note: str = ""
+
+    @functools.cached_property
+    def by_name(self) -> Mapping[str, list[SourceFile]]:
+        """The files by their last component."""
+        found: dict[str, list[SourceFile]] = {}
+        for file in self.files:
+            found.setdefault(file.path.name, []).append(file)
+        return found
 
     def shown(self, path: Path) -> str:
         """Return *path* as people name it: relative to the checkout where it can be."""

@@ -75,14 +75,17 @@ def _same_content(verified: Verified, path: str, checkout: Checkout) -> list[Sou
     fingerprint = verified.fingerprints.get(path)
     if fingerprint is None:
         return []
-    same = [file for file in checkout.files if file.sha256 == fingerprint.sha256]
+    same = [file for file in _of_that_name(path, checkout) if file.sha256 == fingerprint.sha256]
     return _nearest(path, [file for file in same if file.tracked] or same)
 
 
+def _of_that_name(path: str, checkout: Checkout) -> list[SourceFile]:
+    return checkout.by_name.get(path.rpartition("/")[2], [])
+
+
 def _nearest(path: str, files: list[SourceFile]) -> list[SourceFile]:
-    tails = {file.path: common_tail(path, str(file.path)) for file in files}
-    longest = max(tails.values(), default=0)
-    return [file for file in files if longest and tails[file.path] == longest]
+    tails = [common_tail(path, str(file.path)) for file in files]
+    return [file for file, tail in zip(files, tails, strict=True) if tail == max(tails)]
 
 
 def _accept(result: Remapped, verified: Verified, path: str, file: SourceFile) -> None:
@@ -109,7 +112,7 @@ def _mismatch(verified: Verified, path: str, checkout: Checkout) -> Refused:
     if path not in verified.fingerprints:
         return Refused(path=path, nearest=None, reason="has no fingerprint, so nobody knows what its lines were")
     there, here = verified.row.revision or "unknown", checkout.revision or "unknown"
-    near = _nearest(path, checkout.files)
+    near = _nearest(path, _of_that_name(path, checkout))
     if not near:
         reason = f"no source file of that name is here; revision there {there}, here {here}"
         return Refused(path=path, nearest=None, reason=reason)

@@ -43,6 +43,11 @@ def test_folder_names_are_plain_and_never_shared(one: str, other: str) -> None:
     assert (name == folder_name(other)) == (one == other)
 
 
+def test_a_made_folder_name_is_no_plain_one() -> None:
+    made = folder_name("a b")
+    assert folder_name(made) != made
+
+
 def test_long_texts_are_cut() -> None:
     assert len(plain("x" * 100_000)) < 1100
 

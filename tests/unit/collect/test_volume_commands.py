@@ -88,6 +88,14 @@ class TestPrune:
         assert result.exit_code == 1
         assert f"refused  {recording.name}: it is being written" in result.output
         assert recording.data.is_file()
+
+    def test_forcing_does_not_ask_whether_it_is_being_written(
+        self, run: Run, volume: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        recording = running(volume)
+        monkeypatch.setattr("coverage_hooks.commands.volume.await_beats", lambda *_: set())  # all of them live
+        assert run("prune", "--all", "--yes").exit_code == 1
+        assert names(volume) == {recording.name}
         assert run("prune", "--all", "--yes", "--force").exit_code == 0
         assert names(volume) == set()
 
@@ -110,6 +118,7 @@ class TestPrune:
         recording = record(volume)
         (recording.path / "data-9.coverage").mkdir()
         assert run("prune", "--all", "--yes").exit_code == 1
+        assert recording.data.is_file()
         assert recording.manifest_path.is_file()
 
     def test_links_are_not_followed(self, run: Run, volume: Path, tmp_path: Path) -> None:
