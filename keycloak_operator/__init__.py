@@ -1,0 +1,1 @@
+"""A Kopf operator for Keycloak: instances, realms and clients as custom resources."""

@@ -1,0 +1,72 @@
+"""The three kinds of ``keycloak.vriesdemichael.github.io/v1alpha1``, and their conditions.
+
+::
+
+    a body from the API server ──parse──> spec, status ──reconcile──> changes_from ──> a patch of the status
+
+Knows neither Kopf nor Kubernetes nor Keycloak: documents in, values out. The custom resource definitions are made from
+the same models by `keycloak_operator.resources.crds`.
+"""
+
+from __future__ import annotations
+
+from keycloak_operator.resources.base import (
+    API_VERSION,
+    GROUP,
+    OWNER_ATTRIBUTE,
+    VERSION,
+    ObjectKey,
+    Resource,
+    Status,
+)
+from keycloak_operator.resources.client import ClientSpec, ClientStatus, KeycloakClient, OutputSecret
+from keycloak_operator.resources.client_representation import ClientRepresentation
+from keycloak_operator.resources.conditions import (
+    REASONS,
+    Condition,
+    ConditionStatus,
+    Reason,
+    condition,
+    with_condition,
+)
+from keycloak_operator.resources.errors import InvalidSpec, Problem
+from keycloak_operator.resources.keycloak import Admin, External, Keycloak, KeycloakSpec, KeycloakStatus
+from keycloak_operator.resources.realm import KeycloakRealm, RealmSpec, RealmStatus
+from keycloak_operator.resources.realm_representation import RealmRepresentation
+from keycloak_operator.resources.references import CaSecretRef, ObjectRef, SecretKeyRef, SecretVersion
+
+__all__ = [
+    "API_VERSION",
+    "GROUP",
+    "OWNER_ATTRIBUTE",
+    "REASONS",
+    "VERSION",
+    "Admin",
+    "CaSecretRef",
+    "ClientRepresentation",
+    "ClientSpec",
+    "ClientStatus",
+    "Condition",
+    "ConditionStatus",
+    "External",
+    "InvalidSpec",
+    "Keycloak",
+    "KeycloakClient",
+    "KeycloakRealm",
+    "KeycloakSpec",
+    "KeycloakStatus",
+    "ObjectKey",
+    "ObjectRef",
+    "OutputSecret",
+    "Problem",
+    "RealmRepresentation",
+    "RealmSpec",
+    "RealmStatus",
+    "Reason",
+    "Resource",
+    "SecretKeyRef",
+    "SecretVersion",
+    "Status",
+    "condition",
+    "with_condition",
+]

@@ -1,0 +1,118 @@
+"""The one error of this package: a document that does not fit its kind.
+
+What the message may show is decided here. It ends up in a condition, which more people can read than a Secret, so a
+value appears only where the value itself is what is wrong: a choice, a pattern, a number out of range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+#: How many problems a message names; the rest is counted.
+_SHOWN = 5
+_VALUE_LENGTH = 60
+
+_TYPES = {
+    "string_type": "a string",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "tuple_type": "a list",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+}
+_LIMITS = {
+    "string_too_long": "at most {max_length} characters",
+    "string_too_short": "at least {min_length} characters",
+    "too_long": "at most {max_length} entries",
+}
+_VALUES = {
+    "literal_error": "{expected}",
+    "string_pattern_mismatch": "text that matches {pattern}",
+    "greater_than_equal": "at least {ge}",
+    "less_than_equal": "at most {le}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong: where it is, what belongs there, and what is there; `found` is empty for a rule."""
+
+    path: str
+    expected: str
+    found: str = ""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path}: expected {self.expected}, found {self.found}"
+            if self.found
+            else f"{self.path}: {self.expected}"
+        )
+
+
+class InvalidSpec(Exception):
+    """A document does not fit its kind; nothing but a change of the document can help."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        shown = [str(problem) for problem in self.problems[:_SHOWN]]
+        if (more := len(self.problems) - _SHOWN) > 0:
+            shown.append(f"and {more} more")
+        super().__init__("; ".join(shown))
+
+    @classmethod
+    def from_validation(cls, error: ValidationError) -> InvalidSpec:
+        """Say in our own words what pydantic found."""
+        return cls(_problem(detail) for detail in error.errors(include_url=False))
+
+
+def _problem(detail: ErrorDetails) -> Problem:
+    path, kind, value, context = _path(detail["loc"]), detail["type"], detail["input"], detail.get("ctx", {})
+    if kind == "missing":
+        return Problem(path, "a value", "nothing")
+    if kind == "extra_forbidden":
+        return Problem(path, "a field that this version knows", "an unknown one")
+    if kind in _TYPES:
+        return Problem(path, _TYPES[kind], _type(value))
+    if kind in _LIMITS:
+        return Problem(path, _LIMITS[kind].format(**context), str(len(value)))
+    if kind in _VALUES:
+        return Problem(path, _VALUES[kind].format(**context), _short(value))
+    return Problem(path, detail["msg"])
+
+
+def _path(location: Iterable[int | str]) -> str:
+    """Return ``spec.client.redirectUris[0]`` for what pydantic tells as a tuple."""
+    path = ""
+    for step in location:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        elif step.isidentifier():
+            path += f".{step}" if path else step
+        else:
+            path += f"[{step!r}]"
+    return path
+
+
+def _type(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    names = {
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+        str: "a string",
+        list: "a list",
+        dict: "an object",
+    }
+    return names.get(type(value), "something else")
+
+
+def _short(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= _VALUE_LENGTH else f"{shown[:_VALUE_LENGTH]}…"

@@ -1,0 +1,115 @@
+"""Keycloak's RealmRepresentation: the fields that many realms set, and those that have no place in a realm here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from keycloak_operator.resources.representation import (
+    Attributes,
+    Objects,
+    Representation,
+    StringMap,
+    StringSet,
+    UnmanagedList,
+    UnmanagedObject,
+)
+from keycloak_operator.resources.rules import Rule, immutable, refused, without
+
+Seconds = Annotated[int, Field(ge=0, le=2147483647)]
+
+RealmName = Annotated[
+    str,
+    Field(max_length=255, pattern="^[A-Za-z0-9._~-]{1,255}$"),
+    # Both would be taken out of a path on the way to Keycloak, and the request would reach something else.
+    Rule("!(self in ['.', '..'])", "cannot be a relative path", lambda name: name not in {".", ".."}),
+    immutable("the name of the realm"),
+]
+SmtpServer = Annotated[StringMap, without("password", "must not hold the password; use spec.smtpPasswordSecret")]
+
+
+class RealmRepresentation(Representation):
+    """A realm as Keycloak's RealmRepresentation. Fields that are not listed go through to Keycloak as they are."""
+
+    realm: RealmName
+    """Name of the realm in Keycloak and in its URLs."""
+    enabled: bool = True
+    """Whether anybody can log in."""
+    display_name: str | None = None
+    """Name shown to people."""
+    display_name_html: str | None = None
+    """Name shown on the login page, as HTML."""
+    ssl_required: Literal["none", "external", "all"] | None = None
+    """From where HTTPS is a must: from nowhere, from public addresses, or from everywhere."""
+    registration_allowed: bool | None = None
+    """Whether people may sign up by themselves."""
+    registration_email_as_username: bool | None = None
+    """Whether who signs up has the e-mail address for a user name."""
+    remember_me: bool | None = None
+    """Whether a login may outlast the browser."""
+    verify_email: bool | None = None
+    """Whether an e-mail address has to be confirmed."""
+    login_with_email_allowed: bool | None = None
+    """Whether the e-mail address will do in place of the user name."""
+    duplicate_emails_allowed: bool | None = None
+    """Whether several users may share an e-mail address."""
+    reset_password_allowed: bool | None = None
+    """Whether the login page helps out when a password is forgotten."""
+    edit_username_allowed: bool | None = None
+    """Whether users may rename themselves."""
+    brute_force_protected: bool | None = None
+    """Whether repeated failures lock a user out."""
+    failure_factor: Annotated[int, Field(ge=0)] | None = None
+    """How many failures that takes."""
+    access_token_lifespan: Seconds | None = None
+    """Seconds that an access token is valid."""
+    sso_session_idle_timeout: Seconds | None = None
+    """Seconds without a request after which a session ends."""
+    sso_session_max_lifespan: Seconds | None = None
+    """Seconds after which a session ends in any case."""
+    login_theme: str | None = None
+    """Theme of the login pages."""
+    account_theme: str | None = None
+    """Theme of the account console."""
+    admin_theme: str | None = None
+    """Theme of the admin console."""
+    email_theme: str | None = None
+    """Theme of the mails."""
+    internationalization_enabled: bool | None = None
+    """Whether pages come in the reader's language."""
+    supported_locales: StringSet | None = None
+    """Languages to choose from."""
+    default_locale: str | None = None
+    """Language when none fits."""
+    password_policy: str | None = None
+    """Demands on passwords, in Keycloak's notation: length(12) and notUsername(undefined), for example."""
+    smtp_server: SmtpServer | None = None
+    """How mails are sent: host, port, from, auth, user, starttls, ssl, all of them strings. Not the password."""
+    browser_security_headers: StringMap | None = None
+    """Security headers of the answers to browsers."""
+    attributes: Attributes | None = None
+    """Attributes of the realm; those that are not named here stay as they are."""
+    events_enabled: bool | None = None
+    """Whether logins and the like are kept."""
+    events_listeners: StringSet | None = None
+    """Who is told about events."""
+    admin_events_enabled: bool | None = None
+    """Whether changes by administrators are kept."""
+
+    users: UnmanagedList | None = None
+    """Refused: users are not managed by this operator."""
+    clients: Annotated[Objects, refused("clients are resources of their own; use KeycloakClient")] | None = None
+    """Refused: a client is a KeycloakClient resource."""
+    groups: UnmanagedList | None = None
+    """Refused: groups are not managed by this operator."""
+    roles: UnmanagedObject | None = None
+    """Refused: roles are not managed by this operator."""
+    identity_providers: UnmanagedList | None = None
+    """Refused: identity providers are not managed by this operator."""
+    components: UnmanagedObject | None = None
+    """Refused: components are not managed by this operator."""
+    authentication_flows: UnmanagedList | None = None
+    """Refused: authentication flows are not managed by this operator."""
+    client_scopes: UnmanagedList | None = None
+    """Refused: client scopes are not managed by this operator."""
