@@ -1,0 +1,215 @@
+"""Specs that fit and specs that do not, for both who judge them: the API server, and the operator."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from keycloak_operator.resources import API_VERSION, OWNER_ATTRIBUTE, Keycloak, KeycloakClient, KeycloakRealm, Resource
+
+#: In place of a value: the field goes.
+ABSENT = object()
+
+VALID: Mapping[type[Resource], Mapping[str, Any]] = {
+    Keycloak: {
+        "external": {"url": "https://keycloak.example.com/auth", "caSecret": {"name": "authority"}},
+        "admin": {"secret": "administrator"},
+        "allowedNamespaces": ["team-a", "*"],
+    },
+    KeycloakRealm: {
+        "keycloakRef": {"name": "main", "namespace": "identity"},
+        "realm": {
+            "realm": "Shop_1.~-",
+            "displayName": "Shop",
+            "sslRequired": "external",
+            "failureFactor": 5,
+            "supportedLocales": [],
+            "smtpServer": {"host": "mail", "port": "25"},
+            "attributes": {"frontendUrl": "https://shop.example.com", "empty": ""},
+            "somethingNew": {"deep": [1, {"deeper": True}, "text"]},
+        },
+        "smtpPasswordSecret": {"name": "mail", "key": "password"},
+    },
+    KeycloakClient: {
+        "realmRef": {"name": "shop"},
+        "client": {
+            "clientId": "https://shop.example.com/saml?a=b",
+            "publicClient": False,
+            "serviceAccountsEnabled": True,
+            "redirectUris": ["https://shop.example.com/*"],
+            "protocolMappers": [{"name": "who", "config": {"claim.name": "who"}, "somethingNew": [2]}],
+            "authenticationFlowBindingOverrides": {"browser": "some-id"},
+        },
+        "clientSecretRef": {"name": "shop", "key": "secret"},
+        "outputSecret": {"labels": {"app": "shop"}, "annotations": {"note": "any text"}},
+    },
+}
+DEFAULTS: Mapping[type[Resource], Mapping[str, Any]] = {
+    Keycloak: {"spec.external.caSecret.key": "ca.crt"},
+    KeycloakRealm: {
+        "spec.realm.enabled": True,
+        "spec.adopt": False,
+        "spec.deletionPolicy": "Retain",
+        "spec.allowedNamespaces": [],
+    },
+    KeycloakClient: {
+        "spec.client.enabled": True,
+        "spec.client.protocol": "openid-connect",
+        "spec.adopt": False,
+        "spec.deletionPolicy": "Delete",
+    },
+}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Changes of a valid document, the field that is to blame, and, if a rule refuses it, the rule's words."""
+
+    kind: type[Resource]
+    changes: Mapping[str, Any]
+    blamed: str
+    says: str = ""
+    id: str = field(default="", kw_only=True)
+
+    def __str__(self) -> str:
+        return f"{self.kind.definition.short_name}-{self.id or self.blamed.removeprefix('spec.')}"
+
+
+_UNMANAGED = "is not managed by this operator"
+_NEEDS = "needs adopt: true and deletionPolicy: Retain"
+_RELATIVE = "cannot be a relative path"
+
+REFUSALS = (
+    Refusal(Keycloak, {"spec": ABSENT}, "spec"),
+    Refusal(Keycloak, {"spec.external": ABSENT}, "spec.external"),
+    Refusal(Keycloak, {"spec.external.url": ABSENT}, "spec.external.url", id="no-url"),
+    Refusal(Keycloak, {"spec.external.url": "keycloak"}, "spec.external.url", id="no-scheme"),
+    Refusal(Keycloak, {"spec.external.url": "https://k?a=b"}, "spec.external.url", id="query"),
+    Refusal(
+        Keycloak, {"spec.external.url": "https://k/"}, "spec.external.url", "must not end with a slash", id="slash"
+    ),
+    Refusal(
+        Keycloak, {"spec.external.url": "https://a:b@k"}, "spec.external.url", "must not hold credentials", id="at"
+    ),
+    Refusal(Keycloak, {"spec.external.url": "http://" + 2048 * "k"}, "spec.external.url", id="long"),
+    Refusal(Keycloak, {"spec.external.caSecret.key": "a/b"}, "spec.external.caSecret.key"),
+    Refusal(Keycloak, {"spec.admin": ABSENT}, "spec.admin"),
+    Refusal(Keycloak, {"spec.admin.secret": "No Name"}, "spec.admin.secret"),
+    Refusal(Keycloak, {"spec.allowedNamespaces": ["fine", "team-*"]}, "spec.allowedNamespaces[1]"),
+    Refusal(Keycloak, {"spec.allowedNamespaces": [f"n{number}" for number in range(65)]}, "spec.allowedNamespaces"),
+    Refusal(KeycloakRealm, {"spec.keycloakRef": ABSENT}, "spec.keycloakRef"),
+    Refusal(KeycloakRealm, {"spec.keycloakRef.name": "a..b"}, "spec.keycloakRef.name"),
+    Refusal(KeycloakRealm, {"spec.keycloakRef.namespace": "a.b"}, "spec.keycloakRef.namespace"),
+    Refusal(KeycloakRealm, {"spec.realm.realm": ABSENT}, "spec.realm.realm", id="no-name"),
+    Refusal(KeycloakRealm, {"spec.realm.realm": "a/b"}, "spec.realm.realm", id="bad-name"),
+    Refusal(KeycloakRealm, {"spec.realm.realm": ".."}, "spec.realm.realm", _RELATIVE, id="relative"),
+    Refusal(KeycloakRealm, {"spec.realm.realm": "."}, "spec.realm.realm", _RELATIVE, id="relative-here"),
+    Refusal(KeycloakRealm, {"spec.realm.sslRequired": "EXTERNAL"}, "spec.realm.sslRequired"),
+    Refusal(KeycloakRealm, {"spec.realm.failureFactor": "5"}, "spec.realm.failureFactor", id="text"),
+    Refusal(KeycloakRealm, {"spec.realm.failureFactor": -1}, "spec.realm.failureFactor", id="negative"),
+    Refusal(KeycloakRealm, {"spec.realm.accessTokenLifespan": 2**31}, "spec.realm.accessTokenLifespan"),
+    Refusal(KeycloakRealm, {"spec.realm.smtpServer.port": 25}, "spec.realm.smtpServer.port"),
+    Refusal(
+        KeycloakRealm,
+        {"spec.realm.smtpServer.password": "hidden"},
+        "spec.realm.smtpServer",
+        "must not hold the password; use spec.smtpPasswordSecret",
+    ),
+    Refusal(
+        KeycloakRealm,
+        {"spec.realm.attributes": {OWNER_ATTRIBUTE: "me"}},
+        "spec.realm.attributes",
+        "the attribute is the operator's own mark",
+    ),
+    *(
+        Refusal(KeycloakRealm, {f"spec.realm.{name}": []}, f"spec.realm.{name}", _UNMANAGED)
+        for name in ("users", "groups", "identityProviders", "authenticationFlows", "clientScopes")
+    ),
+    *(
+        Refusal(KeycloakRealm, {f"spec.realm.{name}": {}}, f"spec.realm.{name}", _UNMANAGED)
+        for name in ("roles", "components")
+    ),
+    Refusal(KeycloakRealm, {"spec.realm.clients": [{"clientId": "a"}]}, "spec.realm.clients", "use KeycloakClient"),
+    Refusal(KeycloakRealm, {"spec.realm.smtpServer": ABSENT}, "spec", "smtpPasswordSecret needs realm.smtpServer"),
+    Refusal(KeycloakRealm, {"spec.smtpPasswordSecret.key": ABSENT}, "spec.smtpPasswordSecret.key"),
+    Refusal(KeycloakRealm, {"spec.realm.realm": "master"}, "spec", _NEEDS, id="master"),
+    Refusal(
+        KeycloakRealm,
+        {"spec.realm.realm": "master", "spec.adopt": True, "spec.deletionPolicy": "Delete"},
+        "spec",
+        _NEEDS,
+        id="master-delete",
+    ),
+    Refusal(KeycloakRealm, {"spec.deletionPolicy": "Orphan"}, "spec.deletionPolicy"),
+    Refusal(KeycloakClient, {"spec.realmRef": ABSENT}, "spec.realmRef"),
+    Refusal(KeycloakClient, {"spec.client.clientId": ABSENT}, "spec.client.clientId", id="no-id"),
+    Refusal(KeycloakClient, {"spec.client.clientId": ""}, "spec.client.clientId", id="empty-id"),
+    Refusal(KeycloakClient, {"spec.client.clientId": 256 * "c"}, "spec.client.clientId", id="long-id"),
+    Refusal(KeycloakClient, {"spec.client.protocol": "oidc"}, "spec.client.protocol"),
+    Refusal(KeycloakClient, {"spec.client.redirectUris": "*"}, "spec.client.redirectUris"),
+    Refusal(KeycloakClient, {"spec.client.protocolMappers": [{}]}, "spec.client.protocolMappers[0].name"),
+    Refusal(KeycloakClient, {"spec.client.secret": "hidden"}, "spec.client.secret", "use spec.clientSecretRef"),
+    Refusal(KeycloakClient, {"spec.client.attributes": {OWNER_ATTRIBUTE: ""}}, "spec.client.attributes", "own mark"),
+    Refusal(
+        KeycloakClient,
+        {"spec.client.publicClient": True, "spec.clientSecretRef": ABSENT},
+        "spec",
+        "publicClient excludes serviceAccountsEnabled",
+        id="public-account",
+    ),
+    Refusal(
+        KeycloakClient,
+        {"spec.client.publicClient": True, "spec.client.serviceAccountsEnabled": False},
+        "spec",
+        "publicClient excludes clientSecretRef",
+        id="public-secret",
+    ),
+    Refusal(KeycloakClient, {"spec.client.clientId": "broker"}, "spec", _NEEDS, id="built-in"),
+    Refusal(
+        KeycloakClient,
+        {"spec.client.clientId": "admin-cli", "spec.adopt": True},  # deleted by default
+        "spec",
+        _NEEDS,
+        id="built-in-delete",
+    ),
+    Refusal(KeycloakClient, {"spec.outputSecret.labels.app": "a b"}, "spec.outputSecret.labels.app"),
+)
+#: Near what a rule refuses, but not that.
+ACCEPTED: tuple[tuple[type[Resource], Mapping[str, Any]], ...] = (
+    (Keycloak, {"spec.allowedNamespaces": ABSENT, "spec.external": {"url": "http://127.0.0.1:8080"}}),
+    (KeycloakRealm, {"spec.realm.realm": "master", "spec.adopt": True}),
+    (KeycloakRealm, {"spec.realm": {"realm": "..."}, "spec.smtpPasswordSecret": ABSENT}),
+    (KeycloakClient, {"spec.client.publicClient": True, "spec.client.serviceAccountsEnabled": False,
+                      "spec.clientSecretRef": ABSENT}),
+    (KeycloakClient, {"spec.client": {"clientId": "account"}, "spec.adopt": True, "spec.deletionPolicy": "Retain"}),
+)  # fmt: skip
+
+
+def document(kind: type[Resource], changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return a valid document of *kind* with *changes*, by path; the metadata is that of a stored one."""
+    body: dict[str, Any] = {
+        "apiVersion": API_VERSION,
+        "kind": kind.definition.kind,
+        "metadata": {"name": "example", "namespace": "here", "uid": "some-uid", "generation": 3, "managedFields": []},
+        "spec": copy.deepcopy(dict(VALID[kind])),
+    }
+    for path, value in (changes or {}).items():
+        *parents, last = path.split(".")
+        inner = body
+        for parent in parents:
+            inner = inner.setdefault(parent, {})
+        if value is ABSENT:
+            del inner[last]
+        else:
+            inner[last] = value
+    return body
+
+
+def at(body: Mapping[str, Any], path: str) -> Any:
+    """Return what is at *path*; KeyError if there is nothing."""
+    value: Any = body
+    for step in path.split("."):
+        value = value[step]
+    return value
