@@ -83,7 +83,6 @@ def verify(output: Path) -> tuple[Ledger, list[Verified]]:
 def combine(output: Path, configuration: Configuration, inputs: Inputs) -> Ledger:
     """Write the data files of the worlds below *output*; nothing that was not just verified is opened."""
     ledger, verified = verify(output)
-    ledger.begin("combine")
     combining.combine(ledger, verified, output, configuration, inputs)
     ledger.save(output)
     return ledger

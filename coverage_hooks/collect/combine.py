@@ -41,7 +41,7 @@ def combine(
     """Write the data files of *verified* and of the unit data below *output*; what cannot be used becomes losses."""
     sources = checkout.read_checkout(configuration.selected, configuration.folder)
     if sources.note:
-        ledger.note(sources.note)
+        ledger.note("combine", sources.note)
     files.clear(output)
     files.make_folder(output)
     with explained(), tempfile.TemporaryDirectory(dir=output, prefix=".combine-") as scratch:
@@ -66,11 +66,13 @@ def _remapped(ledger: Ledger, verified: Verified, sources: Checkout, work: _Work
     result = remap(verified, sources, work.by_paths_setting)
     for refused in result.refused:
         if _is_allowed(refused, sources, inputs.allow_mismatch):
-            ledger.note(f"{refused.path} of {verified.row.recording} {refused.reason}; left out as allowed")
+            ledger.note("combine", f"{refused.path} of {verified.row.recording} {refused.reason}; left out as allowed")
         else:
             ledger.lose("combine", verified.row, refused.reason, file=refused.path)
     for path, place in result.outside.items():
-        ledger.note(f"{path} of {verified.row.recording} is {sources.shown(place)}: not selected here, left out")
+        ledger.note(
+            "combine", f"{path} of {verified.row.recording} is {sources.shown(place)}: not selected here, left out"
+        )
     return result
 
 

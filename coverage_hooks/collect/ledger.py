@@ -37,6 +37,14 @@ class Loss:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """Something that a reader should know and nothing is lost by."""
+
+    step: Step
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Earlier:
     """A recording of another run: listed, never combined, never a loss."""
 
@@ -112,7 +120,7 @@ class Ledger:
     rows: list[Row] = field(default_factory=list)
     earlier: list[Earlier] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     completeness: str = UNPROVEN
     format: Literal[1] = 1
 
@@ -122,9 +130,10 @@ class Ledger:
         return [loss for loss in self.losses if not loss.waived]
 
     def begin(self, step: Step) -> None:
-        """Forget what *step* and the later ones found before: a step can be repeated."""
+        """Forget what *step* and the later ones entered before: a step can be repeated."""
         again = STEPS[STEPS.index(step) :]
         self.losses = [loss for loss in self.losses if loss.step not in again]
+        self.notes = [note for note in self.notes if note.step not in again]
 
     def lose(self, step: Step, row: Row | None, reason: str, *, file: str = "") -> None:
         """Enter a loss; it is waived when its recording or pod was named in the waivers."""
@@ -132,10 +141,9 @@ class Ledger:
         waived = row is not None and bool({recording, pod, pod.rpartition("/")[2]} - {""} & set(self.waivers))
         self.losses.append(Loss(step=step, recording=recording, pod=pod, file=file, reason=reason, waived=waived))
 
-    def note(self, text: str) -> None:
+    def note(self, step: Step, text: str) -> None:
         """Enter what a reader should know and nothing is lost by."""
-        if text not in self.notes:
-            self.notes.append(text)
+        self.notes.append(Note(step=step, text=text))
 
     def save(self, output: Path) -> None:
         """Keep the ledger in folder *output* for the next step."""
@@ -153,6 +161,7 @@ class Ledger:
                     "rows": [Row(**row) for row in document["rows"]],
                     "earlier": [Earlier(**earlier) for earlier in document["earlier"]],
                     "losses": [Loss(**loss) for loss in document["losses"]],
+                    "notes": [Note(**note) for note in document["notes"]],
                 }
             )
         except FileNotFoundError:
@@ -184,5 +193,5 @@ def as_document(ledger: Ledger) -> dict[str, Any]:
         "ledger": document["rows"],
         "earlier": document["earlier"],
         "losses": document["losses"],
-        "notes": document["notes"],
+        "notes": [note.text for note in ledger.notes],
     }

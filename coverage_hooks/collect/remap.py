@@ -85,7 +85,8 @@ def _of_that_name(path: str, checkout: Checkout) -> list[SourceFile]:
 
 def _nearest(path: str, files: list[SourceFile]) -> list[SourceFile]:
     tails = [common_tail(path, str(file.path)) for file in files]
-    return [file for file, tail in zip(files, tails, strict=True) if tail == max(tails)]
+    longest = max(tails, default=0)
+    return [file for file, tail in zip(files, tails, strict=True) if tail == longest]
 
 
 def _accept(result: Remapped, verified: Verified, path: str, file: SourceFile) -> None:

@@ -198,10 +198,13 @@ def _count(ledger: Ledger, chosen: Chosen) -> None:
         reason = f"{ledger.expected} recordings were expected, {len(ledger.rows)} announced themselves"
         ledger.lose("retrieve", None, reason)
     elif ledger.expected is not None and len(ledger.rows) > ledger.expected:
-        ledger.note(f"{len(ledger.rows)} recordings, {ledger.expected} expected: a process restarted, or more ran")
+        ledger.note(
+            "retrieve", f"{len(ledger.rows)} recordings, {ledger.expected} expected: a process restarted, or more ran"
+        )
     if ledger.run == "" and ledger.rows:
         ledger.note(
-            "these recordings carry no run id, so all without one were taken; set COVERAGE_HOOKS_RUN or --since"
+            "retrieve",
+            "these recordings carry no run id, so all without one were taken; set COVERAGE_HOOKS_RUN or --since",
         )
 
 

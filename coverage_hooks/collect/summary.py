@@ -65,7 +65,7 @@ def _lines(ledger: Ledger, report: Report) -> Iterator[str]:
     yield f"Completeness: {markdown(ledger.completeness)}"
     for each in ledger.earlier:
         yield f"- earlier, not combined: {markdown(each.recording)} {markdown(each.run)}"
-    yield from (f"- {markdown(note)}" for note in ledger.notes)
+    yield from (f"- {markdown(note.text)}" for note in ledger.notes)
     yield ""
     yield "## Files"
     yield ""

@@ -58,7 +58,7 @@ def show_ledger(out: Console, ledger: Ledger) -> None:
             out, f"earlier, not combined  {each.recording} {f'run {each.run}' if each.run else ''} {each.note}".rstrip()
         )
     for note in ledger.notes:
-        show_line(out, f"note  {note}")
+        show_line(out, f"note  {note.text}")
     show_line(out, f"completeness  {ledger.completeness}")
 
 

@@ -196,14 +196,16 @@ def test_a_threshold_that_is_not_met_fails(run: Run, volume: Path) -> None:
 
 
 def test_the_steps_one_by_one_come_to_the_same(run: Run, volume: Path, project: Project) -> None:
-    record(volume)
+    record(volume, sources={"shop/cart.py": "changed\n" * 9})
     record(volume, host="spoilt").data.write_bytes(b"")
+    (project.root / ".git").rename(project.root / "git")  # worth a note
     run("collect")
     whole = summary(project)
     assert run("retrieve").exit_code == 0
     for step in ("verify", "combine", "combine", "report"):
         assert run(step, source=None).exit_code == 1
     assert summary(project) == whole
+    assert whole["notes"]
 
 
 def test_a_step_taken_again_forgets_what_it_did_before(run: Run, volume: Path, project: Project) -> None:
