@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import math
 from collections.abc import Mapping
@@ -43,7 +44,7 @@ class Loop:
         loop: Loop = memo.loop
         return loop
 
-    async def reconcile(self, body: kopf.Body, logger: kopf.ObjectLogger) -> float:
+    async def reconcile(self, body: kopf.Body, logger: kopf.Logger) -> float:
         """Reconcile once, and return the pause before the next time in seconds."""
         async with self.lock:
             self.changed.clear()
@@ -61,7 +62,7 @@ class Loop:
 
     async def pause(self, seconds: float, stopped: kopf.DaemonStopped) -> None:
         """Wait for *seconds*, a change of the resource, or its end."""
-        waits = [asyncio.create_task(stopped.wait()), asyncio.create_task(self.changed.wait())]
+        waits = [asyncio.ensure_future(stopped.wait()), asyncio.ensure_future(self.changed.wait())]
         await asyncio.wait(waits, timeout=None if seconds == math.inf else seconds, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
@@ -84,34 +85,34 @@ def register() -> None:
     """Register the handlers of every kind."""
     for kind in KINDS:
         where = (GROUP, VERSION, kind.plural)
-        kopf.on.event(*where, id="wake", param=kind)(wake)
-        kopf.daemon(*where, id="reconcile", param=kind, cancellation_timeout=15.0)(reconcile)
-        kopf.on.delete(*where, id="release", param=kind)(release)
+        kopf.on.event(*where, id="wake")(functools.partial(wake, kind))
+        kopf.daemon(*where, id="reconcile", cancellation_timeout=15.0)(functools.partial(reconcile, kind))
+        kopf.on.delete(*where, id="release")(functools.partial(release, kind))
 
 
-async def wake(body: kopf.Body, memo: kopf.Memo, param: Kind, **_: Any) -> None:
+async def wake(kind: Kind, /, body: kopf.Body, memo: kopf.Memo, **_: Any) -> None:
     """End the pause when the spec has changed; a change of the status is our own doing."""
-    loop = Loop.of(param, memo)
+    loop = Loop.of(kind, memo)
     if body.metadata["generation"] != loop.generation:
         loop.changed.set()
 
 
 async def reconcile(
-    body: kopf.Body, memo: kopf.Memo, param: Kind, stopped: kopf.DaemonStopped, logger: kopf.ObjectLogger, **_: Any
+    kind: Kind, /, body: kopf.Body, memo: kopf.Memo, stopped: kopf.DaemonStopped, logger: kopf.Logger, **_: Any
 ) -> None:
     """Keep the resource as declared for as long as it exists."""
-    loop = Loop.of(param, memo)
+    loop = Loop.of(kind, memo)
     while not stopped:
         await loop.pause(await loop.reconcile(body, logger), stopped)
 
 
-async def release(body: kopf.Body, memo: kopf.Memo, param: Kind, logger: kopf.ObjectLogger, **_: Any) -> None:
+async def release(kind: Kind, /, body: kopf.Body, memo: kopf.Memo, logger: kopf.Logger, **_: Any) -> None:
     """Let go of what the resource has made in Keycloak; until that is done, the resource stays."""
-    loop = Loop.of(param, memo)
+    loop = Loop.of(kind, memo)
     async with loop.lock:
-        report = loop.report = loop.report or Report(param, loop.world.cluster, body)
+        report = loop.report = loop.report or Report(kind, loop.world.cluster, body)
         try:
-            outcome = await param.release(loop.world, parse(param, body, report.status))
+            outcome = await kind.release(loop.world, parse(kind, body, report.status))
         except InvalidSpecError as error:
             logger.warning("What it made in Keycloak may remain, as its spec cannot be read: %s", error)
             return

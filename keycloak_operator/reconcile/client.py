@@ -161,9 +161,9 @@ async def _write_secret(
     world: World, client: KeycloakClient, where: _Place, actual: dict[str, Any], issuer: str
 ) -> str | None:
     """Bring the output Secret up to date, and return its name; a client without a secret of its own needs none."""
-    name = client.output_secret_name
-    if name is None or not _has_secret(actual):
+    if not _has_secret(actual):
         return None
+    name = client.output_secret_name
     value = await where.admin.client_secret(where.realm, actual["id"])
     if value in {"", MASK}:
         raise WaitingError(f"{where}: Keycloak does not show its secret; give the operator's account the role admin")

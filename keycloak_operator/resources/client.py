@@ -35,8 +35,7 @@ class ClientSpec(Part):
     client_secret_ref: SecretKeyRef | None = None
     """Secret of the client. Without it Keycloak makes one."""
     output_secret: OutputSecret | None = None
-    """Where to write the client's credentials: client-id, client-secret and issuer. Without it none is written; {} is
-    enough for one with the default name."""
+    """Where the credentials of a client that has any are written: client-id, client-secret and issuer."""
     adopt: bool = False
     """Whether to take over a client that exists already and that no other resource manages."""
     deletion_policy: Literal["Retain", "Delete"] = "Delete"
@@ -102,8 +101,7 @@ class KeycloakClient(Resource):
         return self.spec.realm_ref.key(self.metadata.namespace)
 
     @property
-    def output_secret_name(self) -> str | None:
-        """Name of the Secret to write the credentials to, if they are to be written."""
-        if self.spec.output_secret is None:
-            return None
-        return self.spec.output_secret.name or f"{self.metadata.name}-credentials"
+    def output_secret_name(self) -> str:
+        """Name of the Secret that the credentials are written to, if the client has any."""
+        named = self.spec.output_secret.name if self.spec.output_secret is not None else None
+        return named or f"{self.metadata.name}-credentials"

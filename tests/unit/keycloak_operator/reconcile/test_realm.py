@@ -1,0 +1,196 @@
+"""KeycloakRealm as a table: spec, what is in Keycloak, and the writes that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from keycloak_operator import errors
+from keycloak_operator.reconcile import realm
+from keycloak_operator.reconcile.outcome import Outcome
+from keycloak_operator.resources import OWNER_ATTRIBUTE, KeycloakRealm
+from tests.unit.keycloak_operator.reconcile.fakes import OWNER, Scene, body, keycloak
+
+DOWN = errors.KeycloakUnavailableError("Keycloak at http://kc does not answer")
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+def resource(
+    representation: Mapping[str, Any] | None = None, status: Mapping[str, Any] | None = None, **spec: Any
+) -> KeycloakRealm:
+    declared = {"realm": "r", "enabled": True, **(representation or {})}
+    given = {"keycloakRef": {"name": "keycloak"}, "realm": declared, **spec}
+    return KeycloakRealm.parse(body("KeycloakRealm", "it", given, status=status))
+
+
+def reasons(outcome: Outcome) -> list[str]:
+    return [event.reason for event in outcome.events]
+
+
+KNOWN = {"realm": "r", "observedGeneration": 1}
+
+
+@pytest.mark.parametrize(
+    ("declared", "actual", "status", "calls", "events"),
+    [
+        pytest.param({}, None, {}, ["POST r"], ["Created"], id="created"),
+        pytest.param({"displayName": "R"}, None, {}, ["POST r", "PUT r"], ["Created"], id="created with settings"),
+        pytest.param({"displayName": "R"}, {"displayName": "R"}, KNOWN, [], [], id="as declared"),
+        pytest.param({}, {"displayName": "other"}, KNOWN, [], [], id="undeclared is left alone"),
+        pytest.param({"displayName": "R"}, {"displayName": "x"}, KNOWN, ["PUT r"], ["DriftCorrected"], id="drift"),
+        pytest.param(
+            {"displayName": "R"}, {}, {"realm": "r", "observedGeneration": 0}, ["PUT r"], ["Updated"], id="new spec"
+        ),
+        pytest.param({}, None, KNOWN, ["POST r"], ["DriftCorrected"], id="deleted by hand"),
+        pytest.param(
+            {"eventsListeners": []}, {"eventsListeners": ["x"]}, KNOWN, ["PUT r"], ["DriftCorrected"], id="emptied"
+        ),
+        pytest.param({"supportedLocales": ["a", "b"]}, {"supportedLocales": ["b", "a"]}, KNOWN, [], [], id="any order"),
+        pytest.param(
+            {"unknownToUs": {"x": 1}},
+            {"unknownToUs": {"x": 2, "y": 3}},
+            KNOWN,
+            ["PUT r"],
+            ["DriftCorrected"],
+            id="pass-through",
+        ),
+    ],
+)
+async def test_writes(  # noqa: PLR0917 - the columns of the table
+    scene: Scene, declared: Any, actual: Any, status: Any, calls: list[str], events: list[str]
+) -> None:
+    if actual is not None:
+        scene.keycloak.add_realm("r", OWNER, **actual)
+    outcome = await realm.reconcile(scene.world, resource(declared, status))
+    assert (scene.keycloak.calls, reasons(outcome)) == (calls, events)
+    assert outcome.status == {"realm": "r", "issuer": "http://kc/realms/r", "secretVersions": []}
+    scene.keycloak.calls.clear()
+    again = await realm.reconcile(scene.world, resource(declared, KNOWN))
+    assert (scene.keycloak.calls, again.events) == ([], []), "a second pass writes nothing"
+
+
+async def test_undeclared_fields_survive_an_update(scene: Scene) -> None:
+    scene.keycloak.add_realm("r", OWNER, displayName="x", loginTheme="mine", unknownToUs={"x": 1, "y": 3})
+    scene.keycloak.realms["r"]["attributes"]["theirs"] = "kept"
+    await realm.reconcile(
+        scene.world, resource({"displayName": "R", "unknownToUs": {"x": 2}, "attributes": {"a": "b"}})
+    )
+    actual = scene.keycloak.realms["r"]
+    assert (actual["displayName"], actual["loginTheme"], actual["unknownToUs"]) == ("R", "mine", {"x": 2, "y": 3})
+    assert actual["attributes"] == {OWNER_ATTRIBUTE: OWNER, "theirs": "kept", "a": "b"}
+
+
+@pytest.mark.parametrize(
+    ("owner", "adopt", "allowed"),
+    [("", False, False), ("", True, True), ("test/other/it", False, False), ("test/other/it", True, False)],
+)
+async def test_somebody_elses_realm_is_never_touched(scene: Scene, owner: str, adopt: bool, allowed: bool) -> None:
+    scene.keycloak.add_realm("r", owner)
+    if allowed:
+        await realm.reconcile(scene.world, resource(adopt=adopt))
+        assert scene.keycloak.realms["r"]["attributes"][OWNER_ATTRIBUTE] == OWNER
+        return
+    with pytest.raises(errors.NameConflictError, match=owner or "set spec.adopt to true"):
+        await realm.reconcile(scene.world, resource(adopt=adopt))
+    await realm.release(scene.world, resource(adopt=adopt, deletionPolicy="Delete"))
+    assert scene.keycloak.calls == []
+
+
+@pytest.mark.parametrize(
+    ("parent", "expected", "message"),
+    [
+        (None, errors.NotFoundError, "does not exist"),
+        (keycloak(ready=False), errors.WaitingError, r"is not ready \(Waiting\)"),
+        (keycloak(deleted=True), errors.WaitingError, "is being deleted"),
+        (keycloak(namespace="other"), errors.NamespaceNotAllowedError, "does not allow namespace team"),
+    ],
+)
+async def test_without_its_keycloak_it_waits(
+    scene: Scene, parent: Any, expected: type[Exception], message: str
+) -> None:
+    scene.cluster.objects.clear()
+    namespace = "team"
+    if parent is not None:
+        scene.cluster.add(parent)
+        namespace = parent["metadata"]["namespace"]
+    with pytest.raises(expected, match=message):
+        await realm.reconcile(scene.world, resource(keycloakRef={"name": "keycloak", "namespace": namespace}))
+    assert scene.keycloak.accesses == []
+
+
+async def test_a_keycloak_in_another_namespace_may_allow_it(scene: Scene) -> None:
+    scene.cluster.add(keycloak(namespace="other", allowedNamespaces=["team"]))
+    scene.cluster.secrets["other", "admin"] = scene.cluster.secrets["team", "admin"]
+    await realm.reconcile(scene.world, resource(keycloakRef={"name": "keycloak", "namespace": "other"}))
+    assert scene.keycloak.calls == ["POST r"]
+
+
+async def test_a_password_is_written_once_for_each_version_of_its_secret(scene: Scene) -> None:
+    spec: dict[str, Any] = {"smtpPasswordSecret": {"name": "smtp", "key": "password"}}
+    declared = {"smtpServer": {"host": "mail"}}
+    with pytest.raises(errors.SecretNotFoundError, match="Secret team/smtp does not exist"):
+        await realm.reconcile(scene.world, resource(declared, **spec))
+    scene.cluster.add_secret("smtp", password="geheim")
+    first = await realm.reconcile(scene.world, resource(declared, **spec))
+    assert scene.keycloak.realms["r"]["smtpServer"] == {"host": "mail", "password": "geheim"}
+    # From now on Keycloak shows a mask, as the real one does.
+    scene.keycloak.realms["r"]["smtpServer"]["password"] = "**********"
+    scene.keycloak.calls.clear()
+    status = {**first.status, "observedGeneration": 1}
+    await realm.reconcile(scene.world, resource(declared, status, **spec))
+    assert scene.keycloak.calls == []
+    scene.cluster.add_secret("smtp", version="2", password="neu")
+    await realm.reconcile(scene.world, resource(declared, status, **spec))
+    assert (scene.keycloak.calls, scene.keycloak.realms["r"]["smtpServer"]["password"]) == (["PUT r"], "neu")
+
+
+async def test_what_keycloak_does_not_take_over_is_named_and_not_repeated(scene: Scene) -> None:
+    scene.keycloak.add_realm("r", OWNER, displayName="x")
+    scene.keycloak.ignores = {"displayName"}
+    with pytest.raises(errors.NotConvergedError, match="displayName"):
+        await realm.reconcile(scene.world, resource({"displayName": "R"}))
+    assert scene.keycloak.calls == ["PUT r"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "owner", "calls"),
+    [
+        ("Delete", OWNER, ["DELETE r"]),
+        ("Delete", "", []),
+        ("Delete", "test/other/it", []),
+        ("Delete", None, []),
+        ("Retain", OWNER, ["PUT r"]),
+        ("Retain", "", []),
+        ("Retain", None, []),
+    ],
+)
+async def test_release(scene: Scene, policy: str, owner: str | None, calls: list[str]) -> None:
+    if owner is not None:
+        scene.keycloak.add_realm("r", owner)
+    outcome = await realm.release(scene.world, resource(deletionPolicy=policy))
+    assert (scene.keycloak.calls, reasons(outcome)) == (calls, ["Deleted"] if "DELETE r" in calls else [])
+    if policy == "Retain" and owner == OWNER:
+        assert OWNER_ATTRIBUTE not in scene.keycloak.realms["r"]["attributes"]
+
+
+async def test_release_while_keycloak_is_down(scene: Scene) -> None:
+    scene.keycloak.add_realm("r", OWNER)
+    scene.keycloak.failure = DOWN
+    await realm.release(scene.world, resource(deletionPolicy="Retain"))
+    with pytest.raises(errors.KeycloakUnavailableError):
+        await realm.release(scene.world, resource(deletionPolicy="Delete"))
+
+
+@pytest.mark.parametrize("parent", [None, keycloak(deleted=True)])
+async def test_release_without_a_keycloak_warns_and_lets_go(scene: Scene, parent: Any) -> None:
+    scene.cluster.objects.clear()
+    if parent is not None:
+        scene.cluster.add(parent)
+    outcome = await realm.release(scene.world, resource(deletionPolicy="Delete"))
+    assert [(event.type, event.reason) for event in outcome.events] == [("Warning", "Abandoned")]
