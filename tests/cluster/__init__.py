@@ -1,10 +1,29 @@
-"""What functional tests and the demo run on: a real Kubernetes API, and a way to wait for what it shows."""
+"""What functional tests and the demo run on: a real Kubernetes API, a real Keycloak, and a way to wait for them."""
 
 from __future__ import annotations
 
 from tests.cluster.binaries import locate
 from tests.cluster.errors import BinariesError, ControlPlaneError
+from tests.cluster.keycloak import Keycloak, keycloak
+from tests.cluster.keycloak_binaries import locate as locate_keycloak
+from tests.cluster.keycloak_tools import KeycloakError
 from tests.cluster.plane import ControlPlane, control_plane
+from tests.cluster.proxy import Proxy, Request, proxy
 from tests.cluster.waiting import eventually, wait_until
 
-__all__ = ["BinariesError", "ControlPlane", "ControlPlaneError", "control_plane", "eventually", "locate", "wait_until"]
+__all__ = [
+    "BinariesError",
+    "ControlPlane",
+    "ControlPlaneError",
+    "Keycloak",
+    "KeycloakError",
+    "Proxy",
+    "Request",
+    "control_plane",
+    "eventually",
+    "keycloak",
+    "locate",
+    "locate_keycloak",
+    "proxy",
+    "wait_until",
+]

@@ -1,0 +1,205 @@
+"""A proxy in front of a server: it counts what a program asks for, and fails when it is told to.
+
+The `Host` of a request stays as it came. Keycloak takes its own address from it, so every address that it hands out
+(issuer, token endpoint, `Location`) leads through the proxy again. A token holds at the address where it was asked for:
+one that came through the proxy is refused past it, and the other way round.
+
+A server that is not there makes the proxy answer 502. A request whose client gave up is given up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+_WRITES = frozenset({"POST", "PUT", "DELETE", "PATCH"})
+# POST is how a token is asked for; it changes nothing that anybody would call data.
+_TOKEN = re.compile(r"/protocol/openid-connect/token$")
+# They are about one connection, of which there are two; the length is counted anew.
+_NOT_PASSED_ON = ("Connection", "Keep-Alive", "Transfer-Encoding", "TE", "Trailer", "Upgrade", "Content-Length")
+_SET_BY_AIOHTTP = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
+_PassOn = Callable[[], Awaitable[web.Response]]
+_Act = Callable[[_PassOn], Awaitable[web.Response | None]]  # None drops the connection
+
+
+@dataclass(slots=True)
+class Request:
+    """A request that came: `path` as it was written, without the query; `body` is its JSON, or None.
+
+    `status` is what the client was answered: None while it is not, and for ever if the connection was dropped.
+    """
+
+    method: str
+    path: str
+    query: str
+    body: Any
+    status: int | None = None
+
+
+@dataclass(slots=True)
+class _Fault:
+    act: _Act
+    paths: str
+    methods: Collection[str]
+    times: float
+
+    def takes(self, request: Request) -> bool:
+        """Return whether it concerns *request*, and count it if so."""
+        if self.times < 1 or (self.methods and request.method not in self.methods):
+            return False
+        concerned = bool(re.search(self.paths, request.path))
+        self.times -= concerned
+        return concerned
+
+
+@dataclass(slots=True)
+class Proxy:
+    """A running proxy at `url`.
+
+    A fault holds until `heal`, or for so many *times*; of those that concern a request the newest is taken. *paths* is
+    a regular expression that is searched for in the path; without *methods*, all are concerned.
+    """
+
+    url: str = ""
+    _requests: list[Request] = field(default_factory=list)
+    _faults: list[_Fault] = field(default_factory=list)
+
+    def requests(self) -> list[Request]:
+        """Return what came since the last `clear`, in order."""
+        return list(self._requests)
+
+    def writes(self) -> list[Request]:
+        """Return the requests that would change something, also those that failed; none of those for tokens."""
+        return [request for request in self._requests if request.method in _WRITES and not _TOKEN.search(request.path)]
+
+    def clear(self) -> None:
+        """Forget the requests that came so far."""
+        self._requests.clear()
+
+    def heal(self) -> None:
+        """End all faults."""
+        self._faults.clear()
+
+    def fail(
+        self,
+        status: int = 503,
+        paths: str = "",
+        *,
+        methods: Collection[str] = (),
+        times: float = math.inf,
+        body: Any = None,
+    ) -> None:
+        """Answer with *status* and *body* as JSON, and do not ask the server."""
+
+        async def answer(pass_on: _PassOn) -> web.Response:
+            return web.json_response({"error": "told to fail"} if body is None else body, status=status)
+
+        self._faults.insert(0, _Fault(answer, paths, methods, times))
+
+    def drop(
+        self,
+        paths: str = "",
+        *,
+        methods: Collection[str] = (),
+        times: float = math.inf,
+        after_the_server: bool = False,
+    ) -> None:
+        """Drop the connection: at once, or after the server has done what its client will not know of."""
+
+        async def drop(pass_on: _PassOn) -> None:
+            if after_the_server:
+                await pass_on()
+
+        self._faults.insert(0, _Fault(drop, paths, methods, times))
+
+    def delay(self, seconds: float, paths: str = "", *, methods: Collection[str] = (), times: float = math.inf) -> None:
+        """Ask the server after *seconds*."""
+
+        async def wait(pass_on: _PassOn) -> web.Response:
+            await asyncio.sleep(seconds)
+            return await pass_on()
+
+        self._faults.insert(0, _Fault(wait, paths, methods, times))
+
+    async def _answer(self, request: web.Request, session: aiohttp.ClientSession) -> web.Response:
+        content = await request.read()
+        record = Request(request.method, request.rel_url.raw_path, request.rel_url.raw_query_string, _json(content))
+        self._requests.append(record)
+
+        async def pass_on() -> web.Response:
+            return await _ask(session, request, content)
+
+        fault = next((fault for fault in self._faults if fault.takes(record)), None)
+        response = await (fault.act(pass_on) if fault else pass_on())
+        if response is None:
+            return _dropped(request)
+        record.status = response.status
+        return response
+
+
+@asynccontextmanager
+async def proxy(target: str) -> AsyncIterator[Proxy]:
+    """Yield a proxy on the loopback address, in front of the server whose address is *target*."""
+    session = aiohttp.ClientSession(
+        target,
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        # A connection that a restarted server has forgotten would be a failure that nobody asked for.
+        connector=aiohttp.TCPConnector(force_close=True),
+        skip_auto_headers=_SET_BY_AIOHTTP,
+    )
+    running = Proxy()
+    application = web.Application(client_max_size=0)  # no limit
+    application.router.add_route("*", "/{path:.*}", lambda request: running._answer(request, session))
+    runner = web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
+    async with session:
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            running.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            yield running
+        finally:
+            await runner.cleanup()
+
+
+async def _ask(session: aiohttp.ClientSession, request: web.Request, content: bytes) -> web.Response:
+    address = URL(request.raw_path, encoded=True)
+    try:
+        async with session.request(
+            request.method, address, data=content, headers=_passed_on(request.headers), allow_redirects=False
+        ) as answer:
+            return web.Response(status=answer.status, body=await answer.read(), headers=_passed_on(answer.headers))
+    except aiohttp.ClientError as error:
+        return web.json_response({"error": f"the proxy got no answer: {error}"}, status=502)
+
+
+def _passed_on(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
+    kept = headers.copy()
+    for name in _NOT_PASSED_ON:
+        kept.popall(name, None)
+    return kept
+
+
+def _json(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError:
+        return None
+
+
+def _dropped(request: web.Request) -> web.Response:
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()  # goes nowhere
