@@ -99,7 +99,7 @@ class Status(BaseModel):
 
 
 def _document(status: Status) -> dict[str, Any]:
-    return status.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+    return status.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
 
 def _json(document: Mapping[str, Any]) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import attrgetter
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from keycloak_operator import resources
 from keycloak_operator.resources import (
@@ -140,6 +143,20 @@ def test_a_document_is_not_touched() -> None:
     assert parsed.spec.client.declared() == body["spec"]["client"]
 
 
+def test_a_document_may_consist_of_views() -> None:
+    body = document(KeycloakRealm)
+    viewed = MappingProxyType({key: MappingProxyType(value) if isinstance(value, dict) else value
+                               for key, value in body.items()})  # fmt: skip
+    assert KeycloakRealm.parse(viewed) == KeycloakRealm.parse(body)
+
+
+@pytest.mark.parametrize("path", ["spec", "spec.realm", "metadata", "status"])
+def test_what_was_read_is_not_changed_by_accident(path: str) -> None:
+    resource = KeycloakRealm.parse(document(KeycloakRealm))
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(attrgetter(path)(resource), "name" if path == "metadata" else "realm", "other")
+
+
 def test_a_reference_is_to_the_own_namespace_unless_it_says_otherwise() -> None:
     assert str(KeycloakRealm.parse(document(KeycloakRealm)).keycloak_key) == "identity/main"
     assert str(KeycloakClient.parse(document(KeycloakClient)).realm_key) == "here/shop"
@@ -168,10 +185,10 @@ def test_the_own_namespace_and_the_listed_ones_are_allowed(
         ({}, "example-credentials"),
         ({"spec.outputSecret": {"name": "mine"}}, "mine"),
         ({"spec.outputSecret": {}}, "example-credentials"),
-        ({"spec.outputSecret": ABSENT}, None),
+        ({"spec.outputSecret": ABSENT}, "example-credentials"),
     ],
 )
-def test_the_output_secret_has_a_name_if_there_is_to_be_one(changes: Mapping[str, Any], name: str | None) -> None:
+def test_the_output_secret_has_a_name_of_its_own_or_that_of_the_resource(changes: Mapping[str, Any], name: str) -> None:
     assert KeycloakClient.parse(document(KeycloakClient, changes)).output_secret_name == name
 
 
@@ -189,6 +206,7 @@ def test_a_status_is_read_and_what_is_unknown_in_it_is_ignored() -> None:
 def test_a_status_that_cannot_be_read_counts_as_none() -> None:
     body = document(Keycloak, {"status": {"url": 5, "version": "26"}})
     assert Keycloak.parse(body).status == KeycloakStatus() == KeycloakStatus.of(body)
+    assert KeycloakStatus.of({}) == KeycloakStatus()
     assert KeycloakStatus.of({"status": {"version": "26"}, "spec": 5}) == KeycloakStatus(version="26")
 
 
