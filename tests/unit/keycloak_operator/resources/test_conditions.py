@@ -100,3 +100,10 @@ def test_only_what_is_different_is_written_and_what_is_gone_is_cleared() -> None
         "observedGeneration": 2,
         "issuer": None,
     }
+
+
+def test_an_empty_list_is_cleared_and_an_unknown_generation_is_not_written_as_null() -> None:
+    without = ready().model_copy(update={"observed_generation": None})
+    written = RealmStatus(conditions=(without,)).changes_from(RealmStatus())
+    assert "observedGeneration" not in written["conditions"][0]
+    assert RealmStatus().changes_from(RealmStatus(conditions=(without,))) == {"conditions": None}
