@@ -3,11 +3,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := coverage_hooks tests examples
+SOURCES := coverage_hooks keycloak_operator tests examples
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test lint types test-unit test-functional format lock clean
+.PHONY: help venv demo test lint types test-unit test-functional format crds lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test-functional: $(VENV)/ready ## Real operators against a real kube-apiserver a
 format: $(VENV)/ready ## Put the code into its one format
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
+
+crds: $(VENV)/ready ## Make the custom resource definitions from the models
+	$(BIN)/python -m keycloak_operator.resources.crds
 
 lock: $(VENV)/ready ## Choose versions anew, for all platforms, with hashes
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
