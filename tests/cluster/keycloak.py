@@ -73,6 +73,15 @@ class Keycloak:
         self._signal(signal.SIGUSR2)
         self.wait_until_ready()
 
+    @contextmanager
+    def down(self) -> Iterator[None]:
+        """Take it down for the length of a block."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
+
     def wait_until_ready(self) -> None:
         """Return when it answers; raise ControlPlaneError with the end of its log if it does not."""
         try:

@@ -10,6 +10,7 @@ A server that is not there makes the proxy answer 502. A request whose client ga
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import math
 import re
@@ -152,33 +153,43 @@ class Proxy:
 @asynccontextmanager
 async def proxy(target: str) -> AsyncIterator[Proxy]:
     """Yield a proxy on the loopback address, in front of the server whose address is *target*."""
-    session = aiohttp.ClientSession(
+    running = Proxy()
+    async with aiohttp.ClientSession(
         target,
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
         # A connection that a restarted server has forgotten would be a failure that nobody asked for.
         connector=aiohttp.TCPConnector(force_close=True),
         skip_auto_headers=_SET_BY_AIOHTTP,
-    )
-    running = Proxy()
-    application = web.Application(client_max_size=0)  # no limit
-    application.router.add_route("*", "/{path:.*}", lambda request: running._answer(request, session))
-    runner = web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
-    async with session:
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            running.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    ) as session:
+
+        async def answer(request: web.Request) -> web.Response:
+            return await running._answer(request, session)
+
+        application = web.Application(client_max_size=0)  # no limit
+        application.router.add_route("*", "/{path:.*}", answer)
+        async with _served(application) as running.url:
             yield running
-        finally:
-            await runner.cleanup()
+
+
+@asynccontextmanager
+async def _served(application: web.Application) -> AsyncIterator[str]:
+    """Yield the address at which *application* answers; at the end nothing is waited for."""
+    runner = web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
 
 
 async def _ask(session: aiohttp.ClientSession, request: web.Request, content: bytes) -> web.Response:
     address = URL(request.raw_path, encoded=True)
+    data = io.BytesIO(content) if content else None  # bare bytes are warned of when there are many
     try:
         async with session.request(
-            request.method, address, data=content, headers=_passed_on(request.headers), allow_redirects=False
+            request.method, address, data=data, headers=_passed_on(request.headers), allow_redirects=False
         ) as answer:
             return web.Response(status=answer.status, body=await answer.read(), headers=_passed_on(answer.headers))
     except aiohttp.ClientError as error:

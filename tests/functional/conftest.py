@@ -1,4 +1,4 @@
-"""One control plane for the whole run, a client for it, and a namespace for each test.
+"""One control plane and one Keycloak for the whole run; for each test a client, a namespace and a proxy of its own.
 
 Namespaces are never deleted: without a controller manager they would stay Terminating. They go with the control plane.
 """
@@ -14,14 +14,17 @@ from kubernetes_asyncio.config import new_client_from_config
 
 from tests import cluster
 
+_LOCATE = {"control_plane": cluster.locate, "starting_keycloak": cluster.locate_keycloak}
+
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Build what the control plane needs before the first test: its timeout is too short for that."""
-    wanted = any("control_plane" in getattr(item, "fixturenames", ()) for item in session.items)
-    if wanted and not session.config.option.collectonly:
+    """Get what the servers need before the first test: its timeout is too short for that."""
+    wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    if not session.config.option.collectonly:
         try:
-            cluster.locate(session.config.get_terminal_writer().line)
-        except cluster.BinariesError as error:
+            for name in sorted(wanted & _LOCATE.keys()):
+                _LOCATE[name](session.config.get_terminal_writer().line)
+        except cluster.ControlPlaneError as error:
             raise pytest.UsageError(str(error)) from error
 
 
@@ -30,6 +33,27 @@ def control_plane() -> Iterator[cluster.ControlPlane]:
     """Return the control plane of this run."""
     with cluster.control_plane() as plane:
         yield plane
+
+
+@pytest.fixture(scope="session")
+def starting_keycloak() -> Iterator[cluster.Keycloak]:
+    """Return the Keycloak of this run while it may still start: what is asked for next starts meanwhile."""
+    with cluster.keycloak(wait=False) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def keycloak(starting_keycloak: cluster.Keycloak) -> cluster.Keycloak:
+    """Return the Keycloak of this run, ready. A test that stops it starts it again."""
+    starting_keycloak.wait_until_ready()
+    return starting_keycloak
+
+
+@pytest.fixture
+async def keycloak_proxy(keycloak: cluster.Keycloak) -> AsyncIterator[cluster.Proxy]:
+    """Return a proxy in front of Keycloak that no other test uses."""
+    async with cluster.proxy(keycloak.url) as proxy:
+        yield proxy
 
 
 @pytest.fixture
