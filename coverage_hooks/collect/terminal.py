@@ -5,6 +5,8 @@ Everything that came from a volume goes through `plain` and is never read as mar
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -34,6 +36,9 @@ LOG_WIDTH = 160
 
 def console() -> Console:
     """Return the console that results go to."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A path that the terminal's encoding lacks is shown as its escape, and does not end the collect.
+        sys.stdout.reconfigure(errors="backslashreplace")
     made = Console(highlight=False)
     return made if made.is_terminal else Console(highlight=False, width=LOG_WIDTH)
 

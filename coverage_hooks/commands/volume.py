@@ -11,7 +11,6 @@ import click
 
 from coverage_hooks.collect import prune as pruning
 from coverage_hooks.collect import runs, terminal
-from coverage_hooks.collect.plain import plain
 from coverage_hooks.collect.retrieve import Patience, await_beats
 from coverage_hooks.collect.runs import Found
 from coverage_hooks.collect.sources.directory import Directory
@@ -89,16 +88,21 @@ def prune(
         raise UsageError("say what to delete: exactly one of --run, --older-than, --all")
     source = Directory(directory)
     chosen = [each for each in runs.look(source) if _is_meant(each, run, older_than)]
+    out = terminal.console()
     if not chosen:
-        click.echo("nothing to delete")
+        terminal.show_line(out, "nothing to delete")
         return
     for each in chosen:
-        click.echo(plain(f"{each.recording}  {each.manifest.run if each.manifest else each.reason}"))
+        terminal.show_line(out, f"{each.recording}  {each.manifest.run if each.manifest else each.reason}")
     if not yes:
         click.confirm(f"Delete {len(chosen)} recordings?", abort=True)
     live = set() if force else _live(source, chosen, Patience(minimum=silent_after))
-    refused = [each for each in chosen if not _is_deleted(directory, each, live)]
-    click.echo(f"deleted {len(chosen) - len(refused)} of {len(chosen)} recordings")
+    refused = 0
+    for each in chosen:
+        if reason := _refusal(directory, each, live):
+            terminal.show_line(out, f"refused  {each.recording}: {reason}")
+            refused += 1
+    terminal.show_line(out, f"deleted {len(chosen) - refused} of {len(chosen)} recordings")
     click.get_current_context().exit(1 if refused else 0)
 
 
@@ -113,12 +117,12 @@ def _live(source: Directory, chosen: list[Found], patience: Patience) -> set[str
     return {manifest.recording for manifest in running} - await_beats(source, running, patience)
 
 
-def _is_deleted(directory: Path, found: Found, live: set[str]) -> bool:
+def _refusal(directory: Path, found: Found, live: set[str]) -> str:
+    """Delete recording *found*, or return why not."""
+    if found.recording in live:
+        return "it is being written: stop its process first, or use --force"
     try:
-        if found.recording in live:
-            raise VolumeError("it is being written: stop its process first, or use --force")  # noqa: TRY301 - one way out
         pruning.remove(directory, found.recording)
     except VolumeError as error:
-        click.echo(plain(f"refused  {found.recording}: {error}"), err=True)
-        return False
-    return True
+        return str(error)
+    return ""

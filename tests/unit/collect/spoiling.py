@@ -156,6 +156,11 @@ DAMAGES = {
     "a column more": Damage(
         _sql("ALTER TABLE tracer ADD COLUMN x"), data, "foreign: table 'tracer' is not as coverage.py makes it"
     ),
+    "a table that is no text": Damage(
+        _sql("PRAGMA writable_schema=ON; UPDATE sqlite_master SET sql=CAST(sql AS BLOB) WHERE name='tracer'"),
+        data,
+        "foreign: table 'tracer' is not as coverage.py makes it",
+    ),
     "a view": Damage(_sql("CREATE VIEW v AS SELECT * FROM file"), data, "foreign: it holds view 'v'"),
     "a view in place of a table": Damage(
         _sql("ALTER TABLE tracer RENAME TO t; CREATE VIEW tracer AS SELECT * FROM t"),

@@ -339,6 +339,16 @@ class TestConfiguration:
         assert run("collect").exit_code == 0
         assert {name.removeprefix("src/") for name in summary(project)["files"]} == selected
 
+    def test_settings_for_recording_do_not_disturb_collecting(self, run: Run, volume: Path, project: Project) -> None:
+        settings = "parallel = True\nconcurrency = multiprocessing\nsigterm = True\ndynamic_context = test_function\n"
+        project.write({".coveragerc": f"[run]\nsource = shop\ndata_file = elsewhere/x\n{settings}"})
+        record(volume)
+        (project.root / "unit").write_bytes(data_bytes({str(project.root / "shop/cart.py"): {8}}))
+        before = set(project.root.iterdir())
+        assert run("collect", "--unit", "unit").exit_code == 0
+        assert summary(project)["totals"]["combined"]["lines"] == 70
+        assert set(project.root.iterdir()) - before == {project.root / "build"}
+
     def test_exclusions_are_counted(self, run: Run, volume: Path, project: Project) -> None:
         project.write({".coveragerc": "[run]\nsource = shop\n[report]\nexclude_also =\n    def nobody\n"})
         record(volume)

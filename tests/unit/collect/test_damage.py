@@ -64,6 +64,14 @@ def test_every_damage_is_a_loss_by_name(outcome: Outcome, what: str) -> None:
     assert f"LOSS  {outcome.names[what]} {loss['file']}: " in outcome.output
 
 
+def test_what_did_not_arrive_is_not_counted(outcome: Outcome) -> None:
+    counts: dict[str, int] = {}
+    for row in outcome.summary["ledger"]:
+        counts[row["state"]] = counts.get(row["state"], 0) + row["lines"] + row["files"] + row["arcs"]
+    assert counts["damaged"] == counts["empty"] == 0
+    assert counts["finished"] > 0
+
+
 def test_nothing_is_written_outside_the_output_folder(outcome: Outcome) -> None:
     assert outcome.written
     assert all(path == outcome.allowed or path.is_relative_to(outcome.allowed) for path in outcome.written)

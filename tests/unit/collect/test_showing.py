@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,6 +77,15 @@ def test_evil_texts_are_shown_in_every_output(run: Run, volume: Path, project: P
     assert json.loads((output / "summary.json").read_text())["run"] == EVIL
     for page in (output / "html").glob("*.html"):
         assert "alert(1)" not in html.unescape(page.read_text())
+
+
+def test_an_encoding_that_lacks_a_letter_ends_nothing(volume: Path, project: Project) -> None:
+    recording = record(volume, problems=["größer \u2603"])
+    done = subprocess.run(
+        [sys.executable, "-m", "coverage_hooks", "collect", "--from", str(volume)],
+        cwd=project.root, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, check=True,
+    )  # fmt: skip
+    assert f"problem  {recording.name}: gr\\xf6\\xdfer \\u2603".encode() in done.stdout
 
 
 def test_evil_contexts_do_not_reach_html(run: Run, volume: Path, project: Project) -> None:
