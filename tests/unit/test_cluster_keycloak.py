@@ -18,7 +18,7 @@ from tests.cluster.keycloak_home import make_home, start_command
 from tests.cluster.keycloak_tools import KeycloakError
 from tests.cluster.waiting import wait_until
 
-PROGRAMS = ("chmod", "cp", "env", "mkdir", "sh", "sleep")
+PROGRAMS = ("chmod", "cp", "env", "mkdir", "readlink", "sh", "sleep")
 
 FAKE_JAVA = """#!/bin/sh
 echo 'openjdk version "{version}" 2025-04-15' >&2
@@ -116,9 +116,12 @@ def test_fetches_and_builds_once(machine: Machine) -> None:
     assert len(machine.calls("fetches")) == 1
 
 
-def test_what_is_there_needs_no_maven(machine: Machine) -> None:
+def test_what_is_there_needs_no_maven_and_no_lock(machine: Machine) -> None:
     folder = machine.with_java().with_maven().locate()
     (machine.root / "bin" / "mvn").unlink()
+    lock = folder.with_name(folder.name + ".lock")
+    lock.unlink()
+    lock.mkdir()  # cannot be opened, as in a cache that can only be read
     assert machine.locate() == folder
 
 
@@ -183,8 +186,10 @@ def test_a_changed_keycloak_of_the_user_is_taken_anew(machine: Machine) -> None:
     before = machine.locate()
     (home / "data" / "h2" / "more").touch()
     assert machine.locate() == before
-    (home / "lib" / "provider.jar").touch()
-    assert machine.locate() != before
+    (home / "lib" / "provider.jar").write_text("one")
+    with_provider = machine.locate()
+    (home / "lib" / "provider.jar").write_text("another")
+    assert len({before, with_provider, machine.locate()}) == 3
 
 
 def test_a_keycloak_home_without_launcher_is_named(machine: Machine) -> None:
@@ -241,6 +246,9 @@ def test_tells_how_it_goes_on(machine: Machine, monkeypatch: pytest.MonkeyPatch)
     with ThreadPoolExecutor(1) as pool, machine.let_go_at_the_end():
         pool.submit(machine.locate)
         wait_until(lambda: any(line.endswith("options,   0 s") for line in machine.said), "a line of progress")
+        assert list(cache_folder(machine.environ).glob(f"26*/{LAUNCHER}")) == [], (
+            "it has its name only when it is built"
+        )
     assert machine.said[:1] == ["Keycloak: fetching it through Maven, once"]
 
 
@@ -266,7 +274,7 @@ def test_the_command_is_what_the_launcher_would_run(machine: Machine) -> None:
     (built / "bin").mkdir(parents=True)
     (built / "lib").mkdir()
     (built / "data").mkdir()
-    _script(built / LAUNCHER, '#!/bin/sh\necho noise\nexec "$JAVA" "-Dhome=$0" "a \'b" "$@"\n')
+    _script(built / LAUNCHER, '#!/bin/sh\necho noise\nexec "$JAVA" "-Dhome=$(readlink -f "$0")" "a \'b" "$@"\n')
     make_home(built, home)
     command = start_command(home, 1, 2, clean(machine.environ, "/java"))
     assert command[0] == "/java"
