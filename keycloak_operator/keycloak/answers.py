@@ -26,9 +26,13 @@ def check(response: httpx.Response) -> None:
         raise AuthenticationFailedError(f"Keycloak refused a fresh token for {what}")
     if status == httpx.codes.FORBIDDEN:
         raise ForbiddenError(f"the operator's account may not {what}; give it the realm role admin in realm master")
+    words = message(response)
+    if status == httpx.codes.INTERNAL_SERVER_ERROR and words and request.method in {"POST", "PUT"}:
+        # How Keycloak refuses a flow that does not exist or a word it does not know: not being there is another matter.
+        raise RejectedByKeycloakError(f"{what}: {words}; Keycloak's log says why")
     if status >= 500 or status == httpx.codes.TOO_MANY_REQUESTS:
         raise KeycloakUnavailableError(f"Keycloak at {request.url.host} answered {status} to {what}")
-    raise RejectedByKeycloakError(f"{what}: {message(response) or f'HTTP {status}'}")
+    raise RejectedByKeycloakError(f"{what}: {words or f'HTTP {status}'}")
 
 
 def unreachable(error: httpx.HTTPError, url: str) -> KeycloakUnavailableError:

@@ -40,8 +40,7 @@ async def reconcile(world: World, client: KeycloakClient) -> Outcome:
     outcome = Outcome()
     where = _Place(admin, realm.spec.realm.realm, client.spec.client.client_id)
     actual = await _existing(where, client, declared, outcome)
-    changed = await _link_scopes(where, declared, actual)
-    changed += await converge(
+    changed = await converge(
         {key: value for key, value in declared.items() if key not in SCOPES.values()},
         actual,
         what=str(where),
@@ -49,6 +48,8 @@ async def reconcile(world: World, client: KeycloakClient) -> Outcome:
         read=where.read,
         force=versions != client.status.secret_versions and client.status.id == actual["id"],
     )
+    # After the settings: switching the service account on links a scope that may not be declared.
+    changed += await _link_scopes(where, declared, (await where.read() or actual) if changed else actual)
     if changed and not outcome.events:
         drifted = client.status.observed_generation == client.metadata.generation
         outcome.tell("DriftCorrected" if drifted else "Updated", f"{where}: {', '.join(changed)}")
@@ -119,7 +120,8 @@ async def _existing(
     """Return the client as it is, ours; created as declared if there was none."""
     actual = await where.read()
     if actual is None:
-        created = await where.admin.create_client(where.realm, declared)
+        # Keycloak makes a client public or not, depending on whether its protocol was sent; this one says what it is.
+        created = await where.admin.create_client(where.realm, {"publicClient": False, **declared})
         actual = await where.read()
         if actual is None:
             raise NameConflictError(f"{where} was created and is gone again; does somebody else manage it?")

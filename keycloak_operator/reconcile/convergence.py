@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from keycloak_operator.errors import NotConvergedError
@@ -13,17 +14,25 @@ Write = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 async def converge(
-    declared: Mapping[str, Any], actual: Mapping[str, Any], *, what: str, write: Write, read: Read, force: bool = False
+    declared: Mapping[str, Any],
+    actual: Mapping[str, Any],
+    *,
+    what: str,
+    write: Write,
+    read: Read,
+    hidden: Mapping[str, Any] = MappingProxyType({}),
+    force: bool = False,
 ) -> list[str]:
     """Bring *actual* to contain *declared*, and return the JSON paths that were changed; writes nothing if none were.
 
-    *force* writes all the same, for a value that Keycloak does not show. Raises `NotConvergedError` when Keycloak
+    *hidden* is declared, too, but Keycloak never shows it, so it is only written along, and *force* writes it although
+    nothing else differs. Raises `NotConvergedError` when Keycloak
     accepts the change and shows something else: repeating it would never end.
     """
     changed = differences(declared, actual)
     if not changed and not force:
         return []
-    await write(merged(declared, actual))
+    await write(merged(hidden, merged(declared, actual)))
     left = differences(declared, await read() or {})
     if left:
         raise NotConvergedError(

@@ -16,7 +16,8 @@ from keycloak_operator.resources import OWNER_ATTRIBUTE, Keycloak, KeycloakRealm
 async def reconcile(world: World, realm: KeycloakRealm) -> Outcome:
     """Create the realm or correct it, and write nothing if it is as declared."""
     keycloak = await references.ready_parent(world, Keycloak, realm.keycloak_key, realm)
-    declared, versions = await _declared(world, realm)
+    declared = ownership.claimed(realm.spec.realm.declared(), ownership.marker(world.operator_id, realm.key))
+    hidden, versions = await _hidden(world, realm)
     admin = await references.admin_of(world, keycloak)
     outcome = Outcome()
     actual = await _existing(admin, realm, declared, outcome)
@@ -27,6 +28,7 @@ async def reconcile(world: World, realm: KeycloakRealm) -> Outcome:
         what=f"realm {name}",
         write=functools.partial(admin.update_realm, name),
         read=functools.partial(admin.get_realm, name),
+        hidden=hidden,
         force=versions != realm.status.secret_versions,
     )
     if changed and not outcome.events:
@@ -63,15 +65,13 @@ async def release(world: World, realm: KeycloakRealm) -> Outcome:
     return outcome
 
 
-async def _declared(world: World, realm: KeycloakRealm) -> tuple[dict[str, Any], tuple[SecretVersion, ...]]:
-    """Return the declared realm with our marker and its secrets, and the versions of those."""
-    declared = ownership.claimed(realm.spec.realm.declared(), ownership.marker(world.operator_id, realm.key))
+async def _hidden(world: World, realm: KeycloakRealm) -> tuple[dict[str, Any], tuple[SecretVersion, ...]]:
+    """Return what Secrets add to the declared realm, and their versions."""
     if realm.spec.smtp_password_secret is None:
-        return declared, ()
+        return {}, ()
     reference = realm.spec.smtp_password_secret
     password, version = await references.secret_value(world, realm.metadata.namespace, reference)
-    declared["smtpServer"] = {**declared.get("smtpServer", {}), "password": password}
-    return declared, (version,)
+    return {"smtpServer": {"password": password}}, (version,)
 
 
 async def _existing(admin: Admin, realm: KeycloakRealm, declared: dict[str, Any], outcome: Outcome) -> dict[str, Any]:

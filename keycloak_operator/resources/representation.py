@@ -16,8 +16,9 @@ from pydantic_core import PydanticCustomError
 from keycloak_operator.resources.base import OWNER_ATTRIBUTE
 from keycloak_operator.resources.rules import refused, without
 
-#: Order and repetition mean nothing to Keycloak.
-StringSet = Annotated[tuple[str, ...], Field(json_schema_extra={"x-kubernetes-list-type": "set"})]
+#: Order means nothing to Keycloak. Still one value as a whole for Kubernetes: from a list that is a set to it,
+#: server-side apply takes the last entry together with the list, so that an empty one could never be declared.
+StringSet = Annotated[tuple[str, ...], Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})]
 StringMap = Annotated[dict[str, str], Field(max_length=256)]
 Attributes = Annotated[StringMap, without(OWNER_ATTRIBUTE, "the attribute is the operator's own mark")]
 

@@ -92,7 +92,7 @@ async def test_mappers_are_told_apart_by_name_and_others_stay(scene: Scene) -> N
 
 
 async def test_an_unknown_scope_is_named(scene: Scene) -> None:
-    scene.keycloak.add_client("r", "c", OWNER)
+    scene.keycloak.add_client("r", "c", OWNER, enabled=True)
     with pytest.raises(errors.RejectedByKeycloakError, match="realm r has no client scope nonsense"):
         await client.reconcile(scene.world, resource({"defaultClientScopes": ["nonsense"]}))
     assert scene.keycloak.calls == []

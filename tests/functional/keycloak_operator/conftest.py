@@ -1,0 +1,61 @@
+"""A user, a running operator, and a proxy between it and Keycloak, anew for each test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from kubernetes_asyncio.client import ApiClient
+
+from tests.cluster import ControlPlane
+from tests.cluster.keycloak import Keycloak
+from tests.cluster.proxy import Proxy, Request, proxy
+from tests.functional.keycloak_operator.users import User, install_crds, start_operator
+from tests.functional.operating import Running
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Everything a test needs; the Keycloak resource ``keycloak`` is Ready, and leads through the proxy."""
+
+    user: User
+    keycloak: Keycloak
+    proxy: Proxy
+    operator: Running
+
+    @property
+    def realm_name(self) -> str:
+        """Return the name of a realm that no other test uses."""
+        return f"realm-of-{self.user.namespace}"
+
+    def asked(self, method: str, end: str) -> list[Request]:
+        """Return the requests of *method* that went to a path with this *end*."""
+        return [each for each in self.proxy.requests() if each.method == method and each.path.endswith(end)]
+
+
+@pytest.fixture
+async def user(api: ApiClient, namespace: str) -> User:
+    await install_crds(api)
+    return User(api, namespace)
+
+
+@pytest.fixture
+def operator(tmp_path: Path, control_plane: ControlPlane, namespace: str, user: User) -> Iterator[Running]:
+    with start_operator(tmp_path, control_plane.kubeconfig, namespace) as running:
+        yield running
+
+
+@pytest.fixture
+async def stage(user: User, keycloak: Keycloak, operator: Running) -> AsyncIterator[Stage]:
+    async with proxy(keycloak.url) as between:
+        account = keycloak.service_account
+        await user.put_secret("admin", client_id=account.client_id, client_secret=account.client_secret)
+        await user.apply("Keycloak", "keycloak", {"external": {"url": between.url}, "admin": {"secret": "admin"}})
+        try:
+            await user.wait_for("Keycloak", "keycloak", "Synced")
+            yield Stage(user, keycloak, between, operator)
+        except BaseException as error:
+            error.add_note(operator.text()[-5000:])
+            raise
