@@ -10,47 +10,18 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import re
 import sqlite3
-import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import coverage
 
+from coverage_hooks.collect.contents import Content, DamagedError, Schema, read_content, read_schema
 from coverage_hooks.collect.ledger import Ledger, Row
 from coverage_hooks.errors import VolumeError
 from coverage_hooks.volume import layout
 from coverage_hooks.volume.manifest import DataFile, Fingerprint, Manifest, parse_sources
-
-#: Seconds that SQLite may work on one file; a sound file of 50 MB takes less than one.
-DEADLINE = 30.0
-
-#: Beyond any line that a program has, so that no claim can make a set of lines fill the memory.
-LAST_LINE = 10_000_000
-
-_COMMENT = re.compile(r"--[^\n]*")
-_SPACE = re.compile(r"\s+")
-
-
-class DamagedError(VolumeError):
-    """File `file` of a recording cannot be used; the message begins with the kind of damage."""
-
-    def __init__(self, file: str, reason: str) -> None:
-        super().__init__(reason)
-        self.file = file
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Content:
-    """What a data file holds: the highest line by path, and counts as in a manifest."""
-
-    arcs: bool
-    highest: dict[str, int]
-    line_count: int
-    arc_count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +63,7 @@ def _verify(row: Row, folder: Path, manifest: Manifest) -> Verified:
     assert data is not None
     assert sources is not None  # the manifest has both or neither
     _check_bytes(folder, data)
-    content = read_content(folder / data.file)
+    content = read_content(folder / data.file, schema())
     _check_counts(manifest, data, content)
     text = _content(folder, sources.file)
     if hashlib.sha256(text).hexdigest() != sources.sha256:
@@ -129,7 +100,7 @@ def _check_bytes(folder: Path, data: DataFile) -> None:
     if size < data.size:
         raise DamagedError(data.file, f"truncated: {size} of {data.size} bytes")
     try:
-        read_content(path)
+        read_content(path, schema())
     except DamagedError as error:
         raise DamagedError(data.file, f"{error}; and the SHA-256 differs from the manifest's") from None
     raise DamagedError(data.file, "replaced: a sound data file, but not the one that the manifest names: wrong SHA-256")
@@ -163,153 +134,14 @@ def _check_counts(manifest: Manifest, data: DataFile, content: Content) -> None:
         raise DamagedError(data.file, "damaged: manifest and data disagree on whether branches were measured")
 
 
-def read_content(path: Path) -> Content:
-    """Return what data file *path* holds; `DamagedError` when coverage.py did not write it like this."""
-    try:
-        with _opened(path) as connection:
-            _check_schema(connection)
-            _check_integrity(connection)
-            return _measure(connection)
-    except UnicodeDecodeError:  # the message itself, which quotes a broken schema
-        raise DamagedError(path.name, "damaged: SQLite finds a schema that is no text") from None
-    except (sqlite3.Error, sqlite3.Warning) as error:
-        kind = "foreign" if "not a database" in str(error) else "damaged"
-        raise DamagedError(path.name, f"{kind}: SQLite says: {error}") from None
-    except _FoundError as error:
-        raise DamagedError(path.name, str(error)) from None
-
-
-class _FoundError(Exception):
-    """A reason, before it is known which file it belongs to."""
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    # immutable: no lock, no journal and no write-ahead log beside the file is even looked for.
-    uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
-    with closing(sqlite3.connect(uri, uri=True)) as connection:
-        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LAST_LINE // 4)
-        end = time.monotonic() + DEADLINE
-        connection.set_progress_handler(lambda: time.monotonic() > end, 10_000)
-        connection.execute("PRAGMA trusted_schema = OFF")
-        connection.execute("PRAGMA cell_size_check = ON")
-        yield connection
-
-
 @functools.cache
-def _expected_schema() -> tuple[frozenset[tuple[str, ...]], int]:
-    """Return the tables and indices that coverage.py makes, and the number of its schema, by asking coverage.py."""
+def schema() -> Schema:
+    """Return the tables and indices that coverage.py makes, by asking coverage.py."""
     data = coverage.CoverageData(no_disk=True)
     try:
         data.add_lines({})  # whatever is added first brings the schema
         with closing(sqlite3.connect(data.data_filename(), uri=True)) as connection:
             version: int = connection.execute("SELECT version FROM coverage_schema").fetchone()[0]
-            return frozenset(_schema(connection)), version
+            return Schema(entries=read_schema(connection), version=version)
     finally:
         data.close(force=True)
-
-
-def _schema(connection: sqlite3.Connection) -> Iterator[tuple[str, ...]]:
-    rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master LIMIT 100")
-    for kind, name, table, definition in rows:
-        # Nothing forces these to be text in a broken file; as what it is shown as, it fits nothing expected.
-        sql = definition if isinstance(definition, str | None) else repr(definition)
-        # Comments change between versions of coverage.py that share a schema. What a comment could hide is not there:
-        # whatever quotes it would have to be left standing, and coverage.py's schema has no quotes.
-        yield str(kind), str(name), str(table), _SPACE.sub(" ", _COMMENT.sub("", sql or "")).strip()
-
-
-def _check_schema(connection: sqlite3.Connection) -> None:
-    expected, version = _expected_schema()
-    found = frozenset(_schema(connection))
-    if surplus := found - expected:
-        kind, name, *_ = min(surplus)
-        if any((kind, name) == (ours[0], ours[1]) for ours in expected):
-            raise _FoundError(f"foreign: {kind} {name!r} is not as coverage.py makes it")
-        raise _FoundError(f"foreign: it holds {kind} {name!r}, which coverage.py does not make")
-    if missing := expected - found:
-        kind, name, *_ = min(missing)
-        raise _FoundError(f"foreign: {kind} {name!r} of coverage.py is missing")
-    versions = connection.execute("SELECT version FROM coverage_schema LIMIT 2").fetchall()
-    if versions != [(version,)]:
-        said = ", ".join(str(row[0]) for row in versions) or "none"
-        raise _FoundError(f"foreign: schema {said}, this coverage.py {coverage.__version__} reads {version}")
-
-
-def _check_integrity(connection: sqlite3.Connection) -> None:
-    answers = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
-    if answers != ["ok"]:
-        raise _FoundError(f"damaged: SQLite's integrity check says: {'; '.join(map(str, answers))}")
-
-
-#: What must not be there, as conditions; coverage.py would crash on each, or count what nobody ran.
-_REFUSED = {
-    "a path that is no text": "SELECT 1 FROM file WHERE typeof(path) != 'text' OR length(path) > 4096",
-    "a context that is no text": "SELECT 1 FROM context WHERE typeof(context) != 'text' OR length(context) > 4096",
-    "lines that are no bit set": "SELECT 1 FROM line_bits WHERE typeof(numbits) != 'blob'",
-    "lines of an unknown file": "SELECT 1 FROM line_bits WHERE file_id NOT IN (SELECT id FROM file) OR file_id IS NULL",
-    "lines of an unknown context": (
-        "SELECT 1 FROM line_bits WHERE context_id NOT IN (SELECT id FROM context) OR context_id IS NULL"
-    ),
-    "arcs that are no numbers": "SELECT 1 FROM arc WHERE typeof(fromno) != 'integer' OR typeof(tono) != 'integer'",
-    "arcs of an unknown file": "SELECT 1 FROM arc WHERE file_id NOT IN (SELECT id FROM file) OR file_id IS NULL",
-    "arcs of an unknown context": (
-        "SELECT 1 FROM arc WHERE context_id NOT IN (SELECT id FROM context) OR context_id IS NULL"
-    ),
-}
-
-
-def _measure(connection: sqlite3.Connection) -> Content:
-    for what, query in _REFUSED.items():
-        if connection.execute(f"{query} LIMIT 1").fetchone():
-            raise _FoundError(f"damaged: it holds {what}")
-    if plugin := connection.execute("SELECT tracer FROM tracer LIMIT 1").fetchone():
-        # Its paths are no Python files, and coverage.py would look for the plug-in here.
-        raise _FoundError(f"foreign: measured through the coverage plug-in {plugin[0]!r}; leave it out when recording")
-    arcs = _has_arcs(connection)
-    highest = {path: 0 for (path,) in connection.execute("SELECT path FROM file")}
-    line_count = _count_arc_lines(connection, highest) if arcs else _count_lines(connection, highest)
-    for path, line in highest.items():
-        if line > LAST_LINE:
-            raise _FoundError(f"damaged: {path} has line {line}, beyond any program's")
-    arc_count = connection.execute("SELECT count(*) FROM (SELECT DISTINCT file_id, fromno, tono FROM arc)").fetchone()[
-        0
-    ]
-    return Content(arcs=arcs, highest=highest, line_count=line_count, arc_count=arc_count)
-
-
-def _has_arcs(connection: sqlite3.Connection) -> bool:
-    said = connection.execute("SELECT value FROM meta WHERE key = 'has_arcs'").fetchall()
-    if said not in ([("0",)], [("1",)]):
-        raise _FoundError("empty: it does not say whether lines or branches were measured; nothing ever was")
-    wrong = "line_bits" if said == [("1",)] else "arc"
-    if connection.execute(f"SELECT 1 FROM {wrong} LIMIT 1").fetchone():  # noqa: S608 - one of two names of ours
-        raise _FoundError("damaged: it holds both lines and branches")
-    return said == [("1",)]
-
-
-def _count_lines(connection: sqlite3.Connection, highest: dict[str, int]) -> int:
-    """Return the number of lines over all files, contexts merged, and enter the highest of each into *highest*.
-
-    Sets of bits are merged as numbers, not as sets: a file that claims ten million lines costs milliseconds.
-    """
-    count = merged = 0
-    last = None
-    rows = connection.execute("SELECT path, numbits FROM line_bits JOIN file ON file.id = file_id ORDER BY file.id")
-    for path, numbits in rows:
-        if path != last:
-            count, merged, last = count + merged.bit_count(), 0, path
-        merged |= int.from_bytes(numbits, "little")
-        highest[path] = max(0, merged.bit_length() - 1)
-    return count + merged.bit_count()
-
-
-def _count_arc_lines(connection: sqlite3.Connection, highest: dict[str, int]) -> int:
-    """As `_count_lines`, from arcs; negative numbers are where a code object is entered and left."""
-    rows = connection.execute(
-        "SELECT path, max(max(abs(fromno)), max(abs(tono))) FROM arc JOIN file ON file.id = file_id GROUP BY file.id"
-    )
-    highest.update(rows)
-    ends = "SELECT file_id, fromno AS line FROM arc UNION SELECT file_id, tono FROM arc"
-    count: int = connection.execute(f"SELECT count(*) FROM ({ends}) WHERE line > 0").fetchone()[0]  # noqa: S608 - as above
-    return count

@@ -12,12 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from coverage_hooks.collect import verify as verifying
+from coverage_hooks.collect import contents
+from coverage_hooks.collect.contents import DamagedError
 from coverage_hooks.collect.ledger import Ledger
 from coverage_hooks.collect.retrieve import retrieve
 from coverage_hooks.collect.runs import Choice
 from coverage_hooks.collect.sources.directory import Directory
-from coverage_hooks.collect.verify import DamagedError, read_content, verify
+from coverage_hooks.collect.verify import schema, verify
 from tests.unit.collect.building import LINES, data_bytes, record
 
 ARCS = {"/a.py": {(-1, 1), (1, 2), (2, -1), (-1, 5), (5, 1)}, "/empty.py": {(-1, 0), (0, -1)}}
@@ -28,7 +29,7 @@ ARCS = {"/a.py": {(-1, 1), (1, 2), (2, -1), (-1, 5), (5, 1)}, "/empty.py": {(-1,
 def test_counts_are_those_of_coverage(tmp_path: Path, contexts: list[str], *, branch: bool) -> None:
     path = tmp_path / "data"
     path.write_bytes(data_bytes(ARCS if branch else LINES, branch=branch, contexts=contexts))
-    content = read_content(path)
+    content = contents.read_content(path, schema())
     data = coverage.CoverageData(str(path), read_only=True)
     data.read()
     files = data.measured_files()
@@ -45,15 +46,15 @@ def test_a_file_of_coverage_itself_passes_whatever_suffix_it_was_given(tmp_path:
     data = coverage.CoverageData(str(tmp_path / "data"), suffix=True)  # writes more metadata
     data.add_lines({"/a.py": {1}})
     data.write()
-    assert read_content(Path(data.data_filename())).line_count == 1
+    assert contents.read_content(Path(data.data_filename()), schema()).line_count == 1
 
 
 def test_the_deadline_ends_what_would_take_forever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "data"
     path.write_bytes(data_bytes({"/a.py": {(a, b) for a in range(300) for b in range(300)}}, branch=True))
-    monkeypatch.setattr(verifying, "DEADLINE", -1)
+    monkeypatch.setattr(contents, "DEADLINE", -1)
     with pytest.raises(DamagedError, match="SQLite says: interrupted"):
-        read_content(path)
+        contents.read_content(path, schema())
 
 
 def test_files_beside_the_data_are_not_looked_at(tmp_path: Path) -> None:
@@ -61,7 +62,7 @@ def test_files_beside_the_data_are_not_looked_at(tmp_path: Path) -> None:
     path.write_bytes(data_bytes(LINES))
     for suffix in ("-journal", "-wal", "-shm"):
         (tmp_path / f"data{suffix}").write_bytes(b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7" + bytes(4096))
-    read_content(path)
+    contents.read_content(path, schema())
     assert len(list(tmp_path.iterdir())) == 4
 
 
@@ -72,7 +73,7 @@ def test_a_file_that_claims_a_million_lines_costs_no_time(tmp_path: Path) -> Non
         connection.create_function("all_bits", 0, lambda: b"\xff" * 1_250_000)
         connection.execute("UPDATE line_bits SET numbits = all_bits()")
     start = time.monotonic()
-    assert read_content(path).line_count == 200_000_000
+    assert contents.read_content(path, schema()).line_count == 200_000_000
     assert time.monotonic() - start < 5
 
 
@@ -111,4 +112,4 @@ def test_no_bytes_make_sqlite_or_us_crash(tmp_path_factory: pytest.TempPathFacto
     offset %= len(content)
     path.write_bytes(content[:offset] + noise + content[offset + len(noise) :])
     with suppress(DamagedError):
-        read_content(path)
+        contents.read_content(path, schema())
