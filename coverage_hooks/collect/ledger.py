@@ -58,8 +58,9 @@ class Earlier:
 class Row:
     """One recording of the chosen run.
 
-    `folder` holds its raw copy, below the output folder. `beat_age` and `unsaved` are the seconds since the last beat
-    and since the last snapshot, where they matter: for a silent one.
+    `folder` holds its raw copy, below the output folder. For a silent one, `beat_age` and `unsaved` are the seconds
+    since the last beat and since the last snapshot, and `lost_if_killed` is how much it can have lost at most, if it
+    was killed: its beat tells until when it lived.
     """
 
     recording: str
@@ -74,6 +75,7 @@ class Row:
     beat: int = 0
     beat_age: float | None = None
     unsaved: float | None = None
+    lost_if_killed: float | None = None
     files: int = 0
     lines: int = 0
     arcs: int = 0

@@ -23,6 +23,9 @@ from coverage_hooks.volume.manifest import Manifest, parse_timestamp, timestamp
 #: How often a set is tried again because its publisher replaced it meanwhile.
 ATTEMPTS = 5
 
+#: How many intervals a snapshot may be older than the manifest around it, before its saves count as failing.
+LATE_INTERVALS = 3
+
 #: What a manifest may claim as its interval; a larger claim would make the collector wait for hours.
 LONGEST_INTERVAL = 60.0
 
@@ -172,20 +175,35 @@ def _is_here(path: Path, sha256: str) -> bool:
 
 def _judge(ledger: Ledger, row: Row, manifest: Manifest, age: float, *, silent: bool) -> None:
     """Enter what the manifest alone says is lost."""
-    if silent and manifest.state == "running":
-        saved = (datetime.now(UTC) - parse_timestamp(manifest.snapshot_at)).total_seconds()
-        row.state, row.beat_age, row.unsaved = "silent", round(age, 1), round(max(0.0, saved), 1)
-        row.note = (
-            f"beat {manifest.beat} is {row.beat_age:g} s old and does not move: killed, hung, or its last save failed; "
-            f"lost is what ran after the last snapshot, {row.unsaved:g} s ago"
-        )
-        ledger.lose("retrieve", row, row.note)
+    if manifest.state == "running":
+        _judge_running(ledger, row, manifest, age, silent=silent)
     if manifest.data is None:
         row.fail("announced itself and published nothing; see its problems, and the operator's log", "announced")
         ledger.lose("retrieve", row, row.note)
     if modules := lost_at_start(manifest):
         reason = "imported before recording started, so what ran by then is lost; call coverage_hooks.start() first"
         ledger.lose("retrieve", row, reason, file=", ".join(modules))
+
+
+def _judge_running(ledger: Ledger, row: Row, manifest: Manifest, age: float, *, silent: bool) -> None:
+    """Enter that a process that never said it had finished is silent, or beats without saving anything."""
+    snapshot = parse_timestamp(manifest.snapshot_at)
+    unsaved = max(0.0, (datetime.now(UTC) - snapshot).total_seconds())
+    bound = manifest.interval + manifest.publish_seconds
+    behind = max(0.0, (parse_timestamp(manifest.published_at) - snapshot).total_seconds())  # by one clock: the pod's
+    if silent:
+        row.state, row.beat_age, row.unsaved = "silent", round(age, 1), round(unsaved, 1)
+        row.lost_if_killed = round(behind + bound, 1)
+        row.note = (
+            f"beat {manifest.beat} is {row.beat_age:g} s old and does not move: killed, hung, or its last save failed. "
+            f"Lost is what ran after the last snapshot, {row.unsaved:g} s ago; "
+            f"if it was killed, at most {row.lost_if_killed:g} s of it"
+        )
+        ledger.lose("retrieve", row, row.note)
+        return
+    if manifest.problems and behind > LATE_INTERVALS * manifest.interval + bound:
+        row.note = f"it beats, but nothing was saved for {behind:.1f} s: {manifest.problems[-1]}"
+        ledger.lose("retrieve", row, row.note)
 
 
 def _count(ledger: Ledger, chosen: Chosen) -> None:

@@ -20,10 +20,12 @@ MANIFEST = "recording.json"
 #: Superseded data stays this long, so that a reader who has just read the manifest still finds what it names.
 SUPERSEDED_LIFETIME = 10.0
 
-RECORDING = re.compile(r"(?P<host>[A-Za-z0-9][A-Za-z0-9._-]{0,199})-(?P<start>\d{8}T\d{6}Z)-(?P<token>[0-9a-f]{8})")
-DATA = re.compile(r"data-(?P<sequence>\d{1,12})\.coverage")
-SOURCES = re.compile(r"sources-(?P<sequence>\d{1,12})\.json")
-TEMPORARY = re.compile(r"\.(?P<name>[A-Za-z0-9.-]{1,64})\.\d{1,10}\.[0-9a-f]{8}\.tmp")
+RECORDING = re.compile(
+    r"(?P<host>[A-Za-z0-9][A-Za-z0-9._-]{0,199})-(?P<start>[0-9]{8}T[0-9]{6}Z)-(?P<token>[0-9a-f]{8})"
+)
+DATA = re.compile(r"data-(?P<sequence>[0-9]{1,12})\.coverage")
+SOURCES = re.compile(r"sources-(?P<sequence>[0-9]{1,12})\.json")
+TEMPORARY = re.compile(r"\.(?P<name>[A-Za-z0-9.-]{1,64})\.[0-9]{1,10}\.[0-9a-f]{8}\.tmp")
 
 _FOREIGN_CHARACTERS = re.compile(r"[^A-Za-z0-9._-]+")
 

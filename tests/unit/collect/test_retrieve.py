@@ -167,6 +167,33 @@ class TestBeats:
         totals = json.loads((project.root / "build/coverage/summary.json").read_bytes())["totals"]
         assert totals["cluster"]["lines"] == 60
 
+    def test_a_killed_process_lost_no_more_than_its_beat_says(self, run: Run, volume: Path, project: Project) -> None:
+        running(
+            volume,
+            snapshot_at="2026-02-01T00:00:10.000000Z",
+            published_at="2026-02-01T00:00:10.250000Z",
+            publish_seconds=0.2,
+        )
+        result = run("collect", "--silent-after", 0.1)
+        assert (result.exit_code, "if it was killed, at most 0.5 s of it" in result.output) == (1, True)
+        [row] = retrieved(project.root / "build/coverage")["rows"]
+        assert row["lost_if_killed"] == 0.5
+
+    @pytest.mark.parametrize(("problems", "code"), [(["recorded, but not saved: No space left on device"], 1), ([], 0)])
+    def test_beats_of_a_process_whose_saves_fail_are_no_comfort(
+        self, run: Run, volume: Path, problems: list[str], code: int
+    ) -> None:
+        recording = running(
+            volume,
+            snapshot_at="2026-02-01T00:00:10.000000Z",
+            published_at="2026-02-01T00:01:10.000000Z",
+            problems=problems,
+        )
+        with beating(recording):
+            result = run("collect", "--silent-after", 30)
+        assert result.exit_code == code
+        assert ("nothing was saved for 60.0 s: recorded, but not saved: No space left" in result.output) == bool(code)
+
     def test_a_beat_that_moved_once_only_is_silent(self, volume: Path) -> None:
         recording = running(volume)
         with beating(recording, beats=1):
