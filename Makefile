@@ -26,7 +26,7 @@ types: $(VENV)/ready ## Strict types, of source and tests
 	$(BIN)/mypy
 
 test-unit: $(VENV)/ready ## Pure code and real child processes; seconds, no network
-	$(BIN)/pytest tests/unit
+	$(BIN)/pytest --numprocesses=auto tests/unit
 
 test-functional: $(VENV)/ready ## Real operators against a real kube-apiserver and etcd
 	$(BIN)/pytest tests/functional
