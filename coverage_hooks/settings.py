@@ -80,8 +80,7 @@ class Settings:
         )
         return cls(
             enabled=switch in _ON,
-            # Made absolute at once: an operator may change its working folder later.
-            directory=Path(text("DIR") or ".coverage-hooks").absolute(),
+            directory=_absolute(Path(text("DIR") or ".coverage-hooks"), problems),
             interval=seconds("INTERVAL", 1.0, 0.1, 60.0),
             exit_timeout=seconds("EXIT_TIMEOUT", 5.0, 0.0, 3600.0),
             run=text("RUN"),
@@ -91,3 +90,12 @@ class Settings:
             pod=pod if pod != PodIdentity() else None,
             problems=problems,
         )
+
+
+def _absolute(directory: Path, problems: list[str]) -> Path:
+    """Return *directory* independent of the working folder, which an operator may change later."""
+    try:
+        return directory.absolute()
+    except OSError as error:  # the working folder was deleted
+        problems.append(f"{PREFIX}DIR={str(directory)!r} is relative, and the working folder is gone: {error.strerror}")
+        return directory

@@ -16,7 +16,6 @@ import platform
 import re
 import sqlite3
 import sys
-import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -71,7 +70,9 @@ class Recorder:
     SQLite (see `recording`, forks).
     """
 
-    def __init__(self, rcfile: str | None, *, problem: Callable[[str], None], guard: threading.Lock) -> None:
+    def __init__(
+        self, rcfile: str | None, *, problem: Callable[[str], None], guard: contextlib.AbstractContextManager[object]
+    ) -> None:
         self._problem = problem
         self._guard = guard
         # No data file: nothing is ever saved by coverage.py itself. Files imported too early are asked for.

@@ -76,7 +76,8 @@ class Recording:
         self._publisher = Publisher(settings.directory, self._account.recording)
         self._pulse = Pulse(self._beat, settings.interval)
         self._patience = settings.exit_timeout
-        self._sqlite_guard = threading.Lock()
+        # Reentrant: should whatever runs in the pulse's own thread fork, it must not wait for itself.
+        self._sqlite_guard = threading.RLock()
         self._recorder: Recorder | None = None
         self._unpublished: Content | None = None
         self._settled = False

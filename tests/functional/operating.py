@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import dedent
@@ -132,6 +132,7 @@ class Operator:
     work: str = WORK
     environment: dict[str, str] = field(default_factory=dict)
     wrapper: Sequence[str] = ()
+    note: Callable[[str, object], None] = lambda _name, _value: None
     volume: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -186,11 +187,17 @@ class Operator:
     def collect(self, *options: str) -> Collected:
         """Run ``coverage-hooks collect`` on the volume as a user would."""
         output = self.folder / "collected"
-        command = ["-m", "coverage_hooks", "collect", "--from", str(self.volume), "--output", str(output), *options]
+        command = ["-m", "coverage_hooks", "collect", "--from", str(self.volume), "--output", str(output)]
+        command += ["--silent-after", "1", *options]  # five of its intervals; the default is made for slower beats
         result = subprocess.run(
             [sys.executable, *command], cwd=self.checkout, capture_output=True, text=True, timeout=120, check=False
         )
-        return Collected(result.returncode, result.stdout + result.stderr, output)
+        collected = Collected(result.returncode, result.stdout + result.stderr, output)
+        self.note("exit_code", collected.code)
+        for row in collected.rows():
+            self.note("state", row["state"])
+            self.note("lost_if_killed", row["lost_if_killed"])
+        return collected
 
 
 async def make_config_map(api: ApiClient, namespace: str, name: str) -> None:
@@ -207,6 +214,7 @@ class Collected:
     text: str
     output: Path
 
-    def summary(self) -> Any:
-        """Return ``summary.json``."""
-        return json.loads((self.output / "summary.json").read_text())
+    def rows(self) -> list[Any]:
+        """Return the rows of the ledger; none if there was nothing to report."""
+        summary = self.output / "summary.json"
+        return list(json.loads(summary.read_text())["ledger"]) if summary.exists() else []

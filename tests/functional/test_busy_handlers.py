@@ -143,3 +143,4 @@ async def test_ten_kills_lose_nothing_older_than_the_bound(
         assert seconds <= manifest.interval + manifest.publish_seconds + 0.25
         assert min(lost, default=kill.at) >= parse_timestamp(manifest.snapshot_at).timestamp() - 0.005
     record_property("worst_seconds_lost", round(worst, 3))
+    assert made.collect("--since", "1d").code == 1

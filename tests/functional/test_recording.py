@@ -22,11 +22,14 @@ MakeOperator = Callable[..., Operator]
 
 
 @pytest.fixture
-def operator(tmp_path: Path, control_plane: ControlPlane, namespace: str) -> MakeOperator:
-    """Return a maker of operators for this test's namespace."""
+def operator(
+    tmp_path: Path, control_plane: ControlPlane, namespace: str, record_property: Callable[[str, object], None]
+) -> MakeOperator:
+    """Return a maker of operators for this test's namespace; what collecting them finds is kept with the test."""
 
     def make(handlers: str = HANDLERS, work: str = WORK) -> Operator:
-        return Operator(tmp_path / "operator", control_plane.kubeconfig, namespace, handlers, work)
+        folder = tmp_path / "operator"
+        return Operator(folder, control_plane.kubeconfig, namespace, handlers, work, note=record_property)
 
     return make
 

@@ -58,3 +58,14 @@ def test_a_relative_folder_does_not_follow_a_later_change_of_folder(
 def test_no_environment_raises(environment: dict[str, str]) -> None:
     settings = read(**environment)
     assert 0.1 <= settings.interval <= 60
+
+
+def test_a_working_folder_that_is_gone_is_a_problem_and_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    settings = read()
+    assert settings.directory == Path(".coverage-hooks")
+    assert len(settings.problems) == 1
