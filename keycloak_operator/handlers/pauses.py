@@ -27,7 +27,8 @@ class Pauses:
 
     def failed(self, retry: Retry) -> float:
         """Return the pause after a failure that is to be tried again as *retry* says."""
-        self._times = self._times + 1 if retry == self._kind else 0
+        # Bounded: an outage of a weekend is more doublings than a number can hold.
+        self._times = min(self._times + 1, 16) if retry == self._kind else 0
         self._kind = retry
         if retry == "never":
             return math.inf
