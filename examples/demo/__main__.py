@@ -1,120 +1,104 @@
-"""The demo: an operator that knows nothing of coverage is recorded while it works against a real API server.
+"""The demo: the Keycloak operator is recorded while it works for people on a real API server and a real Keycloak.
 
 ::
 
-    control plane ──> CRD ──> unit tests ──> operator ──> what users do ──> SIGTERM ──> collect
+    Keycloak ─┐
+    control plane ──> CRDs ──> unit tests ──> operator ──> what people do ──> SIGTERM ──> collect
 
-Everything it writes lies below ``build/demo``, and nothing that it starts outlives it. Ends with 0 only if every step
-went well, and with the end of the operator's log otherwise.
+Everything it writes lies below ``build/demo``, or below the new folder that ``--output`` names, and nothing that it
+starts outlives it. Ends with 0 only if every step went well, and with the end of the operator's log otherwise.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import datetime as dt
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 
+import aiohttp
 from kubernetes_asyncio.client import ApiException
 
-from examples.demo.operator import PROJECT, Failure, Operator, running_operator
-from examples.demo.users import Users, install
-from tests.cluster import ControlPlaneError, control_plane, locate
+from examples.demo.measuring import collect, unit_tests
+from examples.demo.operator import ROOT, Operator, running_operator, while_running
+from examples.demo.steps import Failure, say_line, step, stop_if_asked, stop_on_signals
+from examples.demo.story import Story, install
+from tests.cluster import ControlPlaneError, Keycloak, control_plane, keycloak, locate, locate_keycloak
 from tests.cluster.supervisor import tail
 
-ROOT = Path(__file__).parents[2]
-BUILD = ROOT / "build" / "demo"
-RECORDINGS = BUILD / "recordings"
-UNIT = BUILD / "unit.coverage"
-LOG = BUILD / "operator.log"
+_EXPECTED = (
+    Failure,
+    ControlPlaneError,
+    ApiException,
+    aiohttp.ClientError,
+    TimeoutError,
+    OSError,
+    subprocess.SubprocessError,
+)
 
 
 def main() -> int:
     """Take every step; say which one failed and why."""
-    signal.signal(signal.SIGTERM, _terminated)
-    shutil.rmtree(BUILD, ignore_errors=True)
-    BUILD.mkdir(parents=True)
+    stop_on_signals()
+    folder = _folder()
+    start = time.monotonic()
     try:
-        _demo(f"demo-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}")
-    except KeyboardInterrupt:
-        _say("\ninterrupted\n")
-        return 130
-    except (Failure, ControlPlaneError, ApiException, TimeoutError, OSError, subprocess.SubprocessError) as error:
-        _say(f"\nfailed: {error}\n")
-        if LOG.exists():
-            _say(f"\nThe end of {LOG.relative_to(ROOT)}:\n{tail(LOG)}")
+        _demo(folder, f"demo-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}")
+    except _EXPECTED as error:
+        stop_if_asked()  # Ctrl-C in a terminal stops the processes of a step, too
+        _explain(error, folder / "operator.log")
         return 1
+    say_line(f"\nAll of it took {time.monotonic() - start:.0f} s.")
     return 0
 
 
-def _demo(run: str) -> None:
-    locate(lambda line: _say(line + "\n"))  # builds, the first time
-    with _step("run the unit tests of an example operator"):
-        _unit_tests()
+def _folder() -> Path:
+    """Return the folder to write to, which is new."""
+    parser = argparse.ArgumentParser(prog="python -m examples.demo")
+    parser.add_argument("--output", type=Path, help="a folder that does not exist yet; default: build/demo, made anew")
+    folder: Path = parser.parse_args().output or ROOT / "build" / "demo"
+    if folder == ROOT / "build" / "demo":
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder.resolve()
+
+
+def _demo(folder: Path, run: str) -> None:
+    recordings, unit = folder / "recordings", folder / "unit.coverage"
+    for build in (locate, locate_keycloak):
+        build(say_line)  # the first time
     with ExitStack() as stack:
-        with _step("start a control plane: kube-apiserver and etcd"):
+        with step("start Keycloak, and let it get ready meanwhile"):
+            server = stack.enter_context(keycloak(wait=False))
+        with step("start a control plane: kube-apiserver and etcd"):
             plane = stack.enter_context(control_plane())
-        with _step("install the operator's CRD"):
+        with step("install the operator's custom resource definitions"):
             asyncio.run(install(plane.kubeconfig))
-        operator = stack.enter_context(running_operator(plane.kubeconfig, RECORDINGS, run, LOG))
-        asyncio.run(_use(plane.kubeconfig, operator))
-        with _step("stop the operator with SIGTERM"):
+        with step("run the operator's unit tests") as seen:
+            seen.append(unit_tests(unit))
+        with step("wait until Keycloak is ready"):
+            server.wait_until_ready()
+        operator = stack.enter_context(running_operator(plane.kubeconfig, recordings, run, folder / "operator.log"))
+        asyncio.run(_use(operator, plane.kubeconfig, server))
+        with step("stop the operator with SIGTERM"):
             operator.stop()
-    _collect(run)
+    collect(recordings, run, unit, folder / "coverage")
 
 
-async def _use(kubeconfig: Path, operator: Operator) -> None:
-    async with Users.connected(kubeconfig, operator.check) as users:
-        with _step("start the operator, apply three banners: two are published, one is refused"):
-            await users.apply()
-        with _step("change a banner"):
-            await users.change()
-        with _step("delete a ConfigMap; the operator puts it back"):
-            await users.delete_page()
-        with _step("delete the banners; their ConfigMaps go too"):
-            await users.delete()
+async def _use(operator: Operator, kubeconfig: Path, server: Keycloak) -> None:
+    async with Story.about(kubeconfig, server) as story:
+        await while_running(operator, asyncio.ensure_future(story.run()))
 
 
-def _unit_tests() -> None:
-    command = [sys.executable, "-m", "coverage", "run", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    environ = {**os.environ, "COVERAGE_FILE": str(UNIT)}
-    done = subprocess.run(command, cwd=PROJECT, env=environ, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise Failure(f"the unit tests ended with exit code {done.returncode}:\n{done.stdout}{done.stderr}")
-
-
-def _collect(run: str) -> None:
-    options = {"--from": RECORDINGS, "--run": run, "--expect": 1, "--unit": UNIT, "--output": BUILD / "coverage"}
-    arguments = [str(part) for option in options.items() for part in option]
-    _say("\ncoverage-hooks collect\n")
-    done = subprocess.run([sys.executable, "-m", "coverage_hooks", "collect", *arguments], cwd=PROJECT, check=False)
-    if done.returncode:
-        raise Failure(f"coverage-hooks collect ended with exit code {done.returncode}")
-
-
-@contextmanager
-def _step(what: str) -> Iterator[None]:
-    start = time.monotonic()
-    _say(f"{what} ... ")
-    yield
-    _say(f"{time.monotonic() - start:.1f} s\n")
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
-
-
-def _terminated(number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
+def _explain(error: BaseException, log: Path) -> None:
+    say_line("\n".join(["\nfailed:", str(error) or type(error).__name__, *getattr(error, "__notes__", [])]))
+    if log.exists():
+        say_line(f"\nThe end of {log}:\n{tail(log)}")
 
 
 if __name__ == "__main__":

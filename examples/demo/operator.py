@@ -1,7 +1,8 @@
-"""The example operator as a process of its own, recorded by two variables and one module on Kopf's command line."""
+"""The operator as a process of its own. That it is recorded is said by its environment alone."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -10,16 +11,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from examples.demo.steps import Failure
+from tests.cluster import eventually
 from tests.cluster.supervisor import killed_with_parent
 
-PROJECT = Path(__file__).parents[1] / "another-operator"
+ROOT = Path(__file__).parents[2]
 STOPS_WITHIN = 20.0
 
-_COMMAND = "kopf run --standalone -A -m coverage_hooks.kopf -m another_operator.handlers"
-
-
-class Failure(Exception):
-    """A step did not do what it should."""
+# What is said to another operator, to another cluster, or to coverage.py itself is not meant for this one.
+_NOT_INHERITED = ("COV", "KEYCLOAK_OPERATOR_", "KUBERNETES_SERVICE_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +28,17 @@ class Operator:
 
     process: subprocess.Popen[bytes]
 
-    def check(self) -> None:
-        """Raise Failure if the operator has ended."""
-        if (code := self.process.poll()) is not None:
-            raise Failure(f"the operator ended with exit code {code}")
+    async def watch(self) -> None:
+        """Raise Failure when it ends by itself."""
+
+        async def ended() -> bool:
+            return self.process.poll() is not None
+
+        await eventually(ended, "the operator has ended", within=float("inf"))
+        raise Failure(f"the operator ended by itself, with exit code {self.process.returncode}")
 
     def stop(self) -> None:
         """Ask it to end, as Kubernetes does; raise Failure if it does not, or not in good order."""
-        self.check()
         self.process.terminate()
         if code := self.process.wait(STOPS_WITHIN):
             raise Failure(f"the operator ended with exit code {code} after SIGTERM")
@@ -44,21 +47,12 @@ class Operator:
 @contextmanager
 def running_operator(kubeconfig: Path, recordings: Path, run: str, log: Path) -> Iterator[Operator]:
     """Yield the operator with its recording switched on; whatever happens, it is gone at the end."""
-    environ = {
-        **os.environ,
-        "KUBECONFIG": str(kubeconfig),
-        "PYTHONPATH": str(PROJECT),
-        "COVERAGE_HOOKS_ENABLED": "1",
-        "COVERAGE_HOOKS_DIR": str(recordings),
-        "COVERAGE_HOOKS_RUN": run,
-        "COVERAGE_HOOKS_RCFILE": str(PROJECT / ".coveragerc"),
-    }
-    command = [sys.executable, "-m", *_COMMAND.split()]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command,
-            cwd=PROJECT,
-            env=environ,
+            [sys.executable, "-m", "keycloak_operator"],
+            cwd=ROOT,
+            env=_environment(kubeconfig) | _recording(recordings, run),
+            stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             preexec_fn=killed_with_parent(),  # noqa: PLW1509  # this process has one thread
@@ -68,3 +62,30 @@ def running_operator(kubeconfig: Path, recordings: Path, run: str, log: Path) ->
             yield Operator(process)
         finally:
             process.kill()
+
+
+def _recording(recordings: Path, run: str) -> dict[str, str]:
+    """Return all that it takes to record an operator that calls `coverage_hooks.start`."""
+    return {
+        "COVERAGE_HOOKS_ENABLED": "1",
+        "COVERAGE_HOOKS_DIR": str(recordings),
+        "COVERAGE_HOOKS_RUN": run,
+        "COVERAGE_HOOKS_RCFILE": str(ROOT / ".coveragerc"),
+    }
+
+
+def _environment(kubeconfig: Path) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
+    return inherited | {
+        "KUBECONFIG": str(kubeconfig),
+        "KEYCLOAK_OPERATOR_RESYNC_SECONDS": "2",  # nobody waits five minutes to see drift put right
+        "NO_PROXY": "127.0.0.1",
+        "no_proxy": "127.0.0.1",
+    }
+
+
+async def while_running(operator: Operator, story: asyncio.Task[None]) -> None:
+    """Wait for *story*, which is pointless when the operator has ended: Failure."""
+    watch = asyncio.ensure_future(operator.watch())
+    done, _ = await asyncio.wait({watch, story}, return_when=asyncio.FIRST_COMPLETED)
+    await done.pop()
