@@ -117,8 +117,10 @@ async def test_keeps_its_address_and_its_data_while_it_is_down(keycloak: Keycloa
             await keycloak.api.token()
         with socket.socket() as other, pytest.raises(OSError, match="in use"):
             other.bind(("127.0.0.1", keycloak.port))
+    pids = keycloak.pids
     keycloak.start()  # is up, stays up
     assert realm in await _realms(keycloak.api)
+    assert keycloak.pids == pids
 
 
 def test_its_secrets_are_on_no_command_line(keycloak: Keycloak) -> None:

@@ -30,12 +30,13 @@ class Server:
     hold: asyncio.Event | None = None
 
     async def answer(self, request: web.Request) -> web.Response:
-        """Answer with what came, compressed and with two headers of one name."""
+        """Answer with what came: compressed, in chunks, and with two headers of one name."""
         content = await request.read()
         self.asked.append(f"{request.method} {request.raw_path}")
         if self.hold is not None:
             await self.hold.wait()
         response = web.Response(status=201, body=gzip.compress(content), headers={"Content-Encoding": "gzip"})
+        response.enable_chunked_encoding()
         response.headers["X-Host"] = request.headers["Host"]
         response.headers["X-Sent"] = request.headers.get("X-Sent", "")
         for cookie in ("one=1", "two=2"):
@@ -75,6 +76,7 @@ async def test_passes_on_what_came_and_what_is_answered(
         assert (answer.status, await answer.read()) == (201, b'{"d": 1}')
         assert answer.headers["X-Sent"] == "yes"
         assert answer.headers.getall("Set-Cookie") == ["one=1", "two=2"]
+        assert "Transfer-Encoding" not in answer.headers, "it is about the server's connection with the proxy"
     assert server.asked == ["PUT /a?b=c"]
 
 
