@@ -9,7 +9,13 @@ from urllib.parse import quote
 
 import httpx
 
-from keycloak_operator.errors import ForbiddenError, NotFoundError, RejectedByKeycloakError
+from keycloak_operator.errors import (
+    ForbiddenError,
+    InvalidSpecError,
+    NotFoundError,
+    RejectedByKeycloakError,
+    SecretNotFoundError,
+)
 from keycloak_operator.keycloak import answers
 from keycloak_operator.keycloak.token import TokenAuth
 from keycloak_operator.reconcile.ports import Access, Representation
@@ -24,8 +30,8 @@ class AdminClient:
     def __init__(self, access: Access, timeout: float) -> None:
         self._url = access.url
         self._auth = TokenAuth(access)
-        verify = ssl.create_default_context(cadata=access.ca) if access.ca else True
-        self._http = httpx.AsyncClient(base_url=access.url, auth=self._auth, timeout=timeout, verify=verify)
+        verify = _trusting(access.ca) if access.ca else True
+        self._http = httpx.AsyncClient(base_url=_checked(access.url), auth=self._auth, timeout=timeout, verify=verify)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -73,7 +79,7 @@ class AdminClient:
     async def find_client(self, realm: str, client_id: str) -> dict[str, Any] | None:
         """Return the client whose ``clientId`` is exactly *client_id*."""
         response = self._there(await self._ask("GET", f"{_realm(realm)}/clients", params={"clientId": client_id}))
-        found = [each for each in response.json() if each.get("clientId") == client_id]
+        found = [each for each in answers.documents(response) if each.get("clientId") == client_id]
         return dict(found[0]) if found else None
 
     async def create_client(self, realm: str, representation: Representation) -> bool:
@@ -96,7 +102,7 @@ class AdminClient:
     async def client_scopes(self, realm: str) -> dict[str, str]:
         """Return the ids of client scopes by name."""
         response = self._there(await self._ask("GET", f"{_realm(realm)}/client-scopes"))
-        return {each["name"]: each["id"] for each in response.json()}
+        return {each["name"]: each["id"] for each in answers.documents(response)}
 
     async def link_scope(self, realm: str, internal_id: str, kind: str, scope_id: str) -> None:
         """Link a client scope."""
@@ -154,6 +160,25 @@ class Pool:
         clients = self._replaced + [client for _, client in self._clients.values()]
         self._replaced, self._clients = [], {}
         await asyncio.gather(*(client.close() for client in clients))
+
+
+def _checked(url: str) -> httpx.URL:
+    """Return *url*, of which the rules of the resource do not see everything that can be wrong."""
+    try:
+        checked = httpx.URL(url)
+        found = "" if checked.host else "there is no host"  # decodes it, which may fail, too
+    except (httpx.InvalidURL, UnicodeError) as error:
+        found = str(error)
+    if found:
+        raise InvalidSpecError(f"spec.external.url {url!r} cannot be used: {found}")
+    return checked
+
+
+def _trusting(certificates: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cadata=certificates)
+    except (ssl.SSLError, TypeError):  # the latter for what is not ASCII
+        raise SecretNotFoundError("what spec.external.caSecret names is no certificate in PEM form") from None
 
 
 def _quoted(name: str) -> str:

@@ -41,16 +41,19 @@ class TokenAuth(httpx.Auth):
         for attempt in (1, 2):
             async with self._lock:
                 if time.monotonic() >= self._good_until:
-                    response = yield self._login()
+                    response = yield self._login(request)
                     await response.aread()
                     self._take(response)
-            request.headers["Authorization"] = f"Bearer {self._token}"
+                token = self._token
+            request.headers["Authorization"] = f"Bearer {token}"
             response = yield request
             if response.status_code != httpx.codes.UNAUTHORIZED or attempt == 2:
                 return
-            self.forget()
+            if token == self._token:  # else somebody whose request was refused too has logged in meanwhile
+                self.forget()
 
-    def _login(self) -> httpx.Request:
+    def _login(self, request: httpx.Request) -> httpx.Request:
+        """Return the login before *request*: with its timeout, which httpx gives to none that an auth flow makes."""
         access = self._access
         if access.client_id:
             form = {
@@ -65,7 +68,8 @@ class TokenAuth(httpx.Auth):
                 "username": access.username,
                 "password": access.password,
             }
-        return httpx.Request("POST", f"{access.url}{TOKEN_PATH}", data=form)
+        timeout = {"timeout": request.extensions["timeout"]}
+        return httpx.Request("POST", f"{access.url}{TOKEN_PATH}", data=form, extensions=timeout)
 
     def _take(self, response: httpx.Response) -> None:
         if response.status_code in {400, 401}:
@@ -74,7 +78,12 @@ class TokenAuth(httpx.Auth):
             raise AuthenticationFailedError(
                 f"Keycloak at {self._access.url} refused {who} ({reason}); correct {self._access.origin}"
             )
+        if response.is_server_error:  # whatever it says about it: a login is not what is wrong then
+            raise answers.unavailable(response)
         answers.check(response)
         document = answers.document(response)
-        self._token = str(document.get("access_token", ""))
-        self._good_until = time.monotonic() + float(document.get("expires_in", 60)) - MARGIN
+        token, seconds = document.get("access_token"), document.get("expires_in")
+        if not isinstance(token, str) or not isinstance(seconds, int | float):
+            raise answers.foreign(response)
+        self._token = token
+        self._good_until = time.monotonic() + seconds - MARGIN
