@@ -22,7 +22,7 @@ def locate(say: Callable[[str], None], environ: Mapping[str, str] = os.environ) 
     """Return a folder that holds both programs, building them if need be; *say* is told how the build goes on."""
     if given := environ.get(_VARIABLE):
         return _complete(Path(given))
-    return build.built_once(cache_folder(environ) / recipe.key(), say, environ)
+    return build.built_once(recipe.control_plane(), cache_folder(environ), say, environ)
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path:

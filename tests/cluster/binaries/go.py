@@ -12,15 +12,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.cluster.binaries.recipe import GO_AT_LEAST, MODULE
+from tests.cluster.binaries.recipe import GO_AT_LEAST, Recipe
 from tests.cluster.errors import BinariesError
 
 PERIOD = 5.0
-
-_REMEDY = f"""The control plane of the tests needs etcd and kube-apiserver. Either
-  - set KUBEBUILDER_ASSETS to a folder that holds them; controller-runtime's setup-envtest fetches one:
-      export KUBEBUILDER_ASSETS="$(setup-envtest use --print path)"
-  - or install Go {GO_AT_LEAST[0]}.{GO_AT_LEAST[1]} or newer: they are then built once, in a few minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,32 +25,36 @@ class Toolchain:
     program: str
     environ: Mapping[str, str]
 
-    def build(self, arguments: list[str], folder: Path, say: Callable[[str], None]) -> None:
+    def build(self, recipe: Recipe, folder: Path, say: Callable[[str], None]) -> None:
         """Build into *folder*; raise BinariesError with the end of the output if that fails."""
-        command, packages = [self.program, *arguments[:1], "-o", f"{folder}/"], arguments[1:]
+        verb, *rest = recipe.arguments()
+        command = [self.program, verb, "-o", f"{folder}/", *rest]
         tally = _Tally()
         with subprocess.Popen(
-            [*command, *packages], cwd=MODULE, env=self.environ, stderr=subprocess.PIPE, text=True
+            command, cwd=recipe.module, env=self.environ, stderr=subprocess.PIPE, text=True
         ) as process:
             try:
-                code = _watch(process, tally, say)
+                code = _watch(process, tally, lambda line: say(f"{recipe.purpose}: {line}"))
             finally:
                 process.terminate()
         if code:
             raise BinariesError(f"go build failed with exit code {code}:\n{tally.tail()}")
 
 
-def toolchain(environ: Mapping[str, str]) -> Toolchain:
-    """Return the toolchain on the PATH of *environ*; raise BinariesError if there is none that is new enough."""
+def toolchain(environ: Mapping[str, str], remedy: str) -> Toolchain:
+    """Return the toolchain on the PATH of *environ*.
+
+    If there is none that is new enough, raise BinariesError, which ends with *remedy*.
+    """
     program = shutil.which("go", path=environ.get("PATH", ""))
     if program is None:
-        raise BinariesError(f"There is no Go toolchain on the PATH.\n{_REMEDY}")
+        raise BinariesError(f"There is no Go toolchain on the PATH.\n{remedy}")
     # local: a go.mod that names a newer patch release must not make Go fetch another toolchain.
     settings = {**environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}
     version = subprocess.run([program, "env", "GOVERSION"], env=settings, capture_output=True, text=True, check=False)
     found = re.match(r"go(\d+)\.(\d+)", version.stdout)
     if found is None or (int(found[1]), int(found[2])) < GO_AT_LEAST:
-        raise BinariesError(f"{program} is {version.stdout.strip() or 'of no known version'}: too old.\n{_REMEDY}")
+        raise BinariesError(f"{program} is {version.stdout.strip() or 'of no known version'}: too old.\n{remedy}")
     return Toolchain(program, settings)
 
 
@@ -68,7 +67,7 @@ def _watch(process: subprocess.Popen[str], tally: _Tally, say: Callable[[str], N
         try:
             code = process.wait(PERIOD)
         except subprocess.TimeoutExpired:
-            say(f"control plane: building, {time.monotonic() - start:3.0f} s, {tally}")
+            say(f"building, {time.monotonic() - start:3.0f} s, {tally}")
         else:
             reader.join()
             return code

@@ -6,46 +6,100 @@ import hashlib
 import os
 import platform
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-PROGRAMS = ("etcd", "kube-apiserver")
 MODULE = Path(__file__).parent
 GO_AT_LEAST = (1, 25)
 
-_PACKAGES = {"kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver", "server": "go.etcd.io/etcd/server/v3"}
+_PACKAGES = {"kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver", "etcd": "go.etcd.io/etcd/server/v3"}
 _VERSION = "k8s.io/component-base/version"
+_REMEDY = f"""The control plane of the tests needs etcd and kube-apiserver. Either
+  - set KUBEBUILDER_ASSETS to a folder that holds them; controller-runtime's setup-envtest fetches one:
+      export KUBEBUILDER_ASSETS="$(setup-envtest use --print path)"
+  - or install Go {GO_AT_LEAST[0]}.{GO_AT_LEAST[1]} or newer: they are then built once, in a few minutes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Programs that are built together, from the modules that the go.mod in the folder `module` pins.
+
+    `purpose` stands first in every line of progress; `remedy` tells whoever has no Go how to get the programs.
+    """
+
+    purpose: str
+    module: Path
+    packages: Mapping[str, str]
+    tags: str = ""
+    stamps: Mapping[str, str]
+    remedy: str
+
+    def arguments(self) -> list[str]:
+        """Return the arguments of `go` that build the programs, without the folder to put them into."""
+        linker = ["-s", "-w", *(f"-X {name}={value}" for name, value in self.stamps.items())]
+        tags = [f"-tags={self.tags}"] if self.tags else []
+        return ["build", "-v", "-mod=readonly", "-buildvcs=false", "-trimpath", *tags,
+                f"-ldflags={' '.join(linker)}", *self.packages.values()]  # fmt: skip
+
+    def key(self) -> str:
+        """Return the name of the build: it changes with the modules, their sums, the flags and the platform."""
+        digest = hashlib.sha256()
+        for part in (
+            (self.module / "go.mod").read_bytes(),
+            (self.module / "go.sum").read_bytes(),
+            *map(str.encode, self.arguments()),
+        ):
+            digest.update(len(part).to_bytes(8) + part)
+        return f"{platform.system()}-{platform.machine()}-{digest.hexdigest()[:16]}".lower()
+
+    def missing(self, folder: Path) -> list[str]:
+        """Return the programs that *folder* does not hold as executable files."""
+        return [name for name in sorted(self.packages) if not _is_program(folder / name)]
+
+    def made_as(self, program: str) -> str:
+        """Return what `go build` calls *program*: the end of its package's path, without a major version."""
+        return re.sub(r"/v\d+$", "", self.packages[program]).rsplit("/", 1)[-1]
+
+
+def control_plane(module: Path = MODULE) -> Recipe:
+    """Return what the control plane is built from."""
+    # Without the stamp the server calls itself v0.0.0, which clients take for a very old one.
+    version = pinned("k8s.io/kubernetes", module)
+    major, minor, _ = version.removeprefix("v").split(".", 2)
+    stamps = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
+    return Recipe(
+        purpose="control plane",
+        module=module,
+        packages=_PACKAGES,
+        tags="providerless",
+        stamps={f"{_VERSION}.{name}": value for name, value in stamps.items()},
+        remedy=_REMEDY,
+    )
 
 
 def arguments(module: Path = MODULE) -> list[str]:
-    """Return the arguments of `go` that build both programs, without the folder to put them into."""
-    # Without the stamp the server calls itself v0.0.0, which clients take for a very old one.
-    version = _kubernetes_version(module)
-    major, minor, _ = version.removeprefix("v").split(".", 2)
-    stamp = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
-    linker = ["-s", "-w", *(f"-X {_VERSION}.{name}={value}" for name, value in stamp.items())]
-    return ["build", "-v", "-mod=readonly", "-buildvcs=false", "-trimpath", "-tags=providerless",
-            f"-ldflags={' '.join(linker)}", *_PACKAGES.values()]  # fmt: skip
+    """Return the arguments of `go` that build the control plane."""
+    return control_plane(module).arguments()
 
 
 def key(module: Path = MODULE) -> str:
-    """Return the name of the build: it changes with the modules, their sums, the flags and the platform."""
-    digest = hashlib.sha256()
-    for part in (
-        (module / "go.mod").read_bytes(),
-        (module / "go.sum").read_bytes(),
-        *map(str.encode, arguments(module)),
-    ):
-        digest.update(len(part).to_bytes(8) + part)
-    return f"{platform.system()}-{platform.machine()}-{digest.hexdigest()[:16]}".lower()
+    """Return the name of the control plane's build."""
+    return control_plane(module).key()
 
 
 def missing(folder: Path) -> list[str]:
-    """Return the programs that *folder* does not hold as executable files."""
-    return [name for name in PROGRAMS if not ((folder / name).is_file() and os.access(folder / name, os.X_OK))]
+    """Return the programs of the control plane that *folder* does not hold."""
+    return control_plane().missing(folder)
 
 
-def _kubernetes_version(module: Path) -> str:
-    found = re.search(r"^\s*k8s\.io/kubernetes (v\S+)", (module / "go.mod").read_text(), re.MULTILINE)
+def pinned(path: str, module: Path) -> str:
+    """Return the version in which *module* requires the module *path*."""
+    found = re.search(rf"^\s*(?:require )?{re.escape(path)} (v\S+)", (module / "go.mod").read_text(), re.MULTILINE)
     if found is None:
-        raise ValueError(f"{module / 'go.mod'} does not require k8s.io/kubernetes")
+        raise ValueError(f"{module / 'go.mod'} does not require {path}")
     return found[1]
+
+
+def _is_program(path: Path) -> bool:
+    return path.is_file() and os.access(path, os.X_OK)
