@@ -80,6 +80,7 @@ class Row:
     lines: int = 0
     arcs: int = 0
     revision: str = ""
+    python: str = ""
     forks: int = 0
     problems: list[str] = field(default_factory=list)
 
@@ -106,6 +107,7 @@ class Row:
             lines=data.lines if data else 0,
             arcs=data.arcs if data else 0,
             revision=manifest.revision,
+            python=manifest.process.python,
             forks=manifest.process.forks,
             problems=manifest.problems,
         )

@@ -92,10 +92,19 @@ def _nearest(path: str, files: list[SourceFile]) -> list[SourceFile]:
 def _accept(result: Remapped, verified: Verified, path: str, file: SourceFile) -> None:
     """Take *file* for *path*, unless the data says what cannot be of a file with so many lines."""
     if (line := verified.content.highest[path]) > file.lines:
-        reason = f"damaged: line {line} of a file with {file.lines} lines"
+        reason = f"damaged: line {line} of a file with {file.lines} lines{_advice(verified)}"
         result.refused.append(Refused(path=path, nearest=file.path, reason=reason))
     else:
         result.files[path] = file.path
+
+
+def _advice(verified: Verified) -> str:
+    if not verified.row.python.startswith("3.11."):
+        return ""
+    return (
+        "; on Python 3.11 a function that runs an event loop collects lines of asyncio: "
+        "record with 3.12 or newer, or name the file in `[run] omit`"
+    )
 
 
 def _outside(verified: Verified, path: str, checkout: Checkout) -> Path | None:

@@ -219,6 +219,12 @@ def _count(ledger: Ledger, chosen: Chosen) -> None:
         ledger.note(
             "retrieve", f"{len(ledger.rows)} recordings, {ledger.expected} expected: a process restarted, or more ran"
         )
+    if any(row.python.startswith("3.11.") for row in ledger.rows):
+        ledger.note(
+            "retrieve",
+            "recorded on Python 3.11, which does not tell that a coroutine goes on after a cancellation was swallowed: "
+            "lines after that may read as missed; 3.12 and newer tell",
+        )
     if ledger.run == "" and ledger.rows:
         ledger.note(
             "retrieve",

@@ -157,9 +157,23 @@ class Recorder:
             self._problem("[run] concurrency = multiprocessing is ignored while recording: forked children are counted")
             concurrency.remove("multiprocessing")
             self._coverage.set_option("run:concurrency", concurrency or ["thread"])
+        if sys.version_info < (3, 12):
+            self._refuse_python_tracer()
         # Its folder would be made, which a read-only root file system refuses; and warnings are how losses are found.
         self._coverage.set_option("run:data_file", ".coverage")
         self._coverage.set_option("run:disable_warnings", [])
+
+    def _refuse_python_tracer(self) -> None:
+        """Use the C tracer on CPython 3.11, which resumes a coroutine without a word when it is cancelled.
+
+        Where one goes on after that, the tracer written in Python runs out of its stack and raises into the operator.
+        """
+        for name, value in (("run:timid", False), ("run:core", "ctrace")):
+            if self._option(name) in {True, "pytrace"}:
+                self._problem(
+                    f"[run] {name.removeprefix('run:')} is ignored on Python before 3.12: it can end an operator"
+                )
+                self._coverage.set_option(name, value)
 
     def _drop_context_switchers(self) -> None:
         switchers = getattr(getattr(self._coverage, "_plugins", None), "context_switchers", None)

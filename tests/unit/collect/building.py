@@ -201,7 +201,7 @@ def _manifest(
         ),
         sources=SourcesFile(file=layout.sources_name(3), sha256=hashlib.sha256(fingerprints).hexdigest()),
         process=Process(
-            pid=1, python="3.11.7", coverage=coverage.__version__, core="ctrace", branch=branch, config_sha256="0" * 64,
+            pid=1, python="3.13.0", coverage=coverage.__version__, core="ctrace", branch=branch, config_sha256="0" * 64,
             forks=0,
         ),
         pod=None,

@@ -21,7 +21,7 @@ from coverage_hooks.collect.sources import Limits
 from coverage_hooks.collect.sources.directory import Directory
 from coverage_hooks.errors import VolumeError
 from coverage_hooks.volume import layout
-from tests.unit.collect.building import STARTED, Project, Recording, pod, record
+from tests.unit.collect.building import LINES, STARTED, Project, Recording, pod, record
 from tests.unit.collect.conftest import Run
 
 HOUR = timedelta(hours=1)
@@ -343,6 +343,21 @@ class TestLedger:
         assert note == f"the same data as {first}: combined once"
         assert [path.name for path in (project.root / "build/coverage/data").iterdir()] == [f".coverage.{first}"]
         assert second in result.output
+
+    @pytest.mark.parametrize(("python", "said"), [("3.11.7", True), ("3.12.1", False)])
+    def test_what_python_3_11_does_not_tell_is_said(self, run: Run, volume: Path, python: str, said: bool) -> None:
+        recording = record(volume)
+        recording.change(process=dataclasses.asdict(recording.manifest.process) | {"python": python})
+        result = run("collect")
+        assert (result.exit_code, "recorded on Python 3.11" in result.output) == (0, said)
+
+    def test_lines_of_asyncio_are_explained_on_python_3_11(self, run: Run, volume: Path) -> None:
+        recording = record(volume, measured={**LINES, "shop/cart.py": {1, 606}})
+        recording.change(process=dataclasses.asdict(recording.manifest.process) | {"python": "3.11.7"})
+        result = run("collect")
+        assert result.exit_code == 1
+        assert "line 606 of a file with" in result.output
+        assert "collects lines of asyncio: record with 3.12" in " ".join(result.output.split())
 
     def test_a_run_without_id_says_so(self, run: Run, volume: Path) -> None:
         record(volume, run="")

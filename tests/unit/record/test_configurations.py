@@ -115,8 +115,8 @@ def test_a_file_tracer_keeps_its_files(tmp_path: Path) -> None:
         assert data.file_tracer(work) == "program.plugin.Plugin"
 
 
-# sys.monitoring came with Python 3.12 and measures lines; before, there are two cores and no more.
-CORES = ["ctrace", "pytrace", *(["sysmon"] if sys.version_info >= (3, 12) else [])]
+# sys.monitoring came with Python 3.12, and before that the tracer written in Python is refused.
+CORES = ["ctrace", "pytrace", "sysmon"] if sys.version_info >= (3, 12) else ["ctrace"]
 
 
 @pytest.mark.parametrize("core", CORES)
@@ -129,6 +129,43 @@ def test_every_core_is_journalled(tmp_path: Path, core: str) -> None:
     assert (left.manifest.process.core, left.manifest.process.branch, left.manifest.problems) == (core, False, [])
     assert left.lines()["work.py"] == ALL
     assert left.manifest.sequence >= 3
+
+
+@pytest.mark.parametrize("option", ["timid = true", "core = pytrace"])
+def test_no_tracer_ends_an_operator_that_swallows_cancellations(tmp_path: Path, option: str) -> None:
+    swallow = """
+        import asyncio
+
+        async def deep():
+            try:
+                await asyncio.sleep(10)
+            except asyncio.CancelledError:
+                pass
+
+        async def task():
+            await deep()
+            await asyncio.sleep(0)
+
+        async def main():
+            for _ in range(40):
+                started = asyncio.create_task(task())
+                await asyncio.sleep(0)
+                started.cancel()
+                await started
+
+        def run():
+            asyncio.run(main())
+    """
+    start = "import coverage_hooks\ncoverage_hooks.start()\nfrom program import work\nwork.run()\nprint('alive')\n"
+    made = Program(tmp_path, __main__=start, work=swallow)
+    with open(tmp_path / ".coveragerc", "a") as rcfile:
+        rcfile.write(f"{option}\n")
+    result = made.run()
+    assert (result.returncode, result.stdout) == (0, "alive\n"), result.stderr
+    manifest = made.left_one().manifest
+    refused = sys.version_info < (3, 12)
+    assert manifest.process.core == ("ctrace" if refused else "pytrace")
+    assert any("ignored on Python before 3.12" in problem for problem in manifest.problems) == refused
 
 
 @pytest.mark.parametrize(
