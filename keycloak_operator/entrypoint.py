@@ -20,7 +20,8 @@ __all__ = ["handlers", "main"]
 def main() -> None:
     """Run the operator until it is told to stop, with settings from the environment alone."""
     settings = Settings.from_environment()
-    kopf.configure(log_format=kopf.LogFormat[settings.log_format.upper()])
+    log_format = kopf.LogFormat[settings.log_format.upper()]
+    kopf.configure(log_format=log_format, log_prefix=log_format is not kopf.LogFormat.JSON)
     kopf.run(
         standalone=True,  # one replica: taking turns would need resources of its own and protects nothing
         clusterwide=not settings.namespaces,

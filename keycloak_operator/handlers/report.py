@@ -29,11 +29,16 @@ class Report:
         await self._write(body, {"observedGeneration": generation, **outcome.status}, "True", "Synced", "as declared")
         self.tell(body, outcome.events)
 
-    async def failed(self, body: kopf.Body, error: OperatorError) -> None:
-        """Report why it is not; the generation counts as observed when trying again would change nothing."""
+    async def failed(self, body: kopf.Body, error: OperatorError) -> bool:
+        """Report why it is not, and return whether that is news.
+
+        The generation counts as observed when trying again would change nothing.
+        """
         fields = {"observedGeneration": body.metadata["generation"]} if error.retry in {"never", "resync"} else {}
-        if await self._write(body, fields, "False", error.reason, str(error)):
+        news = await self._write(body, fields, "False", error.reason, str(error))
+        if news:
             self.tell(body, [Event(type="Warning", reason=error.reason, message=str(error))])
+        return news
 
     async def deleting(self, body: kopf.Body, error: OperatorError) -> None:
         """Report what keeps the resource from going."""

@@ -54,8 +54,8 @@ class Loop:
                 resource = parse(self.kind, body, report.status)
                 outcome: Outcome = await self.kind.reconcile(self.world, resource)
             except OperatorError as error:
-                logger.log(logging.INFO if error.retry == "soon" else logging.WARNING, "%s: %s", error.reason, error)
-                await report.failed(body, error)
+                news = await report.failed(body, error)
+                logger.log(logging.WARNING if news else logging.DEBUG, "%s: %s", error.reason, error)
                 return self.pauses.failed(error.retry)
             await report.synced(body, outcome)
             return self.pauses.well()
