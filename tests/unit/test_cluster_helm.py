@@ -16,8 +16,9 @@ FAKE_HELM = '#!/bin/sh\n[ "$1 $2" = "version --template" ] && printf "%s" {versi
 FAKE_GO = """#!/bin/sh
 if [ "$1" = env ]; then echo go1.26.1; exit; fi
 echo "$PWD" >>"{calls}"
-: >"$3helm"
-/bin/chmod +x "$3helm"
+for package; do :; done
+: >"$3${{package##*/}}"
+/bin/chmod +x "$3${{package##*/}}"
 """
 
 

@@ -1,0 +1,41 @@
+{{/* A name of at most 63 characters; what is cut off is replaced by a digest, so that names stay different. */}}
+{{- define "keycloak-operator.fitted" -}}
+{{- if gt (len .) 63 -}}
+{{- printf "%s-%s" (. | trunc 54 | trimSuffix "-") (. | sha256sum | trunc 8) -}}
+{{- else -}}
+{{- . -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "keycloak-operator.fullname" -}}
+{{- $name := .Release.Name -}}
+{{- if not (contains .Chart.Name $name) -}}
+{{- $name = printf "%s-%s" $name .Chart.Name -}}
+{{- end -}}
+{{- include "keycloak-operator.fitted" $name -}}
+{{- end -}}
+
+{{/* The name of what lies outside of the release's namespace, where releases of the same name can meet. */}}
+{{- define "keycloak-operator.outside" -}}
+{{- include "keycloak-operator.fitted" (printf "%s-%s" .Release.Namespace (include "keycloak-operator.fullname" .)) -}}
+{{- end -}}
+
+{{- define "keycloak-operator.selectorLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "keycloak-operator.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 }}
+{{ include "keycloak-operator.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}
+
+{{- define "keycloak-operator.serviceAccountName" -}}
+{{- .Values.serviceAccount.name | default (ternary (include "keycloak-operator.fullname" .) "default" .Values.serviceAccount.create) -}}
+{{- end -}}
+
+{{- define "keycloak-operator.image" -}}
+{{- printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) -}}
+{{- end -}}

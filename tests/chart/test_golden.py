@@ -1,0 +1,45 @@
+"""What the chart renders to, byte by byte."""
+
+from __future__ import annotations
+
+import pytest
+
+from keycloak_operator.resources import crds
+from tests.chart.rendering import DEFINITIONS, GOLDEN, Helm, overlay, overlays
+
+KEEP = "  annotations:\n    helm.sh/resource-policy: keep\n"
+
+
+@pytest.mark.parametrize("name", overlays())
+def test_renders_as_before(helm: Helm, name: str) -> None:
+    golden = (GOLDEN / f"{name}.yaml").read_text(encoding="utf-8")
+    assert helm.overlay(name).without_definitions() == golden
+
+
+def test_every_golden_file_has_its_values() -> None:
+    assert sorted(path.stem for path in GOLDEN.iterdir()) == overlays()
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_the_definitions_are_the_generated_files(helm: Helm, keep: bool) -> None:
+    rendered = helm.template({"crds.keep": keep})
+    texts = sorted(text for template, text in rendered.parts() if template == DEFINITIONS)
+    expected = [path.read_text(encoding="utf-8") for path in sorted(crds.FOLDER.iterdir())]
+    if keep:
+        expected = [text.replace("\nmetadata:\n", f"\nmetadata:\n{KEEP}", 1) for text in expected]
+    assert sorted(text.rstrip("\n") for text in texts) == sorted(text.rstrip("\n") for text in expected)
+
+
+def test_the_definitions_can_be_left_to_another_release(helm: Helm) -> None:
+    rendered = helm.template({"crds.install": False})
+    assert rendered.all("CustomResourceDefinition") == []
+    assert rendered.text == helm.template().without_definitions()
+
+
+@pytest.mark.parametrize("name", overlays())
+def test_helm_has_nothing_to_say_against_it(helm: Helm, name: str) -> None:
+    helm.run("lint", "--strict", "--quiet", overlay(name).parents[1], f"--values={overlay(name)}")
+
+
+def test_two_renders_are_the_same(helm: Helm) -> None:
+    assert helm.overlay("everything").text == helm.overlay("everything").text

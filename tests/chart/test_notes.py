@@ -1,0 +1,45 @@
+"""What Helm tells after an installation. `helm template` leaves it out, so it is made a manifest in a copy."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.chart.rendering import Helm
+from tests.chart.values import CHART
+
+Notes = Callable[..., str]
+
+
+@pytest.fixture
+def notes(helm: Helm, tmp_path: Path) -> Notes:
+    """Return what tells the notes of a release with some values."""
+    chart = Path(shutil.copytree(CHART, tmp_path / "chart"))
+    (chart / "templates" / "NOTES.txt").rename(chart / "files" / "NOTES.txt")
+    manifest = 'kind: Notes\ntext: {{ tpl (.Files.Get "files/NOTES.txt") . | toJson }}\n'
+    (chart / "templates" / "notes.yaml").write_text(manifest)
+
+    def tell(**values: Any) -> str:
+        return str(helm.template(values, chart=chart).only("Notes")["text"])
+
+    return tell
+
+
+def test_tell_the_next_command(notes: Notes) -> None:
+    told = notes()
+    assert "watches all namespaces" in told
+    assert "\n  kubectl --namespace operators rollout status deployment/demo-keycloak-operator\n" in told
+
+
+def test_tell_to_delete_the_resources_first(notes: Notes) -> None:
+    everywhere = "kubectl delete keycloakclients,keycloakrealms,keycloaks --all --all-namespaces"
+    assert everywhere in notes()
+    watched = notes(watchNamespaces=["team-a", "team-b"])
+    assert "watches the namespaces team-a, team-b" in watched
+    assert everywhere not in watched
+    for namespace in ("team-a", "team-b"):
+        assert f"\n  kubectl delete keycloakclients,keycloakrealms,keycloaks --all --namespace {namespace}\n" in watched
