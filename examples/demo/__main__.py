@@ -49,6 +49,9 @@ def main() -> int:
     start = time.monotonic()
     try:
         _demo(folder, f"demo-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}")
+    except SystemExit:
+        say_line("\nstopped")
+        raise
     except _EXPECTED as error:
         stop_if_asked()  # Ctrl-C in a terminal stops the processes of a step, too
         _explain(error, folder / "operator.log")

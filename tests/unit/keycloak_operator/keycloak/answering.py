@@ -45,10 +45,14 @@ def failed(error: type[httpx.HTTPError], text: str = "") -> Answer:
 
 @dataclass
 class Server:
-    """Answers logins with `login`, and everything else with the next of `answers`, the last of which stays."""
+    """Answers logins with `login`, and everything else with the next of `answers`, the last of which stays.
+
+    A request for something in `late` is answered when that is set.
+    """
 
     login: Answer = field(default_factory=granted)
     answers: list[Answer] = field(default_factory=lambda: [answered(200, {})])
+    late: dict[str, asyncio.Event] = field(default_factory=dict)
     logins: list[httpx.Request] = field(default_factory=list)
     requests: list[httpx.Request] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
@@ -61,6 +65,8 @@ class Server:
             return self.login(request)
         self.requests.append(request)
         self.tokens.append(request.headers["Authorization"])  # now: the same request may come again with another one
+        if event := self.late.get(request.url.path.rpartition("/")[2]):
+            await event.wait()
         return (self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])(request)
 
     def forms(self) -> list[dict[str, str]]:
