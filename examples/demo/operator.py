@@ -79,8 +79,6 @@ def _environment(kubeconfig: Path) -> dict[str, str]:
     return inherited | {
         "KUBECONFIG": str(kubeconfig),
         "KEYCLOAK_OPERATOR_RESYNC_SECONDS": "2",  # nobody waits five minutes to see drift put right
-        "NO_PROXY": "127.0.0.1",
-        "no_proxy": "127.0.0.1",
     }
 
 
