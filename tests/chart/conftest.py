@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 from kubernetes_asyncio.client import ApiClient
 from kubernetes_asyncio.config import new_client_from_config
 
 from tests import cluster
+from tests.chart.releasing import RESTRICTED, Release, delete_definitions, make_namespace
 from tests.chart.rendering import Helm
 from tests.cluster import helm as helm_program
 
@@ -48,6 +49,8 @@ async def api(control_plane: cluster.ControlPlane) -> AsyncIterator[ApiClient]:
 
 
 @pytest.fixture
-def kubeconfig(control_plane: cluster.ControlPlane) -> Path:
-    """Return the administrator's kubeconfig."""
-    return control_plane.kubeconfig
+async def release(helm: Helm, control_plane: cluster.ControlPlane, api: ApiClient) -> AsyncIterator[Release]:
+    """Return a release that is not installed yet. The definitions are the only thing that two of them share."""
+    namespace = await make_namespace(api, f"release-{uuid.uuid4().hex[:12]}", RESTRICTED)
+    yield Release(helm, control_plane.kubeconfig, namespace)
+    await delete_definitions(api)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -105,9 +105,9 @@ class Helm:
         given = [f"--set-json={name}={json.dumps(value)}" for name, value in (values or {}).items()]
         return Rendered(self.run("template", release, chart, f"--namespace={namespace}", *given, *options))
 
-    def overlay(self, name: str, **options: Any) -> Rendered:
+    def overlay(self, name: str, *, options: Iterable[str] = (), **release: Any) -> Rendered:
         """Return what one of the chart's own sets of values renders to."""
-        return self.template(None, f"--values={overlay(name)}", **options)
+        return self.template(None, f"--values={overlay(name)}", *options, **release)
 
 
 def overlay(name: str) -> Path:

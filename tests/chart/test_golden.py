@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+import yaml
 
 from keycloak_operator.resources import crds
 from tests.chart.rendering import DEFINITIONS, GOLDEN, Helm, overlay, overlays
@@ -39,6 +42,23 @@ def test_the_definitions_can_be_left_to_another_release(helm: Helm) -> None:
 @pytest.mark.parametrize("name", overlays())
 def test_helm_has_nothing_to_say_against_it(helm: Helm, name: str) -> None:
     helm.run("lint", "--strict", "--quiet", overlay(name).parents[1], f"--values={overlay(name)}")
+
+
+@pytest.mark.parametrize("options", [(), ("--set=coverage.enabled=true",)], ids=["as it is", "with coverage"])
+@pytest.mark.parametrize("name", overlays())
+def test_no_key_is_there_twice(helm: Helm, name: str, options: tuple[str, ...]) -> None:
+    for document in yaml.compose_all(helm.overlay(name, options=options).text, Loader=yaml.SafeLoader):
+        assert list(_repeated(document)) == []
+
+
+def _repeated(node: yaml.Node | None) -> Iterator[str]:
+    """Yield every key that a map in *node* has twice: readers of YAML take one of them and say nothing."""
+    if isinstance(node, yaml.MappingNode):
+        keys = [key.value for key, _ in node.value]
+        yield from (key for key in set(keys) if keys.count(key) > 1)
+    for child in node.value if isinstance(node, yaml.CollectionNode) else ():
+        for each in child if isinstance(child, tuple) else (child,):
+            yield from _repeated(each)
 
 
 def test_two_renders_are_the_same(helm: Helm) -> None:

@@ -43,3 +43,19 @@ def test_tell_to_delete_the_resources_first(notes: Notes) -> None:
     assert everywhere not in watched
     for namespace in ("team-a", "team-b"):
         assert f"\n  kubectl delete keycloakclients,keycloakrealms,keycloaks --all --namespace {namespace}\n" in watched
+
+
+def test_tell_how_to_collect_what_is_recorded(notes: Notes) -> None:
+    assert "collect" not in notes()
+    told = notes(coverage={"enabled": True})
+    assert "on the claim demo-keycloak-operator-coverage, which is mounted at /var/lib/coverage-hooks" in told
+    assert "\n  coverage-hooks collect --from FOLDER\n" in told
+    chosen = notes(coverage={"enabled": True, "run": "a b", "persistence": {"existingClaim": "recordings"}})
+    assert "on the claim recordings," in chosen
+    assert "\n  coverage-hooks collect --from FOLDER --run 'a b'\n" in chosen
+
+
+@pytest.mark.parametrize("values", [{}, {"coverage": {"enabled": True}}, {"watchNamespaces": ["a", "b"]}])
+def test_leave_one_empty_line_between_paragraphs(notes: Notes, values: dict[str, Any]) -> None:
+    assert "\n\n\n" not in notes(**values)
+    assert not notes(**values).startswith("\n")

@@ -76,6 +76,18 @@ MISTYPED: list[tuple[str, Any]] = [
     ("extraEnv", [{"value": "nameless"}]),
     ("extraVolumes", [{"emptyDir": {}}]),
     ("extraVolumeMounts", [{"name": "pathless"}]),
+    ("coverage", True),
+    ("coverage.enabled", "true"),
+    ("coverage.interval", 0.05),
+    ("coverage.interval", 61),
+    ("coverage.run", 20260131),
+    ("coverage.context", "test"),
+    ("coverage.exitTimeout", -1),
+    ("coverage.image.tag", "a:b"),
+    ("coverage.persistence.size", "much"),
+    ("coverage.persistence.accessModes", []),
+    ("coverage.persistence.accessModes", ["ReadOnlyMany"]),
+    ("coverage.persistence.keep", "true"),
 ]
 
 
@@ -94,7 +106,8 @@ def test_one_overlay_sets_every_value_to_something_else() -> None:
     defaults = {value.path: value.default for section in _sections() for value in section.leaves()}
     set_there = yaml.safe_load(overlay("everything").read_text(encoding="utf-8"))
     same = [path for path, default in defaults.items() if _at(set_there, path) == default]
-    assert same == ["crds.install"]  # without it, crds.keep had no effect
+    # Without the one, crds.keep had no effect; with the other, this would not show that off is off.
+    assert same == ["crds.install", "coverage.enabled"]
 
 
 def _sections() -> list[Any]:

@@ -37,5 +37,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
 {{- define "keycloak-operator.image" -}}
-{{- printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) -}}
+{{- $tag := .Values.image.tag | default .Chart.AppVersion -}}
+{{- if .Values.coverage.enabled -}}
+{{- $image := .Values.coverage.image -}}
+{{- printf "%s:%s" ($image.repository | default .Values.image.repository) ($image.tag | default (printf "%s-coverage" $tag)) -}}
+{{- else -}}
+{{- printf "%s:%s" .Values.image.repository $tag -}}
+{{- end -}}
 {{- end -}}
