@@ -10,9 +10,10 @@ from kubernetes_asyncio.client import ApiClient
 from kubernetes_asyncio.config import new_client_from_config
 
 from tests import cluster
-from tests.chart.releasing import RESTRICTED, Release, delete_definitions, make_namespace
+from tests.chart.releasing import RESTRICTED, Release, make_namespace
 from tests.chart.rendering import Helm
 from tests.cluster import helm as helm_program
+from tests.functional.keycloak_operator.users import install_crds
 
 _LOCATE = {"control_plane": cluster.locate, "helm": helm_program.locate}
 
@@ -49,8 +50,8 @@ async def api(control_plane: cluster.ControlPlane) -> AsyncIterator[ApiClient]:
 
 
 @pytest.fixture
-async def release(helm: Helm, control_plane: cluster.ControlPlane, api: ApiClient) -> AsyncIterator[Release]:
-    """Return a release that is not installed yet. The definitions are the only thing that two of them share."""
+async def release(helm: Helm, control_plane: cluster.ControlPlane, api: ApiClient) -> Release:
+    """Return a release that is not installed yet; the definitions are there, and belong to none."""
+    await install_crds(api)
     namespace = await make_namespace(api, f"release-{uuid.uuid4().hex[:12]}", RESTRICTED)
-    yield Release(helm, control_plane.kubeconfig, namespace)
-    await delete_definitions(api)
+    return Release(helm, control_plane.kubeconfig, namespace, ("crds.install=false",))

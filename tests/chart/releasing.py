@@ -16,7 +16,6 @@ import yaml
 from kubernetes_asyncio.client import (
     ApiClient,
     ApiException,
-    ApiextensionsV1Api,
     AuthenticationV1TokenRequest,
     CoreV1Api,
     V1Namespace,
@@ -26,7 +25,6 @@ from kubernetes_asyncio.client import (
 
 from tests.chart.rendering import Helm, Rendered
 from tests.chart.values import CHART
-from tests.cluster import eventually
 
 #: What a namespace is labelled with that admits no pod which is not restricted.
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
@@ -34,19 +32,23 @@ RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 @dataclass(frozen=True)
 class Release:
-    """A release called ``demo`` in a namespace of its own; `kubeconfig` is the administrator's."""
+    """A release called ``demo`` in a namespace of its own; `kubeconfig` is the administrator's.
+
+    What is in `always` is set whatever else is.
+    """
 
     helm: Helm
     kubeconfig: Path
     namespace: str
+    always: tuple[str, ...] = ()
 
     def install(self, *settings: str) -> str:
         """Install the chart and return the notes."""
-        return self._run("install", CHART, *(f"--set={each}" for each in settings))
+        return self._run("install", CHART, *(f"--set={each}" for each in (*self.always, *settings)))
 
     def upgrade(self, *settings: str) -> str:
         """Upgrade to the chart with these settings alone, and return the notes."""
-        return self._run("upgrade", CHART, *(f"--set={each}" for each in settings))
+        return self._run("upgrade", CHART, *(f"--set={each}" for each in (*self.always, *settings)))
 
     def uninstall(self) -> str:
         """Uninstall, and return what helm says."""
@@ -85,20 +87,3 @@ async def make_namespace(api: ApiClient, name: str, labels: Mapping[str, str] | 
         if error.status != HTTPStatus.CONFLICT:
             raise
     return name
-
-
-async def definitions(api: ApiClient) -> set[str]:
-    """Return the names of the custom resource definitions that are there."""
-    found = await ApiextensionsV1Api(api).list_custom_resource_definition()
-    return {each.metadata.name for each in found.items}
-
-
-async def delete_definitions(api: ApiClient) -> None:
-    """Delete all custom resource definitions, and wait until they are gone."""
-    for name in await definitions(api):
-        await ApiextensionsV1Api(api).delete_custom_resource_definition(name)
-
-    async def gone() -> bool:
-        return not await definitions(api)
-
-    await eventually(gone, "all custom resource definitions are gone")

@@ -16,6 +16,8 @@ import yaml
 from tests.chart.values import CHART
 
 GOLDEN = Path(__file__).parent / "golden"
+#: The fast one where there is one: the definitions are long.
+LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 DEFINITIONS = "templates/crds.yaml"
 
 _SEPARATOR = "---\n# Source: keycloak-operator/"
@@ -34,7 +36,7 @@ class Rendered:
     @cached_property
     def documents(self) -> list[dict[str, Any]]:
         """Return every manifest."""
-        return [document for document in yaml.safe_load_all(self.text) if document]
+        return [document for document in yaml.load_all(self.text, Loader=LOADER) if document]
 
     def all(self, kind: str) -> list[dict[str, Any]]:
         """Return every manifest of *kind*."""

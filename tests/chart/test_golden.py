@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from keycloak_operator.resources import crds
-from tests.chart.rendering import DEFINITIONS, GOLDEN, Helm, overlay, overlays
+from tests.chart.rendering import DEFINITIONS, GOLDEN, LOADER, Helm, overlay, overlays
 
 KEEP = "  annotations:\n    helm.sh/resource-policy: keep\n"
 
@@ -47,7 +47,7 @@ def test_helm_has_nothing_to_say_against_it(helm: Helm, name: str) -> None:
 @pytest.mark.parametrize("options", [(), ("--set=coverage.enabled=true",)], ids=["as it is", "with coverage"])
 @pytest.mark.parametrize("name", overlays())
 def test_no_key_is_there_twice(helm: Helm, name: str, options: tuple[str, ...]) -> None:
-    for document in yaml.compose_all(helm.overlay(name, options=options).text, Loader=yaml.SafeLoader):
+    for document in yaml.compose_all(helm.overlay(name, options=options).text, Loader=LOADER):
         assert list(_repeated(document)) == []
 
 
