@@ -20,6 +20,7 @@ from coverage_hooks.errors import (
     UsageError,
     VolumeError,
 )
+from coverage_hooks.log import say
 from coverage_hooks.settings import Settings
 
 __all__ = [
@@ -39,20 +40,20 @@ def start() -> None:
     """Start recording if ``COVERAGE_HOOKS_ENABLED`` says so; call it before importing what is to be measured.
 
     A second call does nothing, and neither does a call in a forked child or while another coverage measurement runs
-    (``coverage run``, pytest-cov); the log then says why. Waits for the volume at most
+    (``coverage run``, pytest-cov), which the log names. Waits for the volume at most
     ``COVERAGE_HOOKS_EXIT_TIMEOUT`` seconds, so that the recording is announced before its first line.
     """
     settings = Settings.from_environment()
     if not settings.enabled:
         for problem in settings.problems:
-            logging.getLogger(__name__).error("%s", problem)
+            say(logging.ERROR, problem)
         return
     # Imported here, not above: switched off, an operator must not even load the recorder, nor Kopf on our behalf.
     if importlib.import_module("coverage_hooks.record.recording").start(settings):
         try:
             importlib.import_module("coverage_hooks.kopf")
-        except ImportError as error:
-            logging.getLogger(__name__).warning("Kopf cannot be imported; coverage is saved without it: %s", error)
+        except Exception as error:  # noqa: BLE001 - whatever keeps Kopf from being imported, it is not for us to raise
+            say(logging.WARNING, f"Kopf cannot be imported; coverage is saved without it: {error}")
 
 
 def save() -> bool:

@@ -59,6 +59,8 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except (CoverageHooksError, OSError) as error:
+            if ctx.invoked_subcommand == "kopf-run":
+                raise  # the operator's own, which is to be seen as without us
             click.echo(f"error: {error}", err=True)
             ctx.exit(_exit_code(error))
 

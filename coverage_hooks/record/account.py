@@ -16,6 +16,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Literal, Protocol
 
+from coverage_hooks.log import say
 from coverage_hooks.settings import Settings
 from coverage_hooks.volume import layout
 from coverage_hooks.volume.manifest import (
@@ -28,8 +29,6 @@ from coverage_hooks.volume.manifest import (
     SourcesFile,
     timestamp,
 )
-
-logger = logging.getLogger("coverage_hooks")
 
 
 class Facts(Protocol):
@@ -79,8 +78,8 @@ class Account:
         text = text[:TEXT_LIMIT]
         if text in self._problems:
             return
-        logger.error("%s", text)
         self._problems = [*self._problems, text][-PROBLEMS_LIMIT:]
+        say(logging.ERROR, text)
 
     def count_fork(self) -> None:
         """Count one more child that is not recorded."""

@@ -20,6 +20,13 @@ def names_of(files: Iterable[str]) -> list[str]:
     )
 
 
+def excused(before: Iterable[str]) -> list[str]:
+    """Return the modules on the stack for whose sake some of *before* had to be imported: themselves or a parent."""
+    known = list(before)
+    stack = names_on_stack()
+    return sorted(name for name in stack if any(name == each or name.startswith(f"{each}.") for each in known))
+
+
 def names_on_stack() -> set[str]:
     """Return the names of the modules whose code is being executed by this thread."""
     names = set()

@@ -11,6 +11,7 @@ calls it. Raises `OSError`; a state that could not be written is simply tried ag
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import time
@@ -20,6 +21,9 @@ from pathlib import Path
 
 from coverage_hooks.volume import layout
 from coverage_hooks.volume.manifest import DataFile, Fingerprint, Manifest, SourcesFile, sources_to_bytes
+
+#: What file systems answer that cannot synchronise a folder; the files in it are synchronised all the same.
+_NOT_FOR_FOLDERS = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +68,11 @@ class Publisher:
         self._known_sources = ""
         self._folder.mkdir(parents=True, exist_ok=True)
         _synchronise_folder(self._folder.parent)
+
+    def is_robbed(self) -> bool:
+        """Whether somebody took away what the manifest names."""
+        named = (part.file for part in (self._data, self._sources) if part is not None)
+        return not all((self._folder / file).exists() for file in named)
 
     def put_content(self, content: Content) -> None:
         """Write data and fingerprints; they count once a manifest naming them is written."""
@@ -120,7 +129,7 @@ class Publisher:
     def _remove_superseded(self) -> None:
         while self._superseded and self._superseded[0][0] <= time.monotonic():
             _, name = self._superseded.popleft()
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # a file too many is no reason to call a state unpublished
                 (self._folder / name).unlink()
 
 
@@ -129,5 +138,8 @@ def _synchronise_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NOT_FOR_FOLDERS:
+            raise
     finally:
         os.close(descriptor)

@@ -2,12 +2,13 @@
 
 `CoverageData` and `Coverage` are used through their public API. Two private attributes are used, here and nowhere else:
 ``Coverage._collector`` (its live sets, see `journal`, and ``_clear_data``, which would empty them) and
-``Coverage._plugins`` (plugins that switch contexts). Both are checked at start; if they are not of the expected shape,
+``Coverage._warn`` (what it has to say). Both are checked at start; if they are not of the expected shape,
 recording falls back to what coverage.py itself hands out once it has stopped, and says so.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import hashlib
@@ -16,8 +17,9 @@ import platform
 import re
 import sqlite3
 import sys
+import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from typing import Any
 import coverage
 from coverage.exceptions import CoverageWarning
 
+from coverage_hooks.record import overrides
 from coverage_hooks.record.journal import Journal
 from coverage_hooks.record.publisher import Content
 from coverage_hooks.volume.manifest import Fingerprint
@@ -33,6 +36,12 @@ _CORES = {"CTracer": "ctrace", "SysMonitor": "sysmon", "PyTracer": "pytrace"}
 _PREIMPORTED = re.compile(
     r"Already imported a file that will be measured: (?P<file>.+?)(?: \(already-imported\).*)?", re.DOTALL
 )
+
+#: Options of which one must be set for coverage.py to tell which modules were imported too early.
+_SELECTING = ("run:source", "run:source_pkgs", "run:source_dirs", "run:include")
+
+#: The events that coverage.py asks sys.monitoring for, in any version.
+_MONITORED = ("PY_START", "PY_RETURN", "PY_RESUME", "LINE", "BRANCH", "BRANCH_LEFT", "BRANCH_RIGHT")
 
 #: What decides which points a data file holds; its hash tells whether two processes measured alike.
 _CONFIGURATION = (
@@ -75,10 +84,15 @@ class Recorder:
     ) -> None:
         self._problem = problem
         self._guard = guard
-        # No data file: nothing is ever saved by coverage.py itself. Files imported too early are asked for.
-        self._coverage = coverage.Coverage(
-            data_file=None, config_file=rcfile if rcfile is not None else True, check_preimported=True
-        )
+        self._preimported: list[str] = []
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", CoverageWarning)
+            # No data file: nothing is ever saved by coverage.py itself. Files imported too early are asked for.
+            self._coverage = coverage.Coverage(
+                data_file=None, config_file=rcfile if rcfile is not None else True, check_preimported=True
+            )
+        for warning in caught:
+            self._hear(str(warning.message))
         self._data: coverage.CoverageData | None = None
         self._journal: Journal[str] | None = None
         self._collector: Any = None
@@ -91,16 +105,38 @@ class Recorder:
 
     def start(self) -> list[str]:
         """Start measuring, and return the measured files that were imported before: their first lines are lost."""
-        self._override()
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", CoverageWarning)
-            self._coverage._init()  # noqa: SLF001 - loads the plugins, whose context switchers must go before start()
-            self._drop_context_switchers()
-            self._coverage.start()
-            self._started = True
-        preimported = list(self._sort_out(str(warning.message) for warning in caught))
+        # Everything that coverage.py warns about from now on, also while it runs, is for whoever reads the report.
+        self._coverage._warn = self._hear  # type: ignore[method-assign]  # noqa: SLF001
+        self._coverage._init()  # noqa: SLF001 - loads the plugins: they may change the configuration, so it goes first
+        overrides.override(self._coverage, self._problem)
+        if not any(self._option(name) for name in _SELECTING):
+            self._problem("[run] names no source: which modules were imported too early to be recorded is unknown")
+        self._coverage.start()
         self._attach()
-        return preimported
+        tracer = self.facts.core
+        if sys.version_info < (3, 12) and tracer == "pytrace":
+            self._coverage.stop()
+            raise RuntimeError("coverage.py lacks its C tracer, and the one in Python can end an operator before 3.12")
+        self._started = True
+        atexit.register(self._look_whether_it_still_traces)
+        return self._preimported
+
+    def disarms(self) -> list[Callable[[], object]]:
+        """Return what keeps a forked child from being measured, in C code as far as it runs before anything else."""
+        handlers = (self._coverage._atexit, self._look_whether_it_still_traces)  # noqa: SLF001
+        calls: list[Callable[[], object]] = [functools.partial(atexit.unregister, handler) for handler in handlers]
+        monitoring = getattr(sys, "monitoring", None)
+        if self.facts.core == "sysmon" and monitoring is not None:
+            for name in _MONITORED:
+                if event := getattr(monitoring.events, name, 0):
+                    register = functools.partial(monitoring.register_callback, monitoring.COVERAGE_ID, event, None)
+                    calls.insert(0, register)
+        return calls
+
+    @property
+    def is_live(self) -> bool:
+        """Whether `snapshot` knows everything; else only `finish` does."""
+        return self._journal is not None or not self._started
 
     @property
     def facts(self) -> Facts:
@@ -115,17 +151,21 @@ class Recorder:
             config_sha256=hashlib.sha256(json.dumps(configuration, default=str).encode()).hexdigest(),
         )
 
-    def snapshot(self) -> Content | None:
+    def snapshot(self, *, again: bool = False) -> Content | None:
         """Return everything recorded before this call, or None if that is what the last call returned.
 
-        Never empties a live set; whatever threads record meanwhile comes with the next call.
+        Never empties a live set; whatever threads record meanwhile comes with the next call. What was returned before
+        is returned *again* where it got lost.
         """
+        self._stale |= again
+        self._look_for_rivals()
         if self._journal is not None:
             self._grown |= self._journal.catch_up()
         return self._content()
 
-    def finish(self) -> Content | None:
-        """Return the last content; coverage.py has stopped by now (its own exit handler saw to that)."""
+    def finish(self, *, again: bool = False) -> Content | None:
+        """As `snapshot`, for the last time; coverage.py has stopped by now (its own exit handler saw to that)."""
+        self._stale |= again
         if self._journal is not None:
             self._grown |= self._journal.catch_up()
         if self._started and (self._journal is None or not self._journal.trusts_lengths):
@@ -138,57 +178,12 @@ class Recorder:
 
     # -- starting ---------------------------------------------------------------------------------------------------
 
-    def _override(self) -> None:
-        """Undo what would empty the live sets, start a second collector or touch a folder that is not ours."""
-        reasons = {
-            "run:dynamic_context": "contexts are switched by emptying live data",
-            "run:sigterm": "Kopf replaces the handler, and saving in a signal handler can deadlock",
-            "run:patch": "a patched fork or exit saves, and so empties, live data",
-        }
-        for name, reason in reasons.items():
-            value = self._option(name)
-            if value and value != "none":
-                self._problem(
-                    f"[run] {name.removeprefix('run:')} = {_shown(value)} is ignored while recording: {reason}"
-                )
-                self._coverage.set_option(name, [] if name == "run:patch" else None if "context" in name else False)
-        concurrency = list(self._option("run:concurrency") or [])
-        if "multiprocessing" in concurrency:
-            self._problem("[run] concurrency = multiprocessing is ignored while recording: forked children are counted")
-            concurrency.remove("multiprocessing")
-            self._coverage.set_option("run:concurrency", concurrency or ["thread"])
-        if sys.version_info < (3, 12):
-            self._refuse_python_tracer()
-        # Its folder would be made, which a read-only root file system refuses; and warnings are how losses are found.
-        self._coverage.set_option("run:data_file", ".coverage")
-        self._coverage.set_option("run:disable_warnings", [])
-
-    def _refuse_python_tracer(self) -> None:
-        """Use the C tracer on CPython 3.11, which resumes a coroutine without a word when it is cancelled.
-
-        Where one goes on after that, the tracer written in Python runs out of its stack and raises into the operator.
-        """
-        for name, value in (("run:timid", False), ("run:core", "ctrace")):
-            if self._option(name) in {True, "pytrace"}:
-                self._problem(
-                    f"[run] {name.removeprefix('run:')} is ignored on Python before 3.12: it can end an operator"
-                )
-                self._coverage.set_option(name, value)
-
-    def _drop_context_switchers(self) -> None:
-        switchers = getattr(getattr(self._coverage, "_plugins", None), "context_switchers", None)
-        if switchers:
-            names = ", ".join(sorted({type(plugin).__name__ for plugin in switchers}))
-            self._problem(f"plugin {names} is ignored while recording: contexts are switched by emptying live data")
-            switchers.clear()
-
-    def _sort_out(self, messages: Iterable[str]) -> Iterator[str]:
-        """Yield the files that coverage.py warns were imported before, and pass every other warning on."""
-        for message in messages:
-            if match := _PREIMPORTED.fullmatch(message):
-                yield match["file"]
-            else:
-                self._problem(f"coverage: {message}")
+    def _hear(self, msg: str, slug: str | None = None, once: bool = False) -> None:  # noqa: ARG002
+        """Take a warning of coverage.py: a file that was imported before, or a problem."""
+        if match := _PREIMPORTED.fullmatch(msg):
+            self._preimported.append(match["file"])
+        else:
+            self._problem(f"coverage: {msg}")
 
     def _attach(self) -> None:
         self._collector = getattr(self._coverage, "_collector", None)
@@ -215,6 +210,17 @@ class Recorder:
 
     def _warn_of_interference(self, reason: str) -> None:
         self._problem(f"somebody emptied coverage's live data ({reason}); what ran right before may be lost")
+
+    def _look_for_rivals(self) -> None:
+        stack = getattr(type(self._collector), "_collectors", None)
+        if self._started and stack and stack[-1] is not self._collector:
+            self._problem("another coverage measurement was started later; what runs meanwhile is not recorded")
+
+    def _look_whether_it_still_traces(self) -> None:
+        """Notice, right before coverage.py stops, that somebody took the main thread's trace function away."""
+        in_main = threading.current_thread() is threading.main_thread()
+        if in_main and self.facts.core == "ctrace" and sys.gettrace() not in self._collector.tracers:
+            self._problem("somebody replaced the main thread's trace function; what ran in it since is not recorded")
 
     # -- taking copies ----------------------------------------------------------------------------------------------
 
@@ -323,7 +329,3 @@ def _unexpected(collector: Any) -> str:
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
         return "an interpreter without GIL, where copying a live set is not atomic"
     return ""
-
-
-def _shown(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

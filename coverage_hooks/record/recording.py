@@ -1,6 +1,6 @@
 """One process's recording, from its announcement to its last save.
 
-Promises: at most one per process; the volume is touched by the pulse alone, and nobody waits for it longer than
+Promises: at most one per process; the volume is touched by the pulse alone, and nobody waits for it in vain longer than
 `Settings.exit_timeout`: once when starting, and once for all saves together. A process that is killed loses what it
 recorded within the last interval plus the length of one publish.
 
@@ -24,6 +24,7 @@ from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
+from coverage_hooks.log import say
 from coverage_hooks.record import imports
 from coverage_hooks.record.account import Account
 from coverage_hooks.record.publisher import Content, Publisher
@@ -34,8 +35,6 @@ from coverage_hooks.volume.manifest import Manifest
 if TYPE_CHECKING:
     from coverage_hooks.record.recorder import Recorder
 
-logger = logging.getLogger("coverage_hooks")
-
 Result = TypeVar("Result")
 
 _current: Recording | None = None
@@ -45,11 +44,13 @@ def start(settings: Settings) -> bool:
     """Start this process's recording; False if it has one, or if another measurement runs."""
     global _current  # noqa: PLW0603 - a process has one recording, as it has one trace function
     if _current is not None:
-        logger.debug("Coverage is recorded already, or this is a forked child; start() does nothing.")
+        say(logging.DEBUG, "Coverage is recorded already, or this is a forked child; start() does nothing.")
         return False
     recording = Recording(settings)
     if recording.is_rivalled():
-        logger.warning("Another coverage measurement runs in this process already; coverage_hooks starts nothing.")
+        say(
+            logging.WARNING, "Another coverage measurement runs in this process already; coverage_hooks starts nothing."
+        )
         return False
     _current = recording
     recording.begin()
@@ -104,7 +105,9 @@ class Recording:
             return action()
         # SystemExit: coverage.py leaves the process when it is told to use a C tracer that it does not have.
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, it becomes a named problem
-            self.problem(f"{failure}: {type(error).__name__}: {error}")
+            # Without the file's name, which is another one with each attempt: a problem that lasts is one problem.
+            why = error.strerror if isinstance(error, OSError) and error.strerror else error
+            self.problem(f"{failure}: {type(error).__name__}: {why}")
             return None
 
     # -- starting ---------------------------------------------------------------------------------------------------
@@ -116,9 +119,10 @@ class Recording:
         # come before this one, so it sees everything there will ever be.
         atexit.register(self.finish)
         self._disarm_in_children()
-        self._pulse.start()
-        if not self._wait(self._pulse.ask(), self._settings.exit_timeout):
-            logger.error("The recording could not be announced in %s; trying on.", self._settings.directory)
+        self._attempt("nothing is saved: the pulse did not start", self._pulse.begin)
+        if not self._wait(self._pulse.ask()):
+            say(logging.ERROR, f"The recording could not be announced in {self._settings.directory}; trying on.")
+        self._patience = self._settings.exit_timeout
         if self._door is not None:
             self._attempt("coverage.py did not start, so nothing is recorded", self._measure)
 
@@ -136,13 +140,16 @@ class Recording:
     def _measure(self) -> None:
         assert self._door is not None
         recorder: Recorder = self._door.Recorder(self._settings.rcfile, problem=self.problem, guard=self._sqlite_guard)
-        self._recorder = recorder
-        before = imports.names_of(recorder.start())
-        stack = imports.names_on_stack()
-        self._account.start_modules = [name for name in before if name in stack]
-        self._account.imported_before_start = before
-        self._account.facts = recorder.facts
-        logger.info("Coverage is recorded to %s.", self._settings.directory / self._account.recording)
+        try:
+            before = imports.names_of(recorder.start())
+            self._account.imported_before_start = before
+            self._account.start_modules = imports.excused(before)
+            self._account.facts = recorder.facts
+            for disarm in recorder.disarms():
+                os.register_at_fork(after_in_child=disarm)
+        finally:
+            self._recorder = recorder  # last: from now on the pulse publishes what it has, with the facts about it
+        say(logging.INFO, f"Coverage is recorded to {self._settings.directory / self._account.recording}.")
 
     def _disarm_in_children(self) -> None:
         """Keep forked children from recording, and forks from happening in the middle of work in SQLite.
@@ -166,11 +173,7 @@ class Recording:
 
     def save(self) -> bool:
         """Publish everything recorded before this call; False if it is not on the volume when patience runs out."""
-        began = time.monotonic()
-        try:
-            return self._wait(self._pulse.ask(), self._patience)
-        finally:
-            self._lose_patience(began)
+        return self._wait(self._pulse.ask())
 
     async def save_async(self) -> bool:
         """As `save`, without ever blocking the event loop."""
@@ -178,27 +181,25 @@ class Recording:
         try:
             return await asyncio.wait_for(asyncio.wrap_future(self._pulse.ask()), self._patience)
         except TimeoutError:
-            return self._gave_up()
-        finally:
-            self._lose_patience(began)
+            return self._gave_up(began)
 
     def finish(self) -> None:
         """Save a last time and end the pulse; called when the interpreter exits."""
         if self.is_mine():
-            self._wait(self._pulse.ask(last=True), self._patience)
+            self._wait(self._pulse.ask(last=True))
 
-    def _wait(self, answer: Future[bool], seconds: float) -> bool:
+    def _wait(self, answer: Future[bool]) -> bool:
+        began = time.monotonic()
         try:
-            return answer.result(timeout=seconds)
+            return answer.result(timeout=self._patience)
         except TimeoutError:
-            return self._gave_up()
+            return self._gave_up(began)
 
-    def _gave_up(self) -> bool:
-        logger.error("The volume %s does not answer; going on without it.", self._settings.directory)
-        return False
-
-    def _lose_patience(self, began: float) -> None:
+    def _gave_up(self, began: float) -> bool:
+        """Lose patience by the time that was waited for nothing; a volume that answers never costs any."""
         self._patience = max(0.0, self._patience - (time.monotonic() - began))
+        say(logging.ERROR, f"The volume {self._settings.directory} does not answer; going on without it.")
+        return False
 
     # -- in the pulse's thread --------------------------------------------------------------------------------------
 
@@ -217,17 +218,19 @@ class Recording:
         return self._settled
 
     def _put_content(self, *, last: bool) -> bool:
+        """Put what is new on the volume; False while nothing can be known before the end."""
         began = time.monotonic()
-        if not self._settled:  # the first time, and again after a failure: somebody may have cleared the volume
+        if not self._settled:  # the first time, and again after a failure
             self._publisher.make_folder()
         if self._recorder is not None:
-            content = self._recorder.finish() if last else self._recorder.snapshot()
+            again = self._publisher.is_robbed()  # somebody may have cleared the volume
+            content = self._recorder.finish(again=again) if last else self._recorder.snapshot(again=again)
             self._unpublished = content or self._unpublished
         if self._unpublished is not None:
             self._publisher.put_content(self._unpublished)
             self._unpublished = None
             self._account.publish_seconds = time.monotonic() - began
-        return True
+        return last or self._recorder is None or self._recorder.is_live
 
     def _put_manifest(self, manifest: Manifest, *, durable: bool) -> bool:
         self._publisher.put_manifest(manifest, durable=durable)

@@ -133,14 +133,14 @@ async def test_ten_kills_lose_nothing_older_than_the_bound(
     first_lines = oneshots.first_lines(made.checkout / "under_test" / "work.py")
     worst = 0.0
     for _ in range(10):
-        kill = await asyncio.to_thread(kill_once, made, chance.uniform(0.05, 1.0))
+        kill = await asyncio.to_thread(kill_once, made, chance.uniform(0.05, 1.5))
         lost = kill.lost(first_lines)
         seconds = kill.at - min(lost, default=kill.at)
         worst = max(worst, seconds)
         manifest = kill.left.manifest
         assert manifest.state == "running"
         # The publish that the kill cut short may have been longer than the one before it, hence the last term.
-        assert seconds <= manifest.interval + manifest.publish_seconds + 0.25
+        assert seconds <= manifest.interval + manifest.publish_seconds + 0.4
         assert min(lost, default=kill.at) >= parse_timestamp(manifest.snapshot_at).timestamp() - 0.005
     record_property("worst_seconds_lost", round(worst, 3))
     assert made.collect("--since", "1d").code == 1

@@ -204,6 +204,7 @@ def test_another_shape_of_live_data_is_saved_at_the_end(tmp_path: Path) -> None:
         "    coverage.collector.Collector.mapped_file_dict = lambda self, files: dict(files)\n",
         1,
     )
+    main = main.replace("assert coverage_hooks.save()", "assert not coverage_hooks.save(), 'nothing can be saved yet'")
     made = Program(tmp_path, __main__=main, work=WORK)
     assert made.run().returncode == 0
     left = made.left_one()
@@ -234,3 +235,53 @@ def test_a_thread_older_than_the_recording_is_named(tmp_path: Path) -> None:
     assert made.run().returncode == 0
     (problem,) = made.left_one().manifest.problems
     assert problem == "thread 'early bird' is older than the recording; what it executes is not recorded"
+
+
+def test_without_a_source_nobody_can_tell_what_came_too_early(tmp_path: Path) -> None:
+    made = Program(tmp_path, __main__=MAIN, work=WORK)
+    (tmp_path / ".coveragerc").write_text("[run]\nbranch = True\n")
+    assert made.run().returncode == 0
+    assert any("names no source" in problem for problem in made.left_one().manifest.problems)
+
+
+def test_a_plugin_that_changes_the_configuration_does_not_get_past(tmp_path: Path) -> None:
+    configurer = """
+        import coverage
+
+        class Configurer(coverage.CoveragePlugin):
+            def configure(self, config):
+                config.set_option("run:sigterm", True)
+                config.set_option("run:dynamic_context", "test_function")
+
+        def coverage_init(reg, options):
+            reg.add_configurer(Configurer())
+    """
+    made = made_with(tmp_path, "plugins = program.plugin", plugin=configurer)
+    assert made.run().returncode == 0
+    left = made.left_one()
+    assert left.lines()["work.py"] == ALL
+    assert len([problem for problem in left.manifest.problems if "is ignored while recording" in problem]) == 2
+
+
+def test_what_coverage_warns_about_later_is_a_problem(tmp_path: Path) -> None:
+    broken = TRACER.replace(
+        "def source_filename",
+        "def line_number_range(self, frame):\n            raise ValueError\n        def source_filename",
+    )
+    made = made_with(tmp_path, "plugins = program.plugin", plugin=broken)
+    assert made.run().returncode == 0
+    assert any("Disabling plug-in" in problem for problem in made.left_one().manifest.problems)
+
+
+@pytest.mark.parametrize(
+    ("interference", "named"),
+    [
+        ("sys.settrace(None)", "somebody replaced the main thread's trace function"),
+        ("coverage.Coverage(data_file=None).start()", "another coverage measurement was started later"),
+    ],
+)
+def test_whoever_takes_the_tracer_away_is_named(tmp_path: Path, interference: str, named: str) -> None:
+    main = f"{MAIN}\n    import coverage, sys\n    {interference}\n    coverage_hooks.save()\n"
+    made = Program(tmp_path, __main__=main, work=WORK)
+    assert made.run().returncode == 0
+    assert any(named in problem for problem in made.left_one().manifest.problems)

@@ -155,3 +155,103 @@ def test_waits_share_one_timeout(tmp_path: Path) -> None:
     """
     made = Program(tmp_path, __main__=main, work=WORK)
     assert made.run(EXIT_TIMEOUT="0.5").stdout == "True\n"
+
+
+def test_a_blocked_signal_stays_with_the_operator(tmp_path: Path) -> None:
+    main = f"""{START}
+    import os, signal
+    signal.pthread_sigmask(signal.SIG_BLOCK, {{signal.SIGTERM}})
+    os.kill(os.getpid(), signal.SIGTERM)
+    print("got", int(signal.sigwait({{signal.SIGTERM}})))
+    """
+    behaves_alike(Program(tmp_path, __main__=main, work=WORK))
+
+
+def test_a_volume_that_is_cleared_gets_everything_again(tmp_path: Path) -> None:
+    main = f"""{START}
+    import os, pathlib, shutil
+    from program import work
+    work.late()
+    assert coverage_hooks.save()
+    volume = pathlib.Path(os.environ["COVERAGE_HOOKS_DIR"])
+    shutil.rmtree(volume)
+    while not coverage_hooks.save():
+        pass
+    for data in volume.glob("*/data-*"):
+        data.unlink()
+    assert coverage_hooks.save()
+    """
+    made = Program(tmp_path, __main__=main, work=WORK)
+    assert made.run().returncode == 0
+    left = made.left_one()
+    assert (left.manifest.state, left.lines()["work.py"]) == ("finished", {1, 2})
+
+
+def test_a_problem_that_lasts_is_one_problem(tmp_path: Path) -> None:
+    made = Program(tmp_path, __main__=f"{START}\n    import time\n    time.sleep(0.6)\n", work=WORK)
+    made.volume.write_text("a file where the volume should be")
+    result = made.run()
+    assert (result.returncode, result.stderr.count("recorded, but not saved")) == (0, 1)
+    assert result.stderr.count("the manifest was not written") == 1
+
+
+def test_saves_that_succeed_cost_no_patience(tmp_path: Path) -> None:
+    main = f"""{START}
+    import os, time
+    from program import work
+    synchronise = os.fsync
+    os.fsync = lambda number: (time.sleep(0.05), synchronise(number))
+    assert all([coverage_hooks.save() for _ in range(12)])
+    work.late()
+    """
+    made = Program(tmp_path, __main__=main, work=WORK)
+    assert made.run(EXIT_TIMEOUT="1", INTERVAL="60").returncode == 0
+    left = made.left_one()
+    assert (left.manifest.state, left.lines()["work.py"]) == ("finished", {1, 2})
+
+
+def test_a_save_after_the_last_one_waits_for_nobody(tmp_path: Path) -> None:
+    main = f"""
+    import atexit, coverage_hooks
+    atexit.register(lambda: print(coverage_hooks.save()))
+    {START}"""
+    made = Program(tmp_path, __main__=main, work=WORK)
+    began = time.monotonic()
+    assert made.run().stdout == "True\n"
+    assert time.monotonic() - began < 4
+    assert made.left_one().manifest.state == "finished"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "import threading; threading.Thread.start = lambda _: 1 / 0",
+        "import logging; logging.getLogger('coverage_hooks').addFilter(lambda record: record.absent)",
+    ],
+)
+def test_nothing_is_raised_into_the_operator(tmp_path: Path, fault: str) -> None:
+    made = Program(
+        tmp_path, __main__=f"\n    {fault}\n{START}\n    coverage_hooks.save()\n    print('alive')\n", work=WORK
+    )
+    began = time.monotonic()
+    result = made.run(INTERVAL="none")
+    assert (result.returncode, result.stdout) == (0, "alive\n"), result.stderr
+    assert time.monotonic() - began < 4
+
+
+def test_a_volume_that_cannot_synchronise_folders_is_a_volume(tmp_path: Path) -> None:
+    main = f"""
+    import errno, os, stat
+    synchronise = os.fsync
+    def fsync(number):
+        if stat.S_ISDIR(os.fstat(number).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        synchronise(number)
+    os.fsync = fsync
+    {START}
+    from program import work
+    """
+    made = Program(tmp_path, __main__=main, work=WORK)
+    assert made.run().returncode == 0
+    left = made.left_one()
+    assert (left.manifest.state, left.manifest.problems, left.lines()["work.py"]) == ("finished", [], {1})

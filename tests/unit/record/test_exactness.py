@@ -15,6 +15,9 @@ from tests.unit.record.children import Left, Program, opened
 FUNCTIONS = 1_500
 THREADS = 6
 
+#: Seconds that a busy machine may keep the pulse from running; what is lost without one is more than a second.
+SLACK = 0.4
+
 #: Every function runs exactly once, in one of several threads: a point that is lost once is lost for good.
 MAIN = f"""
     import os, sys, threading, time
@@ -89,10 +92,12 @@ def killed_after(made: Program, delay: float) -> tuple[Left, list[tuple[int, flo
 def test_a_kill_loses_nothing_older_than_the_bound(tmp_path: Path) -> None:
     made = program(tmp_path, branch=True)
     first_line = oneshots.first_lines(tmp_path / "program" / "work.py")
-    for delay in (0.15, 0.3, 0.75):
+    for delay in (0.15, 0.3, 1.2):
         left, log, killed_at = killed_after(made, delay)
         recorded = left.lines().get("work.py", set()) if left.manifest.data is not None else set()
         lost = [at for number, at in log if first_line[number] not in recorded]
         assert left.manifest.state == "running"
-        assert killed_at - min(lost, default=killed_at) <= left.manifest.interval + left.manifest.publish_seconds + 0.05
+        assert (
+            killed_at - min(lost, default=killed_at) <= left.manifest.interval + left.manifest.publish_seconds + SLACK
+        )
         assert min(lost, default=killed_at) >= parse_timestamp(left.manifest.snapshot_at).timestamp() - 0.001

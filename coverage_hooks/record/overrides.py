@@ -1,0 +1,64 @@
+"""What of a user's coverage configuration cannot work under Kopf, undone before recording starts.
+
+Each would empty the live sets, start a second collector, touch a folder that is not ours, or end the operator; each is
+named, so that nobody wonders. Everything else in the configuration is the user's to decide.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+_REASONS: dict[str, tuple[str, Any]] = {
+    "run:dynamic_context": ("contexts are switched by emptying live data", None),
+    "run:sigterm": ("Kopf replaces the handler, and saving in a signal handler can deadlock", False),
+    "run:patch": ("a patched fork or exit saves, and so empties, live data", []),
+}
+
+
+def override(measurement: Any, problem: Callable[[str], None]) -> None:
+    """Correct the configuration of *measurement*, a `coverage.Coverage` whose plugins are loaded and not yet asked."""
+    for name, (reason, value) in _REASONS.items():
+        found = measurement.get_option(name)
+        if found and found != "none":
+            problem(f"[run] {name.removeprefix('run:')} = {_shown(found)} is ignored while recording: {reason}")
+            measurement.set_option(name, value)
+    _refuse_multiprocessing(measurement, problem)
+    _refuse_context_switchers(measurement, problem)
+    if sys.version_info < (3, 12):
+        _refuse_python_tracer(measurement, problem)
+    # Its folder would be made, which a read-only root file system refuses.
+    measurement.set_option("run:data_file", ".coverage")
+
+
+def _refuse_multiprocessing(measurement: Any, problem: Callable[[str], None]) -> None:
+    concurrency = list(measurement.get_option("run:concurrency") or [])
+    if "multiprocessing" in concurrency:
+        problem("[run] concurrency = multiprocessing is ignored while recording: forked children are counted")
+        concurrency.remove("multiprocessing")
+        measurement.set_option("run:concurrency", concurrency or ["thread"])
+
+
+def _refuse_context_switchers(measurement: Any, problem: Callable[[str], None]) -> None:
+    # The plugin itself may do more than that, so it stays. Private, and looked for with care.
+    switchers = getattr(getattr(measurement, "_plugins", None), "context_switchers", None)
+    if switchers:
+        names = ", ".join(sorted({type(plugin).__name__ for plugin in switchers}))
+        problem(f"plugin {names} is ignored while recording: contexts are switched by emptying live data")
+        switchers.clear()
+
+
+def _refuse_python_tracer(measurement: Any, problem: Callable[[str], None]) -> None:
+    """Use the C tracer on CPython 3.11, which resumes a coroutine without a word when it is cancelled.
+
+    Where one goes on after that, the tracer written in Python runs out of its stack and raises into the operator.
+    """
+    for name, value in (("run:timid", False), ("run:core", "ctrace")):
+        if measurement.get_option(name) in {True, "pytrace"}:
+            problem(f"[run] {name.removeprefix('run:')} is ignored on Python before 3.12: it can end an operator")
+            measurement.set_option(name, value)
+
+
+def _shown(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
