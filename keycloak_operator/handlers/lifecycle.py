@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import kopf
@@ -17,6 +18,7 @@ from keycloak_operator.settings import Settings
 async def set_up(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> None:
     """Connect to the cluster and configure Kopf."""
     mine = Settings.from_environment()
+    _log_less()
     settings.persistence.finalizer = f"{GROUP}/finalizer"
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)
     settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=GROUP)
@@ -26,6 +28,7 @@ async def set_up(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> 
     memo.settings = mine
     memo.pool = Pool(mine.timeout)
     memo.cluster = await ClusterClient.connect()
+    memo.waiting = set()
     memo.world = World(cluster=memo.cluster, keycloaks=memo.pool, operator_id=mine.operator_id)
 
 
@@ -36,3 +39,9 @@ async def take_down(memo: kopf.Memo, **_: Any) -> None:
         await memo.pool.close()
     if "cluster" in memo:
         await memo.cluster.close()
+
+
+def _log_less() -> None:
+    """Leave out a line for each request, and for each event that is looked at: they say nothing that is news."""
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("kopf.objects").addFilter(lambda record: "Handler 'wake' succeeded" not in record.getMessage())

@@ -23,11 +23,12 @@ class Report:
         self._cluster = cluster
         self.status: dict[str, Any] = dict(body.get("status") or {})
 
-    async def synced(self, body: kopf.Body, outcome: Outcome) -> None:
-        """Report that the resource is as declared."""
-        generation = body.metadata["generation"]
-        await self._write(body, {"observedGeneration": generation, **outcome.status}, "True", "Synced", "as declared")
+    async def synced(self, body: kopf.Body, outcome: Outcome) -> bool:
+        """Report that the resource is as declared, and return whether that is news."""
+        fields = {"observedGeneration": body.metadata["generation"], **outcome.status}
+        news = await self._write(body, fields, "True", "Synced", "as declared")
         self.tell(body, outcome.events)
+        return news
 
     async def failed(self, body: kopf.Body, error: OperatorError) -> bool:
         """Report why it is not, and return whether that is news.

@@ -30,6 +30,7 @@ class Loop:
     def __init__(self, kind: Kind, memo: kopf.Memo) -> None:
         self.kind = kind
         self.world = memo.world
+        self.waiting: set[Loop] = memo.waiting
         self.lock = asyncio.Lock()
         self.changed = asyncio.Event()
         self.pauses = Pauses(memo.settings.resync)
@@ -48,6 +49,7 @@ class Loop:
         """Reconcile once, and return the pause before the next time in seconds."""
         async with self.lock:
             self.changed.clear()
+            self.waiting.discard(self)
             self.generation = body.metadata["generation"]
             report = self.report = self.report or Report(self.kind, self.world.cluster, body)
             try:
@@ -56,9 +58,17 @@ class Loop:
             except OperatorError as error:
                 news = await report.failed(body, error)
                 logger.log(logging.WARNING if news else logging.DEBUG, "%s: %s", error.reason, error)
+                if error.retry == "soon":
+                    self.waiting.add(self)
                 return self.pauses.failed(error.retry)
-            await report.synced(body, outcome)
+            if await report.synced(body, outcome):
+                self._wake_who_waits()
             return self.pauses.well()
+
+    def _wake_who_waits(self) -> None:
+        """Let everything that waits for something look whether it was this: a child for its parent, mostly."""
+        for loop in self.waiting:
+            loop.changed.set()
 
     async def pause(self, seconds: float, stopped: kopf.DaemonStopped) -> None:
         """Wait for *seconds*, a change of the resource, or its end."""
@@ -110,6 +120,7 @@ async def release(kind: Kind, /, body: kopf.Body, memo: kopf.Memo, logger: kopf.
     """Let go of what the resource has made in Keycloak; until that is done, the resource stays."""
     loop = Loop.of(kind, memo)
     async with loop.lock:
+        loop.waiting.discard(loop)
         report = loop.report = loop.report or Report(kind, loop.world.cluster, body)
         try:
             outcome = await kind.release(loop.world, parse(kind, body, report.status))

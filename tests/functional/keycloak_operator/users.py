@@ -173,7 +173,9 @@ def start_operator(
     command = [sys.executable, *ENTRANCES[entrance]]
     if entrance == "kopf run":
         command += ["-n", namespace]
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("COV", "KEYCLOAK_OPERATOR"))}
+    # In a pod of a build system, the operator would otherwise find the cluster of that.
+    foreign = ("COV", "KEYCLOAK_OPERATOR", "KUBERNETES_SERVICE")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     settings = {
         "KUBECONFIG": str(kubeconfig),
         "KEYCLOAK_OPERATOR_ID": "test",
