@@ -23,9 +23,14 @@ from tests.functional.keycloak_operator.users import User, start_operator
 from tests.functional.operating import Running
 
 #: What Kopf, and the operator, say of a right that they miss.
-COMPLAINTS = ("permission", "orbidden", "403", "refused to", "Failed to post", "Traceback")
+COMPLAINTS = ("permission", "orbidden", "refused to", "Failed to post", "Traceback")
 #: Nothing listens there, and nobody may but root.
 SPEC = {"external": {"url": "http://127.0.0.1:1"}, "admin": {"secret": "admin"}}
+#: They look for their parent; what they never made there, they let go of without it.
+CHILDREN: dict[str, dict[str, Any]] = {
+    "KeycloakRealm": {"keycloakRef": {"name": "main"}, "realm": {"realm": "main"}},
+    "KeycloakClient": {"realmRef": {"name": "main"}, "client": {"clientId": "main"}, "deletionPolicy": "Retain"},
+}
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,12 @@ async def test_the_rights_are_enough(stage: Stage, watched: bool, tmp_path: Path
         found = await first.wait_for("Keycloak", "main", "KeycloakUnavailable")
         assert found["metadata"]["finalizers"] == [f"{GROUP}/finalizer"]
         await first.wait_for_event("main", "KeycloakUnavailable")
+        for kind, spec in CHILDREN.items():
+            await first.apply(kind, "main", spec)
+            await first.wait_for(kind, "main", "Waiting")
+        for kind in reversed(CHILDREN):
+            await first.delete(kind, "main")
+            await first.wait_until_gone(kind, "main")
         if watched:
             assert "status" not in (await second.get("Keycloak", "main") or {})
         else:
