@@ -184,13 +184,13 @@ class Operator:
         (left,) = self.left()
         return left
 
-    def collect(self, *options: str) -> Collected:
-        """Run ``coverage-hooks collect`` on the volume as a user would."""
+    def collect(self, *options: str, command: str = "collect") -> Collected:
+        """Run ``coverage-hooks collect``, or its first step, on the volume as a user would."""
         output = self.folder / "collected"
-        command = ["-m", "coverage_hooks", "collect", "--from", str(self.volume), "--output", str(output)]
-        command += ["--silent-after", "1", *options]  # five of its intervals; the default is made for slower beats
+        arguments = ["-m", "coverage_hooks", command, "--from", str(self.volume), "--output", str(output)]
+        arguments += ["--silent-after", "1", *options]  # five of its intervals; the default is made for slower beats
         result = subprocess.run(
-            [sys.executable, *command], cwd=self.checkout, capture_output=True, text=True, timeout=120, check=False
+            [sys.executable, *arguments], cwd=self.checkout, capture_output=True, text=True, timeout=120, check=False
         )
         collected = Collected(result.returncode, result.stdout + result.stderr, output)
         self.note("exit_code", collected.code)
