@@ -7,7 +7,7 @@ SOURCES := coverage_hooks keycloak_operator tests examples
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test lint types test-unit test-functional format crds lock clean
+.PHONY: help venv demo test lint types test-unit test-chart test-functional format crds lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,7 +15,7 @@ help: ## List the targets
 demo: $(VENV)/ready ## Record a running operator, stop it, and see what its tests covered
 	$(BIN)/python -m examples.demo
 
-test: lint types test-unit test-functional ## Everything that must pass
+test: lint types test-unit test-chart test-functional ## Everything that must pass
 
 lint: $(VENV)/ready ## Style, and which module may import which
 	$(BIN)/ruff check $(SOURCES)
@@ -27,6 +27,9 @@ types: $(VENV)/ready ## Strict types, of source and tests
 
 test-unit: $(VENV)/ready ## Pure code and real child processes; seconds, no network
 	$(BIN)/pytest --numprocesses=auto tests/unit
+
+test-chart: $(VENV)/ready ## The chart's renders, rights and schema, and what a real API server says of them
+	$(BIN)/pytest tests/chart
 
 test-functional: $(VENV)/ready ## Real operators against a real kube-apiserver and etcd
 	$(BIN)/pytest tests/functional
