@@ -139,15 +139,15 @@ async def _refused(call: Any) -> bool:
 async def test_more_is_refused(stage: Stage, operators_api: ApiClient, watched: bool) -> None:
     core = CoreV1Api(operators_api)
     for namespace in (stage.teams[0].namespace, stage.release.namespace):
-        for call in (
-            core.list_namespaced_secret(namespace),
-            core.delete_namespaced_secret("made", namespace),
-            core.list_namespaced_pod(namespace),
-            core.connect_get_namespaced_pod_exec("demo", namespace, command="id"),
-            core.list_namespaced_config_map(namespace),
-            core.delete_namespace(namespace),
+        for call, *arguments in (
+            (core.list_namespaced_secret, namespace),
+            (core.delete_namespaced_secret, "made", namespace),
+            (core.list_namespaced_pod, namespace),
+            (core.connect_get_namespaced_pod_exec, "demo", namespace),
+            (core.list_namespaced_config_map, namespace),
+            (core.delete_namespace, namespace),
         ):
-            assert await _refused(call)
+            assert await _refused(call(*arguments)), call
     assert await _refused(core.list_secret_for_all_namespaces())
     assert await _refused(core.list_namespace()) is not watched
 
