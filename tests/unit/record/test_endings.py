@@ -94,7 +94,7 @@ FORK = """
     sys.setswitchinterval(0.00002)
     for thread in threads:
         thread.start()
-    for _ in range(20):
+    for _ in range(10):
         child = os.fork()
         if child == 0:
             work.called_by_everyone()
@@ -119,7 +119,7 @@ def test_forked_children_end_and_are_counted(tmp_path: Path) -> None:
     result = made.run()
     assert (result.returncode, result.stdout) == (0, "all children ended\n"), result.stderr
     left = made.left_one()
-    assert (left.manifest.process.forks, left.manifest.state) == (20, "finished")
+    assert (left.manifest.process.forks, left.manifest.state) == (10, "finished")
     assert left.lines()["work.py"] == {1, 2, 3}
 
 
@@ -149,7 +149,7 @@ def test_waits_share_one_timeout(tmp_path: Path) -> None:
     import os, threading, time
     os.fsync = lambda _: threading.Event().wait()
     began = time.monotonic()
-    for _ in range(20):
+    for _ in range(10):
         coverage_hooks.save()
     print(time.monotonic() - began < 1.5)
     """

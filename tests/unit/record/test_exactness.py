@@ -12,7 +12,7 @@ from coverage_hooks.volume.manifest import parse_timestamp
 from tests import oneshots
 from tests.unit.record.children import Left, Program, opened
 
-FUNCTIONS = 1_500
+FUNCTIONS = 900
 THREADS = 6
 
 #: Seconds that a busy machine may keep the pulse from running; what is lost without one is more than a second.
@@ -30,7 +30,7 @@ MAIN = f"""
             work.functions[number](number)
             if "--log" in sys.argv:
                 os.write(1, b"%d %f\\n" % (number, time.time()))
-            time.sleep(0.004)
+            time.sleep(0.02 if "--log" in sys.argv else 0.004)
 
     threads = [threading.Thread(target=run, args=(first,)) for first in range({THREADS})]
     sys.setswitchinterval(0.00005)
