@@ -7,10 +7,11 @@ SOURCES := coverage_hooks keycloak_operator tests examples
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test lint types test-unit test-chart test-functional format crds lock clean
+.PHONY: help venv demo test lint types test-unit test-chart test-functional e2e cluster-deps cluster-up cluster-down \
+  format crds lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/ready ## Record a running operator, stop it, and see what its tests covered
 	$(BIN)/python -m examples.demo
@@ -38,12 +39,32 @@ format: $(VENV)/ready ## Put the code into its one format
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
+cluster-deps: $(VENV)/ready ## Install the system packages that a node needs
+	apt-get update --quiet
+	apt-get install --yes --no-install-recommends $$($(BIN)/python -m tests.cluster.node packages)
+
+cluster-up: $(VENV)/ready ## Start a real cluster of one node; as root, on Linux
+	$(BIN)/python -m tests.cluster.node up
+
+cluster-down: $(VENV)/ready ## Stop it, and leave nothing of it
+	$(BIN)/python -m tests.cluster.node down
+
+e2e: $(VENV)/ready ## Pods, images and claims on a real node
+	$(BIN)/pytest tests/e2e
+
 crds: $(VENV)/ready ## Make the custom resource definitions from the models
 	$(BIN)/python -m keycloak_operator.resources.crds
 
 lock: $(VENV)/ready ## Choose versions anew, for all platforms, with hashes
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
 	  --generate-hashes --no-annotate --no-header --upgrade --quiet --output-file requirements.lock
+	$(BIN)/uv pip compile $(IMAGE_LOCK) --extra keycloak-operator --output-file requirements-operator.lock
+	$(BIN)/uv pip compile $(IMAGE_LOCK) --extra keycloak-operator --extra record \
+	  --output-file requirements-operator-coverage.lock
+
+# One platform, so no line depends on the Python that reads it; the versions are those that are tested.
+IMAGE_LOCK := pyproject.toml --python-platform linux --python-version 3.13 --constraint requirements.lock \
+  --generate-hashes --no-annotate --no-header --quiet
 
 venv: $(VENV)/ready ## Make the virtual environment from the lock
 

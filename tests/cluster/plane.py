@@ -6,16 +6,15 @@ default ServiceAccount. No scheduler and no kubelet run either: a Pod stays Pend
 
 from __future__ import annotations
 
-import http.client
 import socket
-import ssl
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster import binaries
+from tests.cluster import binaries, servers
+from tests.cluster.api import Api
 from tests.cluster.certificates import Certificates, write_certificates, write_kubeconfig
 from tests.cluster.errors import ControlPlaneError
 from tests.cluster.folder import temporary_folder
@@ -24,8 +23,6 @@ from tests.cluster.supervisor import tail
 from tests.cluster.waiting import wait_until
 
 _READY_WITHIN = 60.0
-# The second one is made by the API server itself, a moment after it calls itself ready.
-_READY_PATHS = ("/readyz", "/api/v1/namespaces/default")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +52,8 @@ def control_plane(say: Callable[[str], None] = to_stderr) -> Iterator[ControlPla
         files = write_certificates(folder)
         port = reservation.getsockname()[1]
         plane_url, kubeconfig = f"https://127.0.0.1:{port}", folder / "kubeconfig"
-        write_kubeconfig(kubeconfig, plane_url, files)
-        commands = {"etcd": _etcd(assets), "kube-apiserver": _kube_apiserver(assets, port, files)}
-        with supervised(commands, folder, lock) as processes:
+        write_kubeconfig(kubeconfig, plane_url, files.authority, files.client)
+        with supervised(_commands(assets, port, files), folder, lock) as processes:
             _wait_until_ready(processes, port, files, folder)
             reservation.close()
             yield ControlPlane(plane_url, kubeconfig, folder, processes.pids)
@@ -72,66 +68,26 @@ def _reserved_port() -> Iterator[socket.socket]:
         yield reservation
 
 
-def _etcd(assets: Path) -> list[str]:
-    # Sockets in the folder: no port to be free, and no other user can reach a database that asks for no password.
-    return [
-        str(assets / "etcd"),
-        "--data-dir=etcd",
-        "--listen-client-urls=unix://etcd.sock",
-        "--advertise-client-urls=http://localhost:2379",  # must be there; nobody asks for it
-        "--listen-peer-urls=unix://peer.sock",
-        "--heartbeat-interval=10",  # a lone member elects itself after one election timeout
-        "--election-timeout=100",
-        "--unsafe-no-fsync",
-        "--log-level=warn",
-        "--log-format=console",
-    ]
-
-
-def _kube_apiserver(assets: Path, port: int, files: Certificates) -> list[str]:
-    return [
-        str(assets / "kube-apiserver"),
-        "--etcd-servers=unix://etcd.sock",
-        "--bind-address=127.0.0.1",
-        f"--secure-port={port}",
+def _commands(assets: Path, port: int, files: Certificates) -> dict[str, list[str]]:
+    api = [
+        *servers.kube_apiserver(assets, "127.0.0.1", port, files),
         "--permit-port-sharing",  # with our reservation
-        "--cert-dir=.",
-        f"--tls-cert-file={files.server}",
-        f"--tls-private-key-file={files.server_key}",
-        f"--client-ca-file={files.authority}",
         "--authorization-mode=RBAC",
-        "--service-account-issuer=https://kubernetes.default.svc",
-        f"--service-account-key-file={files.token_key}",
-        f"--service-account-signing-key-file={files.token_key}",
-        "--service-cluster-ip-range=10.96.0.0/16",
         "--endpoint-reconciler-type=none",
         "--disable-admission-plugins=ServiceAccount",  # nobody makes the accounts it would ask for
-        "--enable-priority-and-fairness=false",
-        "--profiling=false",
     ]
+    return {"etcd": servers.etcd(assets), "kube-apiserver": api}
 
 
 def _wait_until_ready(processes: Supervised, port: int, files: Certificates, folder: Path) -> None:
-    context = ssl.create_default_context(cafile=str(files.authority))
-    context.load_cert_chain(files.client)
+    api = Api("127.0.0.1", port, files)
 
     def ready() -> bool:
         processes.check()
-        return all(_answers(port, path, context) for path in _READY_PATHS)
+        return api.is_ready()
 
     try:
         wait_until(ready, "the API server is ready", within=_READY_WITHIN)
     except TimeoutError as error:
         logs = (f"{name}:\n{tail(folder / f'{name}.log')}" for name in processes.pids)
         raise ControlPlaneError("\n".join([str(error), *logs])) from error
-
-
-def _answers(port: int, path: str, context: ssl.SSLContext) -> bool:
-    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=context)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()

@@ -64,18 +64,25 @@ class Recipe:
 
 def control_plane(module: Path = MODULE) -> Recipe:
     """Return what the control plane is built from."""
-    # Without the stamp the server calls itself v0.0.0, which clients take for a very old one.
-    version = pinned("k8s.io/kubernetes", module)
-    major, minor, _ = version.removeprefix("v").split(".", 2)
-    stamps = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
     return Recipe(
         purpose="control plane",
         module=module,
         packages=_PACKAGES,
         tags="providerless",
-        stamps={f"{_VERSION}.{name}": value for name, value in stamps.items()},
+        stamps=kubernetes_stamps(module),
         remedy=_REMEDY,
     )
+
+
+def kubernetes_stamps(module: Path) -> dict[str, str]:
+    """Return what tells a program of Kubernetes its version.
+
+    Without it a server calls itself v0.0.0, which clients take for a very old one.
+    """
+    version = pinned("k8s.io/kubernetes", module)
+    major, minor, _ = version.removeprefix("v").split(".", 2)
+    stamps = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
+    return {f"{_VERSION}.{name}": value for name, value in stamps.items()}
 
 
 def arguments(module: Path = MODULE) -> list[str]:
