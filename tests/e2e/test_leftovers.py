@@ -43,9 +43,19 @@ class Machine:
         return sorted(self.cache.glob("coverage-hooks/nodes/*"))
 
     @property
+    def temporary(self) -> Path:
+        """Return the folder for temporary files."""
+        return self.cache / "temporary"
+
+    @property
+    def left(self) -> list[Path]:
+        """Return all files that nodes left."""
+        return [*self.nodes, *self.temporary.iterdir()]
+
+    @property
     def environ(self) -> dict[str, str]:
         """Return the environment of a process that uses it."""
-        return {**os.environ, "XDG_CACHE_HOME": str(self.cache)}
+        return {**os.environ, "XDG_CACHE_HOME": str(self.cache), "TMPDIR": str(self.temporary)}
 
     def run(self, verb: str) -> subprocess.CompletedProcess[str]:
         """Run `up` or `down`."""
@@ -73,6 +83,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     for name in ("control-plane", "node", "images"):
         (own / name).symlink_to(shared / name)
     machine = Machine(tmp_path)
+    machine.temporary.mkdir()
     yield machine
     machine.run("down")
 
@@ -107,7 +118,7 @@ def test_up_is_quick_and_stays_and_down_leaves_nothing(machine: Machine) -> None
     assert machine.run("up").stdout == said  # it is there already
     machine.run("down")
     assert traces() == before
-    assert machine.nodes == []
+    assert machine.left == []
 
 
 def test_two_nodes_do_not_disturb_each_other(machine: Machine, running: Node) -> None:
@@ -131,7 +142,7 @@ def test_down_ends_no_node_that_somebody_uses_and_removes_it_when_its_user_was_k
         user.kill()
     machine.run("down")
     assert traces() == before
-    assert machine.nodes == []
+    assert machine.left == []
 
 
 def test_down_has_nothing_to_do_twice(machine: Machine) -> None:
@@ -144,7 +155,7 @@ def test_nothing_is_left_of_a_killed_up(machine: Machine, moment: str) -> None:
     machine.start_and_kill(lambda line: moment in line)
     machine.run("down")
     assert traces() == before
-    assert machine.nodes == []
+    assert machine.left == []
 
 
 @pytest.mark.parametrize("whom", ["keeper", "node"])
@@ -157,7 +168,7 @@ def test_nothing_is_left_of_a_node_that_was_killed(machine: Machine, whom: str) 
     wait_until(lambda: not Path("/proc", str(inside)).exists(), "the node ended")
     machine.run("down")
     assert traces() == before
-    assert machine.nodes == []
+    assert machine.left == []
 
 
 def test_a_node_that_died_is_replaced_and_its_logs_are_kept_until_then(machine: Machine) -> None:

@@ -16,7 +16,7 @@ from tests.cluster.errors import ControlPlaneError
 from tests.cluster.supervisor import killed_with_parent
 
 _DRAFT = ".draft-"
-_KEPT = 3
+_KEPT = 2
 _DIGITS = 16
 _TAIL_LINES = 30
 

@@ -74,7 +74,9 @@ def kept(folder: Path, slot: Slot, lock: int, programs: Programs) -> Iterator[Ke
         "slot": slot.number,
         "programs": {name: str(getattr(programs, name)) for name in ("control_plane", "node", "dns", "network")},
     }
-    with tempfile.NamedTemporaryFile(prefix="coverage-hooks-keeper-") as errors:
+    # A file without a name: nobody has to delete it.
+    with tempfile.TemporaryFile() as errors:
+        read_again = Path("/proc/self/fd", str(errors.fileno()))
         process = subprocess.Popen(
             [sys.executable, "-P", "-c", f"from {keepers.__name__} import main; main()"],
             stdin=subprocess.PIPE,
@@ -92,8 +94,8 @@ def kept(folder: Path, slot: Slot, lock: int, programs: Programs) -> Iterator[Ke
             started = json.loads(_pipe(process.stdout).readline() or "{}")
             if "pid" not in started:
                 process.wait()
-                raise NodeError(f"the node did not start:\n{tail(Path(errors.name))}")
-            keeper = Keeper(started["pid"], process, Path(errors.name))
+                raise NodeError(f"the node did not start:\n{tail(read_again)}")
+            keeper = Keeper(started["pid"], process, read_again)
             keeper.hear()
             yield keeper
         finally:
