@@ -8,7 +8,7 @@ SOURCES := coverage_hooks keycloak_operator tests examples
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help venv demo test lint types test-unit test-chart test-functional e2e cluster-deps cluster-up cluster-down \
-  format crds lock clean
+  format crds chart lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ e2e: $(VENV)/ready ## Pods, images and claims on a real node
 
 crds: $(VENV)/ready ## Make the custom resource definitions from the models
 	$(BIN)/python -m keycloak_operator.resources.crds
+
+chart: $(VENV)/ready ## Make the chart's schema and tables from the comments of its values
+	$(BIN)/python -m tests.chart.documents
 
 lock: $(VENV)/ready ## Choose versions anew, for all platforms, with hashes
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \

@@ -1,4 +1,4 @@
-"""The chart's schema and tables, made from the comments in its values.yaml: ``python -m tests.chart.documents``.
+"""The chart's schema and tables, made from the comments in its values.yaml: ``make chart``.
 
 They are files because Helm and readers take them from the chart; a test fails when they differ from what is made here.
 """

@@ -21,7 +21,7 @@ SCHEMA = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
 @pytest.mark.parametrize("name", documents.files())
 def test_what_is_made_from_the_values_is_up_to_date(name: str) -> None:
     made = documents.files()[name]
-    assert (CHART / name).read_text(encoding="utf-8") == made, "run python -m tests.chart.documents"
+    assert (CHART / name).read_text(encoding="utf-8") == made, "run make chart"
 
 
 def _maps(values: dict[str, Any], path: str = "") -> list[str]:
