@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# One more than there are cores: many a unit test waits for a child process.
+WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 SOURCES := coverage_hooks keycloak_operator tests examples
 
 .DEFAULT_GOAL := help
@@ -27,7 +29,7 @@ types: $(VENV)/ready ## Strict types, of source and tests
 	$(BIN)/mypy
 
 test-unit: $(VENV)/ready ## Pure code and real child processes; seconds, no network
-	$(BIN)/pytest --numprocesses=auto tests/unit
+	$(BIN)/pytest --numprocesses=$(WORKERS) --dist=worksteal tests/unit
 
 test-chart: $(VENV)/ready ## The chart's renders, rights and schema, and what a real API server says of them
 	$(BIN)/pytest tests/chart
