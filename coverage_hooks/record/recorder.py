@@ -13,7 +13,6 @@ import contextlib
 import functools
 import hashlib
 import json
-import platform
 import re
 import sqlite3
 import sys
@@ -62,9 +61,8 @@ _CONFIGURATION = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What the manifest says about the measurement: versions, the core, whether branches are measured."""
+    """What the manifest says about the measurement: version, the core, whether branches are measured."""
 
-    python: str
     coverage: str
     core: str
     branch: bool
@@ -106,7 +104,7 @@ class Recorder:
     def start(self) -> list[str]:
         """Start measuring, and return the measured files that were imported before: their first lines are lost."""
         # Everything that coverage.py warns about from now on, also while it runs, is for whoever reads the report.
-        self._coverage._warn = self._hear  # type: ignore[method-assign]  # noqa: SLF001
+        self._coverage._warn = self._hear  # type: ignore[method-assign]  # noqa: SLF001 - there is no public way to listen
         self._coverage._init()  # noqa: SLF001 - loads the plugins: they may change the configuration, so it goes first
         overrides.override(self._coverage, self._problem)
         if not any(self._option(name) for name in _SELECTING):
@@ -123,7 +121,7 @@ class Recorder:
 
     def disarms(self) -> list[Callable[[], object]]:
         """Return what keeps a forked child from being measured, in C code as far as it runs before anything else."""
-        handlers = (self._coverage._atexit, self._look_whether_it_still_traces)  # noqa: SLF001
+        handlers = (self._coverage._atexit, self._look_whether_it_still_traces)  # noqa: SLF001 - to unregister it
         calls: list[Callable[[], object]] = [functools.partial(atexit.unregister, handler) for handler in handlers]
         monitoring = getattr(sys, "monitoring", None)
         if self.facts.core == "sysmon" and monitoring is not None:
@@ -144,7 +142,6 @@ class Recorder:
         configuration = {name: self._option(name) for name in _CONFIGURATION}
         tracer = getattr(self._collector, "tracer_name", str)()
         return Facts(
-            python=platform.python_version(),
             coverage=coverage.__version__,
             core=_CORES.get(tracer, tracer),
             branch=bool(self._option("run:branch")),
@@ -178,7 +175,7 @@ class Recorder:
 
     # -- starting ---------------------------------------------------------------------------------------------------
 
-    def _hear(self, msg: str, slug: str | None = None, once: bool = False) -> None:  # noqa: ARG002
+    def _hear(self, msg: str, slug: str | None = None, once: bool = False) -> None:  # noqa: ARG002 - coverage.py's signature
         """Take a warning of coverage.py: a file that was imported before, or a problem."""
         if match := _PREIMPORTED.fullmatch(msg):
             self._preimported.append(match["file"])
@@ -195,7 +192,7 @@ class Recorder:
             )
             return
         # Whoever else asks for the data (a plugin, the operator itself) gets it, but no longer empties the live sets.
-        self._collector._clear_data = functools.partial(  # noqa: SLF001
+        self._collector._clear_data = functools.partial(  # noqa: SLF001 - see the module's docstring
             self._problem, "somebody saved coverage's data while recording; its live sets were kept from being emptied"
         )
         self._live = [self._collector.data]

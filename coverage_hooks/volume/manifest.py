@@ -160,11 +160,6 @@ class Manifest:
         if (self.data is None) != (self.sources is None):
             raise ManifestError("data and sources: expected both or neither, found one without the other")
 
-    @property
-    def announced_only(self) -> bool:
-        """Whether this process has said that it exists, but published nothing yet."""
-        return self.data is None
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprint:
