@@ -23,7 +23,9 @@ ENV PATH=/opt/operator/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 US
 USER 65532:65532
 ENTRYPOINT ["python", "-m", "keycloak_operator"]
 ARG REVISION=""
+ARG VERSION=""
 LABEL org.opencontainers.image.title="keycloak-operator" \
       org.opencontainers.image.description="A Kubernetes operator for Keycloak, its realms and its clients" \
       org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"

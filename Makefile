@@ -24,6 +24,7 @@ lint: $(VENV)/ready ## Style, and which module may import which
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile Dockerfile.test tests/cluster/images/*.Dockerfile
 
 types: $(VENV)/ready ## Strict types, of source and tests
 	$(BIN)/mypy
@@ -51,8 +52,13 @@ cluster-up: $(VENV)/ready ## Start a real cluster of one node; as root, on Linux
 cluster-down: $(VENV)/ready ## Stop it, and leave nothing of it
 	$(BIN)/python -m tests.cluster.node down
 
-e2e: $(VENV)/ready ## Pods, images and claims on a real node
-	$(BIN)/pytest tests/e2e
+e2e: $(VENV)/ready ## Pods, images, claims and Helm on a real node, or on the cluster of E2E_KUBECONFIG
+ifdef E2E_KUBECONFIG
+	@echo "The tests of the node itself are left out: E2E_KUBECONFIG names another cluster."
+else
+	$(BIN)/pytest tests/e2e/node
+endif
+	$(BIN)/pytest --numprocesses=$(WORKERS) --dist=load --ignore=tests/e2e/node tests/e2e
 
 crds: $(VENV)/ready ## Make the custom resource definitions from the models
 	$(BIN)/python -m keycloak_operator.resources.crds

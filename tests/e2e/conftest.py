@@ -1,70 +1,136 @@
-"""One node for the whole run, and a namespace of its own for each test."""
+"""One cluster for the whole run, also when several processes share it; a namespace of its own for each test."""
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator
+import contextlib
+from collections.abc import AsyncIterator, Generator, Iterable, Iterator
+from typing import Any
 
 import pytest
+from kubernetes_asyncio.config import new_client_from_config
 
-from tests.cluster import ControlPlaneError, images, wait_until
-from tests.cluster.node import Node, load, node, programs
-from tests.e2e.namespaces import Namespace
+from tests.chart.rendering import Helm
+from tests.cluster import ControlPlaneError, images
+from tests.cluster import helm as helm_program
+from tests.cluster.cluster import Cluster
+from tests.cluster.images import Image
+from tests.e2e.keycloak import KeycloakPod, keycloak_pod
+from tests.e2e.namespaces import Namespace, using_namespace
+from tests.e2e.releases import OperatorRelease
+from tests.e2e.session import IMAGES, Session, starting
+from tests.e2e.stage import Stage
+from tests.functional.keycloak_operator.users import User
 
-_IMAGES = {"operator_image": images.OPERATOR, "coverage_image": images.COVERAGE, "keycloak_image": images.KEYCLOAK}
+_SESSION = pytest.StashKey[Session]()
+_ENDING = pytest.StashKey[contextlib.ExitStack]()
+# A test that asks for the first needs the second.
+_NEEDED = {"operator_image": images.OPERATOR, "coverage_image": images.COVERAGE, "keycloak": images.KEYCLOAK}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a process that xdist is about to start which session it is part of."""
+    node.workerinput["e2e"] = _start(node.config, IMAGES).as_input()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Get what a node needs before the first test: its timeout is too short for that."""
-    if session.config.option.collectonly or not session.items:
-        return
+    """Start the cluster before the first test: its timeout is too short for that."""
     wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
-    say = session.config.get_terminal_writer().line
-    try:
-        programs.locate(say)
-        for image in (images.SANDBOX, *(_IMAGES[name] for name in sorted(wanted & _IMAGES.keys()))):
-            images.archive(image, say)
-    except ControlPlaneError as error:
-        raise pytest.UsageError(str(error)) from error
+    if "shared" not in wanted or session.config.option.collectonly:
+        return
+    if document := getattr(session.config, "workerinput", {}).get("e2e"):
+        session.config.stash[_SESSION] = Session.from_input(document)
+    else:
+        _start(session.config, [image for name, image in _NEEDED.items() if name in wanted])
+    if "helm" in wanted:
+        helm_program.locate(session.config.get_terminal_writer().line)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End what was started for this run."""
+    if _ENDING in config.stash:
+        config.stash[_ENDING].close()
+
+
+def _start(config: pytest.Config, wanted: Iterable[Image]) -> Session:
+    if _SESSION not in config.stash:
+        config.stash[_ENDING] = contextlib.ExitStack()
+        started = starting(wanted, config.get_terminal_writer().line)
+        try:
+            config.stash[_SESSION] = config.stash[_ENDING].enter_context(started)
+        except ControlPlaneError as error:
+            raise pytest.UsageError(str(error)) from error
+    return config.stash[_SESSION]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show with a failure what the cluster knows of it, while it knows."""
+    report = yield
+    namespace = getattr(item, "funcargs", {}).get("namespace")
+    if report.failed and report.when != "teardown" and isinstance(namespace, Namespace):
+        report.sections.append((f"namespace {namespace.name}", namespace.evidence()))
+    return report
 
 
 @pytest.fixture(scope="session")
-def running() -> Iterator[Node]:
-    """Return the node of this run."""
-    with node() as running:
-        yield running
+def shared(pytestconfig: pytest.Config) -> Session:
+    """Return what all tests of this run share."""
+    return pytestconfig.stash[_SESSION]
 
 
 @pytest.fixture(scope="session")
-def operator_image(running: Node) -> str:
-    """Return the name of the operator's image, which the node has."""
-    load(running, images.OPERATOR)
-    return str(images.OPERATOR)
+def cluster(shared: Session) -> Cluster:
+    """Return the cluster of this run."""
+    return shared.cluster
 
 
 @pytest.fixture(scope="session")
-def coverage_image(running: Node) -> str:
-    """Return the name of the operator's image with coverage.py, which the node has."""
-    load(running, images.COVERAGE)
-    return str(images.COVERAGE)
+def operator_image(cluster: Cluster) -> str:
+    """Return the name of the operator's image."""
+    return cluster.name_of(images.OPERATOR)
 
 
 @pytest.fixture(scope="session")
-def keycloak_image(running: Node) -> str:
-    """Return the name of Keycloak's image, which the node has."""
-    load(running, images.KEYCLOAK)
-    return str(images.KEYCLOAK)
+def coverage_image(cluster: Cluster) -> str:
+    """Return the name of the operator's image with coverage.py."""
+    return cluster.name_of(images.COVERAGE)
+
+
+@pytest.fixture(scope="session")
+def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
+    """Return helm."""
+    return Helm(helm_program.locate(lambda _line: None), tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="session")
+def keycloak(shared: Session) -> Iterator[KeycloakPod]:
+    """Return the Keycloak of this run, in a namespace of its own; each test has realms of its own."""
+    with keycloak_pod(shared) as server:
+        yield server
 
 
 @pytest.fixture
-def namespace(running: Node) -> Iterator[Namespace]:
+def namespace(shared: Session, operator_image: str) -> Iterator[Namespace]:
     """Return a namespace that no other test uses, with the strictest rules for pods."""
-    name = f"test-{uuid.uuid4().hex[:12]}"
-    running.kubectl("create", "namespace", name)
-    running.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
-    namespace = Namespace(running, name)
-    wait_until(lambda: namespace.find("serviceaccount", "default"), "there is a default service account")
-    try:
+    with using_namespace(shared, operator_image) as namespace:
         yield namespace
-    finally:
-        running.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def release(helm: Helm, namespace: Namespace) -> OperatorRelease:
+    """Return a release of the operator that is not installed yet."""
+    return OperatorRelease.of(helm, namespace)
+
+
+@pytest.fixture
+def stage(release: OperatorRelease, user: User, keycloak: KeycloakPod) -> Stage:
+    """Return everything that a test of the operator needs; nothing is installed yet."""
+    return Stage(release, user, keycloak)
+
+
+@pytest.fixture
+async def user(cluster: Cluster, namespace: Namespace) -> AsyncIterator[User]:
+    """Return somebody who works in the namespace."""
+    async with await new_client_from_config(str(cluster.kubeconfig)) as client:
+        yield User(client, namespace.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,7 @@ def _sandbox(say: Say) -> Path:
 def _operator(say: Say) -> Path:
     base, lock = _base("python", say), CHECKOUT / "requirements-operator.lock"
     dockerfile = CHECKOUT / "Dockerfile"
-    arguments = {"BASE_IMAGE": f"docker-archive:{base}", "REVISION": _revision()}
+    arguments = {"BASE_IMAGE": f"docker-archive:{base}", **_origin()}
 
     def make(path: Path) -> None:
         say(f"images: building {OPERATOR}")
@@ -88,7 +89,7 @@ def _coverage(say: Say) -> Path:
     arguments = {
         "BASE_IMAGE": f"docker-archive:{base}",
         "OPERATOR_IMAGE": f"docker-archive:{operator}",
-        "REVISION": _revision(),
+        **_origin(),
     }
 
     def make(path: Path) -> None:
@@ -116,6 +117,11 @@ _RECIPES: dict[Image, Callable[[Say], Path]] = {
     COVERAGE: _coverage,
     KEYCLOAK: _keycloak,
 }
+
+
+def _origin() -> dict[str, str]:
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    return {"REVISION": _revision(), "VERSION": project["version"]}
 
 
 def _revision() -> str:

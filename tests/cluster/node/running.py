@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 from tests.cluster import images
 from tests.cluster.api import Api
 from tests.cluster.certificates import Certificates
+from tests.cluster.cluster import Cluster
 from tests.cluster.images import Image
 from tests.cluster.node import leftovers, network, objects, programs, servers
 from tests.cluster.node.configuration import DNS_READY_PORT, NODE_NAME, write_configuration
@@ -53,9 +53,9 @@ class Node:
         return self.folder / "kubeconfig"
 
     @property
-    def environ(self) -> dict[str, str]:
-        """Return the environment of an administrator's client, past any proxy: it would not find the node."""
-        return {**os.environ, "KUBECONFIG": str(self.kubeconfig), "NO_PROXY": "*", "no_proxy": "*"}
+    def cluster(self) -> Cluster:
+        """Return what it is to whoever does not care where it runs."""
+        return Cluster(self.kubeconfig, self.programs.kubectl)
 
     def volume(self, name: str) -> Path:
         """Return the folder that the PersistentVolume *name* is."""
@@ -69,20 +69,6 @@ class Node:
         """Return the ends of the logs of all its servers."""
         names = sorted(path.stem for path in (self.folder / LOGS).glob("*.log"))
         return "\n".join(f"{name}:\n{self.log(name)}" for name in names)
-
-    def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
-        """Run kubectl as the administrator, and return what it prints; with *check*, raise NodeError if it fails."""
-        done = subprocess.run(
-            [self.programs.kubectl, *arguments],
-            env=self.environ,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if check and done.returncode:
-            raise NodeError(f"kubectl {' '.join(arguments)}: exit code {done.returncode}\n{done.stderr}")
-        return done.stdout
 
     def import_archive(self, archive: Path) -> None:
         """Give its container runtime the images in *archive*, a file of the format ``docker-archive``."""

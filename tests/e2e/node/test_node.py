@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from pathlib import Path
 
 from tests.cluster import wait_until
-from tests.cluster.node import Node
+from tests.cluster.cluster import Cluster
+from tests.e2e.collecting import copy_claim
 from tests.e2e.namespaces import Namespace, claim, pod, ready_when, service
 
 SERVER = """
@@ -31,10 +33,10 @@ while True:
 EATER = "eaten = []\nwhile True:\n    eaten.append(bytearray(1 << 20))"
 
 
-def test_the_node_is_ready_and_of_the_version_of_its_server(running: Node) -> None:
-    found = json.loads(running.kubectl("get", "nodes", "--output=json"))["items"]
+def test_the_node_is_ready_and_of_the_version_of_its_server(cluster: Cluster) -> None:
+    found = json.loads(cluster.kubectl("get", "nodes", "--output=json"))["items"]
     ready = [condition["status"] for node in found for condition in node["status"]["conditions"][-1:]]
-    version = json.loads(running.kubectl("version", "--output=json"))
+    version = json.loads(cluster.kubectl("version", "--output=json"))
     assert ready == ["True"]
     assert {node["status"]["nodeInfo"]["kubeletVersion"] for node in found} == {version["serverVersion"]["gitVersion"]}
     assert version["clientVersion"]["gitVersion"] == version["serverVersion"]["gitVersion"]
@@ -84,14 +86,13 @@ asyncio.run(main())
 
 
 def test_what_a_pod_writes_when_it_is_told_to_stop_is_on_its_claim(
-    running: Node, namespace: Namespace, operator_image: str
+    tmp_path: Path, namespace: Namespace, operator_image: str
 ) -> None:
     namespace.apply(claim("kept"), pod("keeper", operator_image, program=KEEPER, claim="kept"))
     namespace.wait_until_ready("keeper")
     wait_until(lambda: "waiting" in namespace.kubectl("logs", "keeper"), "it can be told to stop")
-    bound = namespace.find("pvc", "kept") or {}
     namespace.kubectl("delete", "pod", "keeper")
-    assert (running.volume(bound["spec"]["volumeName"]) / "file").read_text() == "kept"
+    assert (copy_claim(namespace, "kept", tmp_path) / "file").read_text() == "kept"
 
 
 def test_a_pod_that_needs_too_much_memory_is_killed_and_that_is_said(namespace: Namespace, operator_image: str) -> None:

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import binaries, wait_until
+from tests.cluster.cluster import Cluster
 from tests.cluster.images import SANDBOX
-from tests.cluster.node import Node, programs
+from tests.cluster.node import programs
 from tests.cluster.node.keeper import STAYS
-from tests.e2e.traces import traces
+from tests.e2e.node.traces import traces
 
 COMMAND = [sys.executable, "-m", "tests.cluster.node"]
 
@@ -121,12 +122,12 @@ def test_up_is_quick_and_stays_and_down_leaves_nothing(machine: Machine) -> None
     assert machine.left == []
 
 
-def test_two_nodes_do_not_disturb_each_other(machine: Machine, running: Node) -> None:
+def test_two_nodes_do_not_disturb_each_other(machine: Machine, cluster: Cluster) -> None:
     said = machine.run("up").stdout
-    assert str(running.kubeconfig) not in said
+    assert str(cluster.kubeconfig) not in said
     assert _nodes(said) == "node/node"
     machine.run("down")
-    assert running.kubectl("get", "nodes", "--output=name").strip() == "node/node"
+    assert cluster.kubectl("get", "nodes", "--output=name").strip() == "node/node"
 
 
 def test_down_ends_no_node_that_somebody_uses_and_removes_it_when_its_user_was_killed(machine: Machine) -> None:
