@@ -50,9 +50,9 @@ class Release:
         """Upgrade to the chart with these settings alone, and return the notes."""
         return self._run("upgrade", CHART, *(f"--set={each}" for each in (*self.always, *settings)))
 
-    def uninstall(self) -> str:
+    def uninstall(self, *options: str) -> str:
         """Uninstall, and return what helm says."""
-        return self._run("uninstall")
+        return self._run("uninstall", *options)
 
     def manifests(self) -> Rendered:
         """Return what the release consists of."""

@@ -118,9 +118,11 @@ def namespace(shared: Session, operator_image: str) -> Iterator[Namespace]:
 
 
 @pytest.fixture
-def release(helm: Helm, namespace: Namespace) -> OperatorRelease:
-    """Return a release of the operator that is not installed yet."""
-    return OperatorRelease.of(helm, namespace)
+def release(helm: Helm, namespace: Namespace) -> Iterator[OperatorRelease]:
+    """Return a release of the operator that is not installed yet; its rights outside of the namespace go, too."""
+    release = OperatorRelease.of(helm, namespace)
+    yield release
+    release.chart.uninstall("--ignore-not-found")
 
 
 @pytest.fixture
