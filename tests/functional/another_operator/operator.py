@@ -24,6 +24,7 @@ def start_operator(folder: Path, kubeconfig: Path, namespace: str) -> Running:
     modules = ["-m", "coverage_hooks.kopf", "-m", "another_operator.handlers"]
     settings = {
         "KUBECONFIG": str(kubeconfig),
+        "TMPDIR": str(folder),  # whatever the client keeps of the kubeconfig stays here when it is killed
         "PYTHONPATH": str(PROJECT),
         "COVERAGE_HOOKS_ENABLED": "1",
         "COVERAGE_HOOKS_DIR": str(folder / "recordings"),

@@ -178,6 +178,7 @@ def start_operator(
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     settings = {
         "KUBECONFIG": str(kubeconfig),
+        "TMPDIR": str(folder),  # whatever the client keeps of the kubeconfig stays here when it is killed
         "KEYCLOAK_OPERATOR_ID": "test",
         "KEYCLOAK_OPERATOR_NAMESPACES": namespace,
         "KEYCLOAK_OPERATOR_RESYNC_SECONDS": "2",
