@@ -1,0 +1,226 @@
+"""Why a container ended, as far as Kubernetes tells: its own status, its pod's, and events.
+
+The status says how (exit code, out of memory), never why. Why is in the pod (deletion, disruption, reason) or only in
+an event; where neither says anything, nothing is guessed: the cause is unknown. The status is what the node reports, so
+an out-of-memory kill of a child, which it does not report, is never claimed.
+"""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from coverage_hooks.collect.instances import SECOND, Instance, Known
+from coverage_hooks.collect.observations import Ended, Event
+
+Cause = Literal[
+    "running",
+    "exited",
+    "killed",
+    "out of memory",
+    "probe",
+    "deleted",
+    "grace overrun",
+    "force delete",
+    "eviction",
+    "kubelet eviction",
+    "deadline",
+    "rollout",
+    "scaled down",
+    "unknown",
+]
+
+#: The exit code of a process that was killed, by whomever.
+_SIGKILL = 128 + signal.SIGKILL
+
+#: What a kubelet writes when it does not find the container any more; the exit code beside it is invented.
+_LOST_SIGHT = "ContainerStatusUnknown"
+
+_DISRUPTIONS: dict[str, tuple[Cause, str]] = {
+    "EvictionByEvictionAPI": ("eviction", "evicted through the eviction API, as a drain does"),
+    "PreemptionByScheduler": ("eviction", "evicted for a pod of higher priority"),
+    "DeletionByTaintManager": ("eviction", "evicted because of a taint of its node"),
+    "DeletionByPodGC": ("unknown", "removed by the garbage collection of pods, as when its node is gone"),
+    "TerminationByKubelet": ("kubelet eviction", "ended by the kubelet"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How and why an instance ended; `killed` says whether a signal ended it, and None that nobody knows how."""
+
+    cause: Cause
+    text: str
+    killed: bool | None
+    exit_code: int | None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it ended, as far as anybody knows."""
+        return self.cause != "running"
+
+
+def ending_of(instance: Instance, known: Known) -> Ending:
+    """Return how *instance* ended."""
+    ended = instance.ended
+    if ended is None:
+        return _without_status(instance)
+    cause, why = _why(instance, ended, known)
+    text = f"{why}; {how(ended)}" if why else how(ended)
+    if ended.reason == _LOST_SIGHT:
+        return Ending(cause=cause, text=text, killed=None, exit_code=None)
+    return Ending(cause=cause, text=text, killed=_is_killed(ended), exit_code=ended.exit_code)
+
+
+def how(ended: Ended) -> str:
+    """Return how a container ended, in words."""
+    if ended.reason == _LOST_SIGHT:
+        return "its exit code is not known: its node lost sight of it"
+    if ended.reason == "OOMKilled":
+        return "killed, out of memory (OOMKilled)"
+    if number := ended.signal or (ended.exit_code - 128 if 128 < ended.exit_code <= 128 + signal.NSIG else 0):
+        name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+        return f"killed by {name} (exit code {ended.exit_code})"
+    return f"exit code {ended.exit_code}"
+
+
+def _without_status(instance: Instance) -> Ending:
+    pod = instance.pod
+    if pod.fate == "gone":
+        text = "gone while nobody watched: its end is not known"
+        return Ending(cause="unknown", text=text, killed=None, exit_code=None)
+    if pod.fate == "deleted":
+        forced = pod.grace == 0
+        text = "deleted by force" if forced else "removed from Kubernetes"
+        return Ending(
+            cause="force delete" if forced else "unknown",
+            text=f"{text} while it ran: its exit code was never known, and it may have run on",
+            killed=None,
+            exit_code=None,
+        )
+    if instance is not pod.of_container(instance.container)[-1]:
+        text = "restarted between two looks: its end is not known"
+        return Ending(cause="unknown", text=text, killed=None, exit_code=None)
+    return Ending(cause="running", text="running", killed=None, exit_code=None)
+
+
+def _why(instance: Instance, ended: Ended, known: Known) -> tuple[Cause, str]:
+    """Return the cause, and in words what Kubernetes says of it."""
+    pod, events = instance.pod.last, known.events.get(instance.pod.last.uid, [])
+    if pod.reason == "DeadlineExceeded":
+        return "deadline", "ended at the deadline of its pod (activeDeadlineSeconds)"
+    if pod.reason == "Evicted":
+        return "kubelet eviction", f"evicted by the kubelet: {_sentence(pod.message)}"
+    if evicted := _during(instance, [event for event in events if event.reason == "Evicted"]):
+        return "kubelet eviction", f"evicted by the kubelet: {_sentence(evicted.message)}"
+    if probe := _during(instance, [event for event in events if _is_restart(event, instance)]):
+        manner = "it ignored SIGTERM" if ended.exit_code == _SIGKILL else "it ended when it was told to"
+        return "probe", f"restarted by the kubelet: {_sentence(probe.message)}; {manner}"
+    if _is_asked_to_go(instance, ended):
+        return _why_deleted(instance, ended, known)
+    if pod.reason and pod.phase == "Failed":
+        return "unknown", f"its pod failed: {pod.reason}: {_sentence(pod.message)}"
+    if ended.reason == _LOST_SIGHT:
+        return "unknown", ""
+    if ended.reason == "OOMKilled":
+        return "out of memory", ""
+    if _is_killed(ended):
+        return "killed", "Kubernetes does not say by whom"
+    return "exited", ""
+
+
+def _why_deleted(instance: Instance, ended: Ended, known: Known) -> tuple[Cause, str]:
+    pod = instance.pod
+    cause, why = _who_deleted(instance, known)
+    if ended.reason == "OOMKilled":
+        return "out of memory", why
+    if ended.exit_code == _SIGKILL and _is_over_its_grace(instance, ended):
+        return "grace overrun", f"{why}; its grace of {pod.grace} s was over"
+    return cause, why
+
+
+def _who_deleted(instance: Instance, known: Known) -> tuple[Cause, str]:
+    pod = instance.pod
+    if pod.last.disruption is not None:
+        reason, message = pod.last.disruption
+        return _DISRUPTIONS.get(reason, ("eviction", f"disrupted: {reason}: {_sentence(message)}"))
+    if pod.last.owner is not None:
+        kind, name = pod.last.owner
+        for event in known.deletions:
+            if (event.kind, event.name) == (kind, name) and pod.last.name in event.message.replace(":", " ").split():
+                return (
+                    _who_scaled(name, known) if kind == "ReplicaSet" else ("deleted", f"deleted by its {kind} {name}")
+                )
+    return "deleted", "deleted"
+
+
+def _who_scaled(replicas: str, known: Known) -> tuple[Cause, str]:
+    """Return whether ReplicaSet *replicas* deleted a pod because another one replaces it."""
+    down = [event for event in known.scalings if f"down replica set {replicas} " in event.message]
+    for event in down:
+        if any(
+            other.name == event.name and "Scaled up replica set " in other.message and other is not event
+            for other in known.scalings
+            if f" {replicas} " not in other.message and _is_about(other, event)
+        ):
+            return "rollout", f"replaced in a rollout of Deployment {event.name}"
+        return "scaled down", f"deleted as Deployment {event.name} was scaled down"
+    return "scaled down", f"deleted by its ReplicaSet {replicas}"
+
+
+def _is_about(one: Event, other: Event) -> bool:
+    """Return whether both events are of one change of a Deployment: those of a rollout follow each other closely."""
+    if one.last is None or other.last is None:
+        return False
+    return abs((one.last - other.last).total_seconds()) <= _ROLLOUT_SECONDS
+
+
+#: How far apart scaling one ReplicaSet up and the other down may be; progress of a rollout is waited for ten minutes.
+_ROLLOUT_SECONDS = 600
+
+
+def _is_restart(event: Event, instance: Instance) -> bool:
+    """Return whether *event* says that the kubelet ended the container to start it again, as after a failed probe."""
+    about = event.field.endswith(f"{{{instance.container}}}")
+    return about and event.reason == "Killing" and not event.message.startswith("Stopping container")
+
+
+def _during(instance: Instance, events: list[Event]) -> Event | None:
+    """Return the newest of *events* that happened while *instance* ran.
+
+    An event that recurred is one object: of what happened between its first and last time, it tells only how often.
+    """
+    for event in reversed(events):
+        if any(_ran_at(instance, moment) for moment in (event.last, event.first)):
+            return event
+    return None
+
+
+def _ran_at(instance: Instance, moment: datetime | None) -> bool:
+    if moment is None or instance.started_at is None or instance.finished_at is None:
+        return False
+    return instance.started_at <= moment <= instance.finished_at + SECOND
+
+
+def _is_asked_to_go(instance: Instance, ended: Ended) -> bool:
+    asked_at = instance.pod.asked_at
+    if asked_at is None:
+        return False
+    return ended.finished_at is None or ended.finished_at >= asked_at
+
+
+def _is_over_its_grace(instance: Instance, ended: Ended) -> bool:
+    asked_at, grace = instance.pod.asked_at, instance.pod.grace
+    if asked_at is None or grace is None or ended.finished_at is None:
+        return False
+    return (ended.finished_at + SECOND - asked_at).total_seconds() >= grace
+
+
+def _is_killed(ended: Ended) -> bool:
+    return ended.reason == "OOMKilled" or ended.signal != 0 or ended.exit_code > 128
+
+
+def _sentence(text: str) -> str:
+    return text.strip().rstrip(".") or "it does not say why"
