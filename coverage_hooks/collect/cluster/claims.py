@@ -119,9 +119,9 @@ async def _bound(core: Any, namespace: str, claim: str) -> Any:
             return found
         if found.status.phase == "Lost" or time.monotonic() > deadline:
             raise SourceError(
-                f"claim {claim!r} in namespace {namespace!r} is {found.status.phase}, expected Bound: it has no volume, "
-                f"so nothing was recorded on it; see `kubectl -n {namespace} describe pvc {claim}`, and whether the "
-                "operator's pod runs"
+                f"claim {claim!r} in namespace {namespace!r} is {found.status.phase}, expected Bound: without a "
+                "volume, nothing was recorded on it; does the operator's pod run? "
+                f"`kubectl -n {namespace} describe pvc {claim}` tells more"
             )
         await asyncio.sleep(_POLL)
 
