@@ -23,9 +23,9 @@ _IDLE, _LIFETIME = 120, 3600
 _IDLE_BY_HAND = _LIFETIME_BY_HAND = 8 * 3600
 
 
-def name_for(claim: str) -> str:
+def name_for(claim: str, what: str = "reader") -> str:
     """Return the name of the reader of *claim*: always the same one, so that a role can name it."""
-    name = f"coverage-hooks-reader-{claim}"
+    name = f"coverage-hooks-{what}-{claim}"
     if len(name) <= _NAME_LIMIT:
         return name
     digest = hashlib.sha256(claim.encode()).hexdigest()[:8]

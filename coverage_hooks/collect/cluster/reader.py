@@ -29,8 +29,9 @@ from coverage_hooks.errors import SourceError
 STARTED_WITHIN = 15.0
 PULLED_WITHIN = 300.0
 
-#: Seconds without a question after which the collect that made a reader is taken for dead.
-LEFT_AFTER = 10.0
+#: Seconds without a question after which the collect that made a reader is taken for dead, or to need it no longer;
+#: one that is alive asks several times a second, and makes another if it is wronged.
+LEFT_AFTER = 3.0
 
 #: Seconds for a pod to go, one second of which is its own to end.
 GONE_WITHIN = 20.0
@@ -114,21 +115,25 @@ class Reader:
         return await self._is_shared(pod)
 
     async def _is_shared(self, pod: Any) -> bool:
-        """Return whether *pod*, another collect's, is in use; while it is being started, wait."""
-        running = starting.is_running(pod)
-        if running and pod.metadata.uid == self._accepted:
+        """Return whether *pod*, another collect's, is in use: whether it is asked anything while this one looks on."""
+        if pod.metadata.uid == self._accepted and starting.is_running(pod):
             return True
-        idle = await self._idle(self.name) if running else None
-        if idle is not None and idle < LEFT_AFTER:
-            self._say(f"another collect asked reader {self.name} {idle:.1f} s ago: sharing it")
-            self._accepted = pod.metadata.uid
-            return True
-        if idle is None and not starting.ending(pod) and _age(pod) < STARTED_WITHIN:
+        began = time.monotonic()
+        while True:
+            idle = await self._idle(self.name) if starting.is_running(pod) else None
+            if idle is not None and time.monotonic() - idle > began:
+                self._say(f"another collect is using reader {self.name}: sharing it")
+                self._accepted = pod.metadata.uid
+                return True
+            unused = _age(pod) > STARTED_WITHIN if idle is None else idle > LEFT_AFTER
+            if unused or starting.ending(pod):
+                self._say(f"reader {self.name} was left by a collect that was killed: removing it")
+                return False
             await asyncio.sleep(_POLL)
             found = await self._find()
-            return found is not None and await self._is_shared(found)
-        self._say(f"reader {self.name} was left by a collect that was killed: removing it")
-        return False
+            if found is None or found.metadata.uid != pod.metadata.uid:
+                return False
+            pod = found
 
     async def _await_running(self, pod: Any) -> bool:
         """Return True when *pod* runs, and False when it was deleted meanwhile."""

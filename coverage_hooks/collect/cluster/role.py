@@ -121,7 +121,7 @@ def to_yaml(name: str, namespace: str, rights: Iterable[Right], subject: Subject
             "roleRef": {"apiGroup": _GROUP, "kind": "Role", "name": name},
             "subjects": [bound],
         })  # fmt: skip
-    return yaml.safe_dump_all(documents, sort_keys=False)
+    return yaml.safe_dump_all(documents, sort_keys=False, default_flow_style=None)
 
 
 def _rules(rights: Iterable[Right]) -> list[dict[str, Any]]:

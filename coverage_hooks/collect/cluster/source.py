@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from coverage_hooks import errors
 from coverage_hooks.collect import files
-from coverage_hooks.collect.cluster import claims, role
+from coverage_hooks.collect.cluster import claims, granting, role
 from coverage_hooks.collect.cluster import pod as pods
 from coverage_hooks.collect.cluster.claims import Volume
 from coverage_hooks.collect.cluster.connection import Target, connect
@@ -202,9 +202,7 @@ class Claim:
             await role.check(api, target.namespace, role.entering(reader))
             return Volume(namespace=target.namespace, claim=target.claim or "", image="")
         claim = await claims.name_of(api, target)
-        reader = pods.name_for(claim)
-        rights = [*role.finding(claim, by_release=False), *role.making(reader), *role.entering(reader)]
-        await role.check(api, target.namespace, rights)
+        await role.check(api, target.namespace, granting.retrieving(claim, by_release=False))
         return await claims.look(api, target.namespace, claim, self._wish.image)
 
 
