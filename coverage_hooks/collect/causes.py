@@ -32,6 +32,9 @@ Cause = Literal[
     "unknown",
 ]
 
+#: A cause, and in words what Kubernetes says of it.
+Why = tuple[Cause, str]
+
 #: The exit code of a process that was killed, by whomever.
 _SIGKILL = 128 + signal.SIGKILL
 
@@ -106,32 +109,56 @@ def _without_status(instance: Instance) -> Ending:
     return Ending(cause="running", text="running", killed=None, exit_code=None)
 
 
-def _why(instance: Instance, ended: Ended, known: Known) -> tuple[Cause, str]:
+def _why(instance: Instance, ended: Ended, known: Known) -> Why:
     """Return the cause, and in words what Kubernetes says of it."""
-    pod, events = instance.pod.last, known.events.get(instance.pod.last.uid, [])
-    if pod.reason == "DeadlineExceeded":
+    events = known.events.get(instance.pod.last.uid, [])
+    why = _why_failed(instance, events) or _why_restarted(instance, ended, events)
+    if why is None and _is_asked_to_go(instance, ended):
+        why = _why_deleted(instance, ended, known)
+    return why or _by_itself(ended)
+
+
+def _why_failed(instance: Instance, events: list[Event]) -> Why | None:
+    """Return why the whole pod was ended by its kubelet, if it was; its earlier restarts ended of something else."""
+    pod = instance.pod.last
+    if instance is not instance.pod.of_container(instance.container)[-1]:
+        return None
+    told = [event for event in events if event.reason in {"Evicted", "DeadlineExceeded"}]
+    event = _during(instance, told)
+    reason = pod.reason if pod.phase == "Failed" and (event or not told) else event.reason if event else ""
+    if reason == "DeadlineExceeded":
         return "deadline", "ended at the deadline of its pod (activeDeadlineSeconds)"
-    if pod.reason == "Evicted":
-        return "kubelet eviction", f"evicted by the kubelet: {_sentence(pod.message)}"
-    if evicted := _during(instance, [event for event in events if event.reason == "Evicted"]):
-        return "kubelet eviction", f"evicted by the kubelet: {_sentence(evicted.message)}"
-    if probe := _during(instance, [event for event in events if _is_restart(event, instance)]):
-        manner = "it ignored SIGTERM" if ended.exit_code == _SIGKILL else "it ended when it was told to"
-        return "probe", f"restarted by the kubelet: {_sentence(probe.message)}; {manner}"
-    if _is_asked_to_go(instance, ended):
-        return _why_deleted(instance, ended, known)
-    if pod.reason and pod.phase == "Failed":
-        return "unknown", f"its pod failed: {pod.reason}: {_sentence(pod.message)}"
+    if reason == "Evicted":
+        # A pod that ends by itself when it is told to is not always marked as evicted: then only the event tells.
+        return (
+            "kubelet eviction",
+            f"evicted by the kubelet: {_sentence(pod.message or (event.message if event else ''))}",
+        )
+    if reason:
+        return "unknown", f"its pod failed: {reason}: {_sentence(pod.message)}"
+    return None
+
+
+def _why_restarted(instance: Instance, ended: Ended, events: list[Event]) -> Why | None:
+    """Return why the kubelet restarted the container, which only an event tells."""
+    event = _during(instance, [each for each in events if _is_restart(each, instance)])
+    if event is None:
+        return None
+    manner = "it did not end on SIGTERM" if ended.exit_code == _SIGKILL else "it ended on SIGTERM"
+    return "probe", f"restarted by the kubelet: {_sentence(event.message)}; {manner}"
+
+
+def _by_itself(ended: Ended) -> Why:
     if ended.reason == _LOST_SIGHT:
         return "unknown", ""
     if ended.reason == "OOMKilled":
         return "out of memory", ""
     if _is_killed(ended):
-        return "killed", "Kubernetes does not say by whom"
+        return "killed", "Kubernetes does not say why"
     return "exited", ""
 
 
-def _why_deleted(instance: Instance, ended: Ended, known: Known) -> tuple[Cause, str]:
+def _why_deleted(instance: Instance, ended: Ended, known: Known) -> Why:
     pod = instance.pod
     cause, why = _who_deleted(instance, known)
     if ended.reason == "OOMKilled":
@@ -141,7 +168,7 @@ def _why_deleted(instance: Instance, ended: Ended, known: Known) -> tuple[Cause,
     return cause, why
 
 
-def _who_deleted(instance: Instance, known: Known) -> tuple[Cause, str]:
+def _who_deleted(instance: Instance, known: Known) -> Why:
     pod = instance.pod
     if pod.last.disruption is not None:
         reason, message = pod.last.disruption
@@ -156,7 +183,7 @@ def _who_deleted(instance: Instance, known: Known) -> tuple[Cause, str]:
     return "deleted", "deleted"
 
 
-def _who_scaled(replicas: str, known: Known) -> tuple[Cause, str]:
+def _who_scaled(replicas: str, known: Known) -> Why:
     """Return whether ReplicaSet *replicas* deleted a pod because another one replaces it."""
     down = [event for event in known.scalings if f"down replica set {replicas} " in event.message]
     for event in down:

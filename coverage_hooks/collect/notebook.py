@@ -36,6 +36,9 @@ FORMAT = 1
 #: The longest line that is read, in bytes; a pod's has some thousand.
 LINE_LIMIT = 1 << 20
 
+#: Seconds after which a witness has been told everything again, even when nothing happened.
+CONFIRMED_EVERY = 5
+
 #: How often a file that another process writes is looked at again, in seconds.
 _POLL = 0.1
 
@@ -205,6 +208,18 @@ def read(path: Path) -> Testimony | None:
         return None
     except (OSError, ValueError) as error:
         raise UsageError(f"{str(path)!r} is not what a witness writes: {error}; delete it, or watch again") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The word of a witness that writes, or wrote, to *path*, for whoever cannot ask the cluster itself."""
+
+    path: Path
+    claim: str | None = None
+
+    def testify(self, moment: datetime) -> Testimony | None:
+        """Return what the file tells; while a witness writes it, wait until it tells everything until *moment*."""
+        return read_settled(self.path, moment, within=2.0 * CONFIRMED_EVERY)
 
 
 def read_settled(path: Path, moment: datetime, within: float) -> Testimony | None:

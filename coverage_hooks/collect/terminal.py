@@ -19,12 +19,15 @@ from coverage_hooks.collect import files
 from coverage_hooks.collect.ledger import Ledger
 from coverage_hooks.collect.plain import plain
 from coverage_hooks.collect.report import Report
-from coverage_hooks.collect.summary import blame, cause, percent
+from coverage_hooks.collect.summary import blame, cause, ending, lost, percent
 
 _COLORS = {
     "finished": "green",
     "running": "green",
     "silent": "red",
+    "killed": "red",
+    "ended": "red",
+    "missing": "red",
     "damaged": "red",
     "announced": "red",
     "empty": "red",
@@ -50,11 +53,24 @@ def busy(what: str) -> AbstractContextManager[object]:
 
 def show_ledger(out: Console, ledger: Ledger) -> None:
     """Print who was recorded, and what else the volume said."""
-    rows = [(row.recording, row.pod, row.state, str(row.files), str(row.lines), cause(row)) for row in ledger.rows]
+    rows = [
+        (
+            row.recording or "(none)",
+            row.pod,
+            row.state,
+            str(row.files),
+            str(row.lines),
+            lost(row),
+            ending(row),
+            cause(row),
+        )
+        for row in ledger.rows
+    ]
     chosen = f"since {ledger.since}" if ledger.since else f"of run {ledger.run or '(unnamed)'}"
-    show_line(out, f"{len(rows)} recordings {chosen}")
+    missing = len(rows) - len(ledger.recorded)
+    show_line(out, f"{len(ledger.recorded)} recordings {chosen}{f', {missing} missing' if missing else ''}")
     if rows:
-        out.print(_table(("recording", "pod", "state", "files", "lines", "note"), rows))
+        out.print(_table(("recording", "pod", "state", "files", "lines", "lost", "ending", "note"), rows))
     for row in ledger.rows:
         for problem in row.problems:
             show_line(out, f"problem  {row.recording}: {problem}")

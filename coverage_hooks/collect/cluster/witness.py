@@ -23,6 +23,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -46,8 +47,8 @@ from coverage_hooks.collect.observations import Document, keep_event, keep_pod
 from coverage_hooks.errors import SourceError, UsageError
 from coverage_hooks.volume.manifest import timestamp
 
-#: How long one watch lasts, in seconds: a collector in another process waits as long to be told that all was told.
-WINDOW = 5
+#: How long one watch lasts, in seconds.
+WINDOW = notebook.CONFIRMED_EVERY
 
 #: How long the last watch of all lasts: it tells what happened since, and ends.
 LAST_WINDOW = 1
@@ -126,6 +127,19 @@ async def ask(target: Target, path: Path | None = None) -> Testimony:
 def asked(target: Target, path: Path | None = None) -> Testimony:
     """Return what `ask` returns, for code that is not asynchronous."""
     return asyncio.run(ask(target, path))
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """The word of a cluster, and of a witness that wrote to *path*, for whoever collects from *claim*."""
+
+    target: Target
+    path: Path
+    claim: str | None
+
+    def testify(self, moment: datetime) -> Testimony:  # noqa: ARG002 - what is asked now is after any moment
+        """Return all that is known now."""
+        return asked(self.target, self.path)
 
 
 class _Watch:
