@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
-import signal
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,13 +15,21 @@ from pathlib import Path
 
 from coverage_hooks.collect.cluster.claims import GID, IMAGE, UID
 from coverage_hooks.collect.cluster.pod import name_for
-from tests.cluster import wait_until
 from tests.e2e.namespaces import Document, Namespace, claim, pod
 
 USER = 65532
 
 #: An operator, as far as a claim knows: it has it mounted, and does not want to stop.
 HOLDER = "import signal\nsignal.signal(signal.SIGTERM, lambda *_: exit())\nprint('up', flush=True)\nsignal.pause()"
+
+
+#: The command line, which tells at the end how much memory it took.
+MEASURED = """
+import atexit, resource
+from coverage_hooks.cli import main
+atexit.register(lambda: print(f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss} KiB"))
+main()
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,51 +80,84 @@ def claimed(
 
 @contextmanager
 def started(
-    namespace: Namespace, folder: Path, command: str, *options: str, kubeconfig: Path | None = None
+    namespace: Namespace, folder: Path, command: str, *options: str, kubeconfig: Path | None = None, program: str = ""
 ) -> Iterator[subprocess.Popen[str]]:
-    """Start a command of coverage-hooks in *folder*; what is left of it at the end is killed."""
-    environ = {**namespace.node.environ, "KUBECONFIG": str(kubeconfig or namespace.node.kubeconfig)}
-    full = [sys.executable, "-m", "coverage_hooks", command, f"--namespace={namespace.name}", *options]
-    process = subprocess.Popen(
-        full, cwd=folder, env={**environ, "PYTHONPATH": str(Path(__file__).parents[2])}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-        process.communicate()
+    """Start a command of coverage-hooks in *folder*, or *program* with its arguments; at the end it is killed."""
+    environ = {
+        **namespace.node.environ,
+        "KUBECONFIG": str(kubeconfig or namespace.node.kubeconfig),
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+    head = [sys.executable, *(["-c", program] if program else ["-m", "coverage_hooks"])]
+    with subprocess.Popen(
+        [*head, command, f"--namespace={namespace.name}", *options],
+        cwd=folder,
+        env=environ,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """How a command ended, and everything that it said, in one line."""
+    """How a command ended, after how long, and everything that it said."""
 
     code: int
+    seconds: float
     said: str
 
 
-def call(namespace: Namespace, folder: Path, command: str, *options: str, kubeconfig: Path | None = None) -> Done:
-    """Run a command of coverage-hooks in *folder*."""
-    with started(namespace, folder, command, *options, kubeconfig=kubeconfig) as process:
+def call(
+    namespace: Namespace,
+    folder: Path,
+    command: str,
+    *options: str,
+    kubeconfig: Path | None = None,
+    lines: bool = False,
+    measured: bool = False,
+) -> Done:
+    """Run a command of coverage-hooks in *folder*; what it says is one line unless *lines*."""
+    start = time.monotonic()
+    program = MEASURED if measured else ""
+    with started(namespace, folder, command, *options, kubeconfig=kubeconfig, program=program) as process:
         said, _ = process.communicate(timeout=120)
-        return Done(process.returncode, " ".join(said.split()))
+    seconds = time.monotonic() - start
+    return Done(code=process.returncode, seconds=seconds, said=said if lines else " ".join(said.split()))
+
+
+def recycle(namespace: Namespace) -> None:
+    """Delete what claims volumes, and let these be claimed again, empty."""
+    namespace.kubectl("delete", "pods,pvc", "--all", "--grace-period=1")
+    for volume in json.loads(namespace.node.kubectl("get", "pv", "--output=json"))["items"]:
+        if volume["spec"].get("claimRef", {}).get("namespace") == namespace.name:
+            name = volume["metadata"]["name"]
+            for path in namespace.node.volume(name).iterdir():
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+            namespace.node.kubectl("patch", "pv", name, '--patch={"spec": {"claimRef": null}}')
 
 
 def account(namespace: Namespace, folder: Path, name: str) -> Path:
     """Make a service account, and return a kubeconfig with its token."""
     namespace.kubectl("create", "serviceaccount", name)
-    token = wait_until(lambda: namespace.try_kubectl("create", "token", name).strip(), f"there is a token for {name}")
-    path = folder / f"{name}.kubeconfig"
     configuration = json.loads(namespace.node.kubeconfig.read_text())
-    configuration["users"] = [{"name": "admin", "user": {"token": token}}]
+    token = namespace.kubectl("create", "token", name).strip()
+    for user in configuration["users"]:
+        user["user"] = {"token": token}
+    path = folder / f"{name}.kubeconfig"
     path.write_text(json.dumps(configuration))
     return path
 
 
-def payload(token: str) -> Document:
-    """Return what is in a token."""
-    part = token.split(".")[1]
-    document: Document = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-    return document
+def is_forbidden(namespace: Namespace, kubeconfig: Path, path: str) -> bool:
+    """Return whether whoever *kubeconfig* is may not open a stream at *path*."""
+    node = namespace.node
+    done = subprocess.run(
+        [node.programs.kubectl, "create", f"--raw={path}", "--filename=/dev/null", f"--kubeconfig={kubeconfig}"],
+        env=node.environ, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return "Forbidden" in done.stderr
