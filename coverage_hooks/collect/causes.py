@@ -69,7 +69,7 @@ def ending_of(instance: Instance, known: Known) -> Ending:
     """Return how *instance* ended."""
     ended = instance.ended
     if ended is None:
-        return _without_status(instance)
+        return _without_status(instance, known)
     cause, why = _why(instance, ended, known)
     text = f"{why}; {how(ended)}" if why else how(ended)
     if ended.reason == _LOST_SIGHT:
@@ -89,8 +89,15 @@ def how(ended: Ended) -> str:
     return f"exit code {ended.exit_code}"
 
 
-def _without_status(instance: Instance) -> Ending:
+def _without_status(instance: Instance, known: Known) -> Ending:
+    """Return what is known of an instance whose status Kubernetes never told, or has not yet."""
     pod = instance.pod
+    if instance is not pod.of_container(instance.container)[-1]:
+        # Not even the last state has it always: a kubelet may have removed the dead container before it looked.
+        event = _during(instance, [each for each in known.events.get(pod.last.uid, ()) if _is_restart(each, instance)])
+        why = f"restarted by the kubelet: {_sentence(event.message)}" if event else "restarted"
+        text = f"{why}; its exit code was never told"
+        return Ending(cause="probe" if event else "unknown", text=text, killed=None, exit_code=None)
     if pod.fate == "gone":
         text = "gone while nobody watched: its end is not known"
         return Ending(cause="unknown", text=text, killed=None, exit_code=None)
@@ -103,9 +110,6 @@ def _without_status(instance: Instance) -> Ending:
             killed=None,
             exit_code=None,
         )
-    if instance is not pod.of_container(instance.container)[-1]:
-        text = "restarted between two looks: its end is not known"
-        return Ending(cause="unknown", text=text, killed=None, exit_code=None)
     return Ending(cause="running", text="running", killed=None, exit_code=None)
 
 

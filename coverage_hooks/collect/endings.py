@@ -168,12 +168,9 @@ def _candidates(found: Found, pod: TrackedPod) -> Iterator[Instance]:
     started = datetime.fromtimestamp(found.started, UTC) if found.started < _NEVER.timestamp() else None
     instances = pod.of_container(container)
     for position, instance in enumerate(instances):
-        others = [each for each in instances if each.container == instance.container]
-        before = [each.started_at for each in instances[:position] if each in others and each.started_at]
-        after = [each.started_at for each in instances[position + 1 :] if each in others and each.started_at]
-        first = instance.started_at or (max(before) if before else _ALWAYS)
-        end = instance.finished_at or (min(after) if after else None)
-        last = end + SECOND if end else _NEVER
+        before = [each.started_at for each in instances[:position] if each.container == instance.container]
+        first = instance.started_at or max((each for each in before if each is not None), default=_ALWAYS)
+        last = instance.finished_at + SECOND if instance.finished_at else _NEVER
         if started is not None and first <= started <= last:
             yield instance
 

@@ -44,8 +44,11 @@ class Instance:
 
     @property
     def finished_at(self) -> datetime | None:
-        """When it ended, if that is known; it is then up to a second later."""
-        return self.ended.finished_at if self.ended else None
+        """When it ended, up to a second later; when the next one began, if only that is known; else None."""
+        if self.ended is not None and self.ended.finished_at is not None:
+            return self.ended.finished_at
+        later = (each for each in self.pod.of_container(self.container) if each.restart > self.restart)
+        return next((each.started_at for each in later if each.started_at is not None), None)
 
 
 @dataclass(slots=True, kw_only=True)
