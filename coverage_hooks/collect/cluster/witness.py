@@ -241,7 +241,7 @@ class _Watch:
                 raise _refused(answer.status, await answer.text())
             async for line in _lines(answer):
                 version = self._change(line)
-        if time.monotonic() - started < seconds - 0.5:
+        if time.monotonic() - started < seconds / 2:
             raise _BrokenError("the API server ended the watch early")  # as when it is stopped
         self._confirm(version)
 
