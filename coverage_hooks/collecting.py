@@ -19,7 +19,7 @@ from coverage_hooks.collect import report as reporting
 from coverage_hooks.collect import retrieve as retrieving
 from coverage_hooks.collect import verify as verifying
 from coverage_hooks.collect.combine import Inputs
-from coverage_hooks.collect.endings import Witness
+from coverage_hooks.collect.endings import Witness, Witnessed
 from coverage_hooks.collect.ledger import Ledger
 from coverage_hooks.collect.notebook import Written
 from coverage_hooks.collect.report import Configuration, Report
@@ -33,7 +33,7 @@ from coverage_hooks.collect.verify import Verified
 class Request:
     """What to retrieve: which recordings, how many are expected, and how long and how much to wait for and read.
 
-    `witness` can say what became of the pods; without one, the file is read that a witness left in the output folder.
+    `witness` can say what became of the pods; without one the source is asked for it, and a file in the output folder.
     """
 
     choice: Choice = field(default_factory=Choice)
@@ -72,10 +72,14 @@ def retrieve(source: Source, output: Path, request: Request) -> Ledger:
         waivers=request.waivers,
         patience=request.patience,
         limits=request.limits,
-        witness=request.witness or Written(output / notebook.NAME),
+        witness=request.witness or _witness(source, output / notebook.NAME),
     )
     ledger.save(output)
     return ledger
+
+
+def _witness(source: Source, path: Path) -> Witness:
+    return source.witness(path) if isinstance(source, Witnessed) else Written(path)
 
 
 def verify(output: Path) -> tuple[Ledger, list[Verified]]:

@@ -17,7 +17,8 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from coverage_hooks.collect.causes import Ending, ending_of
 from coverage_hooks.collect.instances import SECOND, Instance, Known, TrackedPod, gather
@@ -53,6 +54,14 @@ class Witness(Protocol):
         """Return all that is known until *moment*, by the clock here; None when nobody saw anything."""
 
 
+@runtime_checkable
+class Witnessed(Protocol):
+    """A source that knows who can say what happened to the pods that write it."""
+
+    def witness(self, path: Path) -> Witness:
+        """Return who can; *path* is where a witness writes, or wrote, what it saw."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moments:
     """When the volume was listed, and when everything that was chosen had been copied; by the clock here."""
@@ -71,7 +80,7 @@ def enter(ledger: Ledger, chosen: Chosen, testimony: Testimony, claim: str | Non
         ledger.completeness = f"unproven: {reason}"
         return
     known = gather(testimony)
-    matched = _match([*chosen.found, *chosen.earlier], known)
+    matched = match([*chosen.found, *chosen.earlier], known)
     rows = {row.recording: row for row in ledger.recorded}
     for found in chosen.found:
         if found.recording in matched:
@@ -134,7 +143,14 @@ class _Expecting:
         return bool(named) or self._testimony.asked or not before
 
 
-def _match(recordings: Iterable[Found], known: Known) -> dict[str, Instance]:
+def unannounced(matched: Iterable[Instance], known: Known, claim: str | None = None) -> list[Instance]:
+    """Return the instances that seem to record on the claim of those that are *matched*, and are not among them."""
+    taken = list(matched)
+    claims = {claim} if claim else {each for instance in taken for each in instance.claims} or _recorded_on(known)
+    return [each for each in known.instances() if each.claims & claims and not any(each is other for other in taken)]
+
+
+def match(recordings: Iterable[Found], known: Known) -> dict[str, Instance]:
     """Return the instance of each recording for which there is one.
 
     The newest recordings come first and take the newest instance that is free: with whole seconds, two instances may

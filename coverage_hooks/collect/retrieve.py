@@ -17,7 +17,7 @@ from coverage_hooks.collect.endings import Moments, Witness
 from coverage_hooks.collect.ledger import Ledger, Row, lost_at_start
 from coverage_hooks.collect.runs import Choice, Chosen, Found
 from coverage_hooks.collect.sources import Limits, Source
-from coverage_hooks.errors import VolumeError
+from coverage_hooks.errors import SourceError, VolumeError
 from coverage_hooks.volume import layout
 from coverage_hooks.volume.manifest import Manifest, parse_timestamp, timestamp
 
@@ -71,13 +71,23 @@ def retrieve(
     for found in chosen.found:
         _take(source, found, output, ledger, limits or Limits(), silent=found.recording in silent)
     copied = datetime.now(UTC)
-    if witness is not None and (testimony := witness.testify(copied)) is not None:
-        endings.enter(ledger, chosen, testimony, witness.claim, Moments(listed=listed, copied=copied))
+    _join(ledger, chosen, witness, Moments(listed=listed, copied=copied))
     for row in ledger.rows:
         if row.state in {"silent", "killed", "ended"}:
             ledger.lose("retrieve", row, row.note)
     _count(ledger, chosen)
     return ledger
+
+
+def _join(ledger: Ledger, chosen: Chosen, witness: Witness | None, moments: Moments) -> None:
+    """Enter what *witness* says of the processes; that it cannot say anything is no loss, and proves nothing."""
+    try:
+        testimony = witness.testify(moments.copied) if witness is not None else None
+    except SourceError as error:
+        ledger.completeness = f"unproven: {error}"
+        return
+    if witness is not None and testimony is not None:
+        endings.enter(ledger, chosen, testimony, witness.claim, moments)
 
 
 def await_beats(source: Source, manifests: Iterable[Manifest], patience: Patience) -> set[str]:

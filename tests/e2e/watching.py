@@ -20,7 +20,7 @@ order = pathlib.Path("{orders}", os.environ["COVERAGE_HOOKS_POD_NAME"])
 order.unlink(missing_ok=True)  # that was for the process before this one
 import coverage_hooks
 coverage_hooks.start()
-import keycloak_operator.resources
+import keycloak_operator.settings
 def stop(*_):
     sys.exit(0)
 signal.signal(signal.SIGTERM, {handler})
@@ -105,7 +105,7 @@ class Volume:
         wait_until(
             lambda: sum(each["data"] is not None for each in self.manifests(pod)) >= processes,
             f"{pod} recorded {processes} times",
-            within=90,
+            within=180,
             details=lambda: namespace.describe(pod),
         )
 

@@ -22,7 +22,7 @@ import json
 import threading
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -137,9 +137,21 @@ class Asking:
     path: Path
     claim: str | None
 
-    def testify(self, moment: datetime) -> Testimony:  # noqa: ARG002 - what is asked now is after any moment
-        """Return all that is known now."""
-        return asked(self.target, self.path)
+    def testify(self, moment: datetime) -> Testimony | None:
+        """Return all that is known now; when the cluster does not answer, what the witness had written.
+
+        Raises `SourceError` when neither says anything.
+        """
+        try:
+            return asked(self.target, self.path)
+        except SourceError:
+            if (written := notebook.Written(self.path).testify(moment)) is None:
+                raise
+            return written
+
+    def watching(self) -> AbstractContextManager[Testimony]:
+        """Return a witness that goes on from *path*."""
+        return watching(self.target, self.path, resume=True)
 
 
 class _Watch:
