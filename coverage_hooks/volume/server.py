@@ -28,6 +28,7 @@ import json
 import os
 import re
 import signal
+import sys
 import threading
 import time
 from http import HTTPStatus
@@ -62,6 +63,11 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Handler)
         self.volume = volume
         self.touch()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say what went wrong, unless it is that somebody hung up: that is nothing to read in a log."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
     def touch(self) -> None:
         """Count `idle` from now."""

@@ -218,7 +218,7 @@ class TestBreaking:
             recording = large(volume, size)
             done = call(namespace, project.root, "retrieve", "--claim=recordings", measured=True)
             assert done.code == 0, done.said
-            peaks.append(int(re.findall(r"peak (\d+) KiB", done.said)[-1]) / 1024)
+            peaks.append(int(re.findall(r"VmHWM: (\d+) kB", done.said)[-1]) / 1024)
             recording.data.unlink()
             recording.sources.unlink()
             recording.manifest_path.unlink()

@@ -164,6 +164,7 @@ class _Watch:
         self._keep: Any = {"pods": keep_pod, "events": keep_event}[kind]
         self._living = book.testimony.living() if kind == "pods" else {}
         self._forbidden = False
+        self._is_doubtful = True  # whether it is the same server, with the same history
 
     @property
     def _version(self) -> str | None:
@@ -187,6 +188,7 @@ class _Watch:
                 await self._advance(WINDOW)
                 pause = FIRST_PAUSE
             except (_BrokenError, ApiException, *TRANSPORT_ERRORS):
+                self._is_doubtful = True
                 # Without jitter: there are two watches, and the server is one of a test.
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
@@ -217,14 +219,31 @@ class _Watch:
             await self._relist()
             return
         try:
+            await self._recognise(self._version)
             await self._watch(self._version, seconds)
         except _ExpiredError as error:
             await self._relist(str(error))
 
-    async def _relist(self, reason: str = "") -> None:
-        answer = await self._list(self._namespace, _preload_content=False, _request_timeout=REQUEST_TIMEOUT)
+    async def _recognise(self, version: str) -> None:
+        """Find out, once after each break, whether the server has come as far as *version*.
+
+        One that was restored from a backup has not. It does not refuse a version of the future, but waits for it in
+        silence, and the end of such a watch would be taken for its word that nothing happened.
+        """
+        if not self._is_doubtful:
+            return
+        current = str((await self._get(limit=1))["metadata"]["resourceVersion"])
+        if version.isdigit() and current.isdigit() and int(current) < int(version):
+            raise _ExpiredError(f"the API server is at version {current}, before {version}: its history was replaced")
+        self._is_doubtful = False
+
+    async def _get(self, **options: int) -> Document:
+        answer = await self._list(self._namespace, _preload_content=False, _request_timeout=REQUEST_TIMEOUT, **options)
         async with answer:
-            document = await _document(answer)
+            return await _document(answer)
+
+    async def _relist(self, reason: str = "") -> None:
+        document = await self._get()
         if reason:
             testimony = self._book.testimony
             since = testimony.confirmed.get(self._kind, testimony.header.started_at)
@@ -235,6 +254,7 @@ class _Watch:
         for item in document["items"]:
             self._take("LISTED", item, None)
         self._confirm(document["metadata"]["resourceVersion"])
+        self._is_doubtful = False
 
     async def _watch(self, version: str, seconds: int) -> None:
         """Take what happened after *version* until the server ends the watch after *seconds*."""
@@ -420,7 +440,7 @@ def _refused(status: int, body: str) -> Exception:
         said = str(json.loads(body).get("message", ""))
     except (ValueError, AttributeError):
         said = ""
-    if status == HTTPStatus.GONE or "Too large resource version" in said:  # the history was thrown away, or replaced
+    if status == HTTPStatus.GONE or "Too large resource version" in said:  # thrown away, or replaced
         return _ExpiredError(f"the API server no longer has the history since then: {said}")
     error = ApiException(status=status, reason=said)
     # Annotated as nothing at all, so that None is all it may be.
