@@ -79,7 +79,7 @@ class ApiServer:
 
     def lists(self, kind: str = "pods") -> int:
         """Return how often a list was asked for."""
-        return sum(asked == kind and "watch" not in query for asked, query in self.asked)
+        return sum(asked == kind and not {"watch", "limit"} & query.keys() for asked, query in self.asked)
 
     def _change(self, change: str, kind: str, name: str, document: Document) -> None:
         self.version += 1

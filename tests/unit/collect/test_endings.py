@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from coverage_hooks.collect import notebook
 from coverage_hooks.collect.runs import Found
-from tests.unit.collect import witnessed
 from tests.unit.collect.witnessed import Document, join, lines, pods, read, recordings
 
 
@@ -302,7 +302,7 @@ class TestCompleteness:
             '{"at": 1}\n',
         ):
             (tmp_path / "torn").write_text("".join([*text[:middle], torn, *text[middle + 1 :]]))
-            testimony = witnessed.notebook.read(tmp_path / "torn")
+            testimony = notebook.read(tmp_path / "torn")
             assert testimony is not None
             completeness = join(testimony, recordings("done")).completeness
             assert "a line cannot be read" in completeness

@@ -16,6 +16,7 @@ from coverage_hooks.collect.cluster.witness import ask, watching, witness
 from coverage_hooks.collect.notebook import Gap, Header, Notebook
 from coverage_hooks.collect.observations import Pod, keep_pod
 from coverage_hooks.errors import SourceError, UsageError
+from coverage_hooks.volume.manifest import parse_timestamp
 from tests.cluster import eventually
 from tests.unit.collect.api_server import ApiServer, api_server, refuse
 
@@ -170,11 +171,24 @@ async def test_history_that_was_thrown_away_is_a_gap(
 async def test_a_version_that_the_server_does_not_know_yet_is_a_gap(
     server: ApiServer, target: Target, path: Path
 ) -> None:
-    """A server that was restored has an older history than ours."""
     async with witness(target, path) as testimony:
         server.faults["pods"].append(refuse(504, "Too large resource version: 17, current: 3"))
         await until(testimony, "gap pods")
     assert server.lists() == 2
+
+
+async def test_a_server_that_was_restored_has_another_history(server: ApiServer, target: Target, path: Path) -> None:
+    """It does not refuse a version that it has not reached; it tells nothing, which must not pass for a word."""
+    server.put("goes")
+    server.put("stays")
+    async with witness(target, path) as testimony:
+        server.delete("goes")
+        await until(testimony, "DELETED goes")
+        server.version -= 2
+        server.history.clear()
+        server.cut()
+        await until(testimony, "gap pods")
+    assert "its history was replaced" in testimony.gaps("pods")[0].reason
 
 
 async def test_a_line_of_any_length_is_read(server: ApiServer, target: Target, path: Path) -> None:
@@ -341,9 +355,7 @@ class TestInAThread:
 
 
 class TestFile:
-    HEADER = Header(
-        namespace="n", server="s", namespace_uid="", started_at=notebook.parse_timestamp("2026-01-31T23:59:59.0Z")
-    )
+    HEADER = Header(namespace="n", server="s", namespace_uid="", started_at=parse_timestamp("2026-01-31T23:59:59.0Z"))
 
     @pytest.mark.parametrize("content", ["{}\n", '{"format": 2}\n', "x\n", "[]\n", '{"format": 1, "namespace": "n"}\n'])
     def test_something_else_is_refused(self, path: Path, content: str) -> None:
@@ -380,7 +392,7 @@ class TestFile:
     def test_waiting_ends_when_nobody_writes(self, path: Path) -> None:
         with Notebook(path, self.HEADER) as book:
             book.add({"confirmed": "pods", "version": "1"})
-        far = notebook.parse_timestamp("2999-01-31T23:59:59.0Z")
+        far = parse_timestamp("2999-01-31T23:59:59.0Z")
         testimony = notebook.read_settled(path, far, within=60)
         assert testimony is not None
         assert testimony.confirmed
@@ -388,8 +400,6 @@ class TestFile:
     def test_waiting_ends_when_all_was_told(self, path: Path) -> None:
         with Notebook(path, self.HEADER) as book:
             book.add({"confirmed": "pods", "version": "1"})
-            early = notebook.parse_timestamp("2026-01-31T23:59:59.0Z")
+            early = parse_timestamp("2026-01-31T23:59:59.0Z")
             assert notebook.read_settled(path, early, within=60) is not None
-            assert (
-                notebook.read_settled(path, notebook.parse_timestamp("2999-01-31T23:59:59.0Z"), within=0.2) is not None
-            )
+            assert notebook.read_settled(path, parse_timestamp("2999-01-31T23:59:59.0Z"), within=0.2) is not None
