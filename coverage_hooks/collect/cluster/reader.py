@@ -90,12 +90,13 @@ class Reader:
         """Return the end of what the reader said, ready to be appended to a message."""
         try:
             with asking("get", "pods/log", self._volume.namespace, self.name):
-                text = await self._core.read_namespaced_pod_log(
+                said = await self._core.read_namespaced_pod_log(
                     self.name, self._volume.namespace, tail_lines=10, _request_timeout=REQUEST_TIMEOUT
                 )
         except SourceError:
             return ""  # it never ran, or is gone; the cause is known without
-        return f"; its log ends with: {text.strip()}" if text.strip() else ""
+        text = (said or "").strip()  # the client takes an empty log for nothing at all
+        return f"; its log ends with: {text}" if text else ""
 
     async def _await_given(self, pod: Any | None) -> None:
         if pod is None or not await self._await_running(pod):
@@ -138,17 +139,15 @@ class Reader:
     async def _await_running(self, pod: Any) -> bool:
         """Return True when *pod* runs, and False when it was deleted meanwhile."""
         started = time.monotonic()
-        since: dict[str, float] = {}
+        since: dict[float, float] = {}
         while True:
             if starting.is_running(pod):
                 return True
             now = time.monotonic()
             if trouble := starting.trouble(pod, self._volume.holders):
-                # Messages change while the trouble stays, so that it is known by its first word.
-                if now - since.setdefault("trouble", now) >= trouble.patience:
+                # It comes and goes under several names while something is tried again; as long is waited for all.
+                if now - since.setdefault(trouble.patience, now) >= trouble.patience:
                     raise SourceError(f"reader {self.name} does not start: {trouble.text}{await self.log()}")
-            else:
-                since.clear()
             if now - started > STARTED_WITHIN and (warning := await self._warning(pod)):
                 raise SourceError(f"reader {self.name} does not start: {warning}")
             if now - started > PULLED_WITHIN:
