@@ -123,7 +123,9 @@ class _Expecting:
 
     def includes(self, instance: Instance) -> bool:
         """Return whether *instance* should have recorded."""
-        if not instance.claims & self._claims or (instance.enabled is not None and not _is_on(instance.enabled)):
+        # In a pod that says of one container that it records, the others do not: those that prepare or read the volume.
+        says = any(container.enabled is not None for container in instance.pod.last.containers)
+        if not instance.claims & self._claims or (says and not _is_on(instance.enabled)):
             return False
         if instance.ended is not None and instance.ended.reason in {"StartError", "ContainerCannotRun"}:
             return False  # no process ever ran in it

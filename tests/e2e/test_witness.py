@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from click.testing import CliRunner
@@ -63,6 +67,40 @@ def test_every_ending_is_in_the_ledger_and_every_loss_has_its_seconds(
     waived = [f"--allow-missing={name}" for name in {*LOST, "forced"}]
     assert CliRunner().invoke(commands, [*arguments, *waived], catch_exceptions=False).exit_code == 0
     _ask_afterwards(target, namespace)
+
+
+def test_a_status_that_is_watched_shows_a_kill_and_leaves_its_word_for_collect(
+    namespace: Namespace, coverage_image: str, tmp_path: Path
+) -> None:
+    watched = recorded("watched", coverage_image, program(), CLAIM)
+    watched["spec"]["securityContext"]["runAsUser"] = 65532  # so that the reader knows whose files these are
+    namespace.apply(claim(CLAIM), watched)
+    bound = wait_until(lambda: (namespace.find("pvc", CLAIM) or {})["spec"].get("volumeName"), "the claim is bound")
+    volume = Volume(namespace.node.volume(bound))
+    volume.wait_for(namespace, "watched")
+    place = [f"--namespace={namespace.name}", f"--claim={CLAIM}", f"--kubeconfig={namespace.node.kubeconfig}"]
+    place += [f"--reader-image={coverage_image}", f"--output={tmp_path}"]
+    command = [sys.executable, "-m", "coverage_hooks", "status", "--watch", *place]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "NO_PROXY": "*"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        _read_until(process.stdout, "  one  running  ")
+        making.kill(namespace.name, "watched")
+        _read_until(process.stdout, "killed by SIGKILL (exit code 137)")
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 0
+    arguments = ["retrieve", *place, "--silent-after=3"]
+    result = CliRunner().invoke(commands, arguments, env={"NO_PROXY": "*"}, catch_exceptions=False)
+    rows = json.loads((tmp_path / "ledger.json").read_text())["rows"]
+    assert result.exit_code == 1
+    assert ("killed", "killed", 0) in {(row["state"], row["cause"], row["restart"]) for row in rows}, result.output
+
+
+def _read_until(lines: IO[str], text: str) -> None:
+    for line in lines:
+        if text in line:
+            return
+    raise AssertionError(f"it ended, and never said {text!r}")
 
 
 def _ask_afterwards(target: Target, namespace: Namespace) -> None:

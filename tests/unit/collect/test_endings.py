@@ -250,6 +250,20 @@ class TestExpecting:
             document["spec"]["containers"][0]["volumeMounts"] = []
         assert join(read(tmp_path / "w", documents), [], claim="coverage").rows == []
 
+    def test_a_container_that_prepares_the_claim_for_one_that_records_is_not_missed(self, tmp_path: Path) -> None:
+        documents = lines("never-announced")
+        for document in pods(documents):
+            container = document["spec"]["containers"][0]
+            document["spec"]["initContainers"] = [{**container, "name": "first", "env": []}]
+            document["status"]["initContainerStatuses"] = [
+                {**status, "name": "first"} for status in document["status"].get("containerStatuses", ())
+            ]
+        ledger = join(read(tmp_path / "w", documents), [], claim="coverage")
+        assert [row.container for row in ledger.rows] == ["main"]
+        _set(documents, "COVERAGE_HOOKS_ENABLED", None)
+        ledger = join(read(tmp_path / "w", documents), [], claim="coverage")
+        assert [row.container for row in ledger.rows] == ["main", "first"]
+
     def test_what_never_began_is_not_missed(self, tmp_path: Path) -> None:
         documents = lines("never-announced")
         for status in _statuses(documents):
