@@ -106,13 +106,13 @@ class TestSource:
         assert row["recording"] in status.said
 
     def test_what_is_on_the_volume_is_not_trusted(
-        self, namespace: Namespace, coverage_image: str, project: Project
+        self, namespace: Namespace, coverage_image: str, project: Project, tmp_path: Path
     ) -> None:
         volume = claimed(namespace, coverage_image)
         sound, linked = record(volume.folder), record(volume.folder, host="linked", measured={"shop/cart.py": {1}})
         linked.data.unlink()
         linked.data.symlink_to(sound.data)
-        (volume.folder / "operator-1-20260131T235959Z-0123abcd").symlink_to("/etc")
+        (volume.folder / "operator-1-20260131T235959Z-0123abcd").symlink_to(tmp_path)
         volume.give()
         done = call(namespace, project.root, "collect", "--claim=recordings")
         assert done.code == 1

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from coverage_hooks.collect.cluster import tunnel as tunnels
 from coverage_hooks.collect.cluster.exchange import Exchange
 from coverage_hooks.collect.cluster.tunnel import Tunnel, TunnelBroken
 from coverage_hooks.errors import SourceError
-from coverage_hooks.volume.server import FILE_DIGEST, RANGE_LIMIT, Server
+from coverage_hooks.volume.server import FILE_DIGEST, RANGE_LIMIT
 from tests.unit.collect.cluster.tunnelling import Forwarder, forwarding
 
 NAME = "operator-0-20260131T235959Z-0123abcd"
@@ -23,23 +22,11 @@ PATH = f"/recordings/{NAME}/data-1.coverage"
 
 
 @pytest.fixture
-def content(tmp_path: Path) -> bytes:
+def content(volume: Path) -> bytes:
     made = os.urandom(RANGE_LIMIT)
-    (tmp_path / NAME).mkdir()
-    (tmp_path / NAME / "data-1.coverage").write_bytes(made)
+    (volume / NAME).mkdir()
+    (volume / NAME / "data-1.coverage").write_bytes(made)
     return made
-
-
-@pytest.fixture
-def port(tmp_path: Path) -> Iterator[int]:
-    """The port of a reader's server."""
-    stop = threading.Event()
-    server = Server(tmp_path, 0)
-    thread = threading.Thread(target=server.serve_until_idle, args=(60, stop))
-    thread.start()
-    yield server.server_port
-    stop.set()
-    thread.join()
 
 
 @pytest.fixture
