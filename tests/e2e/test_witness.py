@@ -13,9 +13,13 @@ from typing import IO, Any
 import pytest
 from click.testing import CliRunner
 
+from coverage_hooks import collecting
 from coverage_hooks.cli import commands
 from coverage_hooks.collect.cluster.connection import Target
-from coverage_hooks.collect.cluster.witness import asked, watching
+from coverage_hooks.collect.cluster.witness import Asking, asked, watching
+from coverage_hooks.collect.retrieve import Patience
+from coverage_hooks.collect.sources.directory import Directory
+from coverage_hooks.collecting import Request
 from tests.cluster import wait_until
 from tests.e2e import watching as making
 from tests.e2e.namespaces import Namespace, claim, pod
@@ -93,7 +97,15 @@ def test_a_status_that_is_watched_shows_a_kill_and_leaves_its_word_for_collect(
     result = CliRunner().invoke(commands, arguments, env={"NO_PROXY": "*"}, catch_exceptions=False)
     rows = json.loads((tmp_path / "ledger.json").read_text())["rows"]
     assert result.exit_code == 1
-    assert ("killed", "killed", 0) in {(row["state"], row["cause"], row["restart"]) for row in rows}, result.output
+    # The reader mounts the claim, too, and is nobody who should have recorded.
+    found = [(row["state"], row["cause"], row["restart"]) for row in rows]
+    assert sorted(found) == [("killed", "killed", 0), ("running", "running", 1)], result.output
+    # The cluster is asked for what happened since: that the witness has stopped makes nobody wonder.
+    target = Target(namespace=namespace.name, kubeconfig=namespace.node.kubeconfig)
+    request = Request(witness=Asking(target, tmp_path / "witness.jsonl", CLAIM), patience=Patience(minimum=3))
+    ledger = collecting.retrieve(Directory(volume.path), tmp_path, request)
+    assert [(row.state, row.asked) for row in ledger.rows] == [("killed", False), ("running", False)]
+    assert ledger.completeness.endswith("and pod watched ran already")
 
 
 def _read_until(lines: IO[str], text: str) -> None:
