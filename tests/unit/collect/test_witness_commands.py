@@ -19,6 +19,7 @@ from coverage_hooks.collect.retrieve import Patience
 from coverage_hooks.collect.sources.directory import Directory
 from coverage_hooks.collecting import Request
 from coverage_hooks.errors import SourceError
+from tests.cluster import wait_until
 from tests.unit.collect.building import Project, record
 from tests.unit.collect.conftest import Run
 from tests.unit.collect.test_retrieve import beating, running
@@ -176,7 +177,8 @@ class TestStatus:
             assert process.stdout.readline().startswith("recording  run  state")
             assert f"{recording.name}  run-1  running" in process.stdout.readline()
             with beating(recording):  # a beat is no news
-                recording.change(state="finished")
+                wait_until(lambda: json.loads(recording.manifest_path.read_bytes())["beat"] > 40, "it was looked at")
+            recording.change(state="finished")
             assert f"{recording.name}  run-1  finished" in process.stdout.readline()
             process.send_signal(signal.SIGINT)
             assert process.stdout.read() == ""
