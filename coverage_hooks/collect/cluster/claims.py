@@ -101,7 +101,7 @@ async def look(api: ApiClient, namespace: str, claim: str, image: str | None) ->
         uid=_id(annotations, UID, _own(holder, container, "run_as_user")),
         gid=_id(annotations, GID, _own(holder, container, "fs_group") or _own(holder, container, "run_as_group")),
         node=holder.spec.node_name if holder and not shared else None,
-        tolerations=[api.sanitize_for_serialization(each) for each in holder.spec.tolerations or ()] if holder else [],
+        tolerations=_tolerations(api, holder) if holder else [],
         pull_secrets=[each.name for each in holder.spec.image_pull_secrets or ()] if holder else [],
         holders=[pod.metadata.name for pod in holders],
     )
@@ -156,6 +156,12 @@ def _own(pod: Any, container: Any, name: str) -> int | None:
         if value is not None:
             return int(value)
     return None
+
+
+def _tolerations(api: ApiClient, pod: Any) -> list[dict[str, Any]]:
+    """Return those of *pod* that are its own; the others every pod is given."""
+    own = [each for each in pod.spec.tolerations or () if not (each.key or "").startswith("node.kubernetes.io/")]
+    return [api.sanitize_for_serialization(each) for each in own]
 
 
 def _id(annotations: dict[str, str], key: str, otherwise: int | None) -> int | None:

@@ -136,6 +136,23 @@ def test_a_file_that_is_replaced_between_ranges_is_not_mixed(ways: Ways, volume:
     assert not (tmp_path / "copy").exists()
 
 
+def test_a_file_that_is_written_over_between_ranges_is_not_mixed(ways: Ways, volume: Path, tmp_path: Path) -> None:
+    recording = record(volume).publish_data(os.urandom(2 * RANGE_LIMIT))
+    before = recording.data.stat()
+
+    def write_over(*_: object) -> None:
+        with recording.data.open("r+b") as file:
+            file.write(b"x" * RANGE_LIMIT)
+        os.utime(recording.data, ns=(before.st_atime_ns, before.st_mtime_ns))  # as if nothing had happened
+
+    with (
+        Claim(ways.wish, say=ways.said.append, progress=write_over) as claim,
+        pytest.raises(VolumeError, match="changed while it was copied"),
+    ):
+        claim.copy(recording.name, recording.data.name, tmp_path / "copy", limit=2 * RANGE_LIMIT)
+    assert not (tmp_path / "copy").exists()
+
+
 def test_a_reader_that_is_not_there_is_told_with_what_to_do(ways: Ways) -> None:
     ways.forwarder.pod = None
     with pytest.raises(SourceError, match="there is no pod 'reader'"), ways.opened():
