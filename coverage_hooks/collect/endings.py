@@ -119,6 +119,7 @@ class _Expecting:
     def __init__(self, claims: set[str], ledger: Ledger, chosen: Chosen, testimony: Testimony) -> None:
         self._claims, self._run, self._testimony = claims, chosen.run, testimony
         self._is_default = not ledger.requested
+        self._since = parse_timestamp(ledger.since) if ledger.since else None
         self._newest = max((each.started for each in [*chosen.found, *chosen.earlier]), default=-math.inf)
 
     def includes(self, instance: Instance) -> bool:
@@ -132,6 +133,8 @@ class _Expecting:
         return self._is_of_run(instance)
 
     def _is_of_run(self, instance: Instance) -> bool:
+        if self._since is not None and instance.started_at is not None and instance.started_at < self._since:
+            return False
         named = (instance.run or "").strip()
         if self._run is not None and instance.run is not None and named != self._run:
             # Unless one is asked for, the newest run on the volume is taken for the last one. Processes that are newer
@@ -228,8 +231,15 @@ def _settle_silent(row: Row, instance: Instance, ending: Ending) -> None:
         lost = "how much is lost is not known"
     else:
         lost = f"lost is what ran in its last {row.lost_seconds:g} s at most, of which 1 s is Kubernetes' precision"
-    saved = "" if ending.killed is not False else ", without its last save"
-    row.note = f"container {instance.container}, restart {instance.restart}: {ending.text}{saved}; {lost}"
+    row.note = f"without its last save; {lost}" if row.state == "ended" else lost
+
+
+def loss_of(row: Row) -> str:
+    """Return what is lost of a process that went without its last save, and why."""
+    if not row.ending or row.cause == "running":
+        return row.note
+    which = f"restart {row.restart} of container {row.container}: " if row.restart is not None else ""
+    return f"{which}{row.ending}; {row.note}"
 
 
 def _seconds_lost(row: Row, instance: Instance) -> float | None:

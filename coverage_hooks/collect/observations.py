@@ -291,10 +291,9 @@ def _event(document: Document) -> Event:
 
 
 def claims_of(container: Container) -> set[str]:
-    """Return the claim that the recorder of *container* writes to; all it mounts when its folder is not written out."""
-    if container.directory:
-        folder = f"{container.directory.rstrip('/')}/"
-        holding = [path for path in container.claims if folder.startswith(f"{path.rstrip('/')}/")]
-        if holding:
-            return {container.claims[max(holding, key=len)]}
-    return set(container.claims.values())
+    """Return the claim that the recorder of *container* writes to, if any; all it mounts when nobody says where to."""
+    if container.directory is None or not container.directory.startswith("/"):
+        return set(container.claims.values())
+    folder = f"{container.directory.rstrip('/')}/"
+    holding = [path for path in container.claims if folder.startswith(f"{path.rstrip('/')}/")]
+    return {container.claims[max(holding, key=len)]} if holding else set()

@@ -74,7 +74,7 @@ def retrieve(
     _join(ledger, chosen, witness, Moments(listed=listed, copied=copied))
     for row in ledger.rows:
         if row.state in {"silent", "killed", "ended"}:
-            ledger.lose("retrieve", row, row.note)
+            ledger.lose("retrieve", row, endings.loss_of(row))
     _count(ledger, chosen)
     return ledger
 

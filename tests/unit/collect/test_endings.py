@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from coverage_hooks.collect import notebook
+from coverage_hooks.collect.endings import loss_of
 from coverage_hooks.collect.runs import Found
 from tests.unit.collect.witnessed import Document, join, lines, pods, read, recordings
 
@@ -69,6 +70,8 @@ def test_each_ending_is_told_as_it_was(name: str, tmp_path: Path) -> None:
     assert ledger.proven
     if row.lost_seconds is not None:
         assert f"its last {case.lost:g} s at most" in row.note
+        assert case.says in loss_of(row)
+        assert f"restart 0 of container main: {row.ending}; " in loss_of(row)
     assert [each.pod for each in ledger.losses] == []  # whoever is silent or killed is a loss in any case
 
 
@@ -263,6 +266,18 @@ class TestExpecting:
         _set(documents, "COVERAGE_HOOKS_ENABLED", None)
         ledger = join(read(tmp_path / "w", documents), [], claim="coverage")
         assert [row.container for row in ledger.rows] == ["main", "first"]
+
+    def test_what_records_elsewhere_is_not_missed(self, tmp_path: Path) -> None:
+        documents = lines("never-announced")
+        for folder, missing in {"/claim/below": 1, "relative": 1, None: 1, "/elsewhere": 0, "/claimed": 0}.items():
+            _set(documents, "COVERAGE_HOOKS_DIR", folder)
+            assert len(join(read(tmp_path / "w", documents), [], claim="coverage").rows) == missing, folder
+
+    def test_what_began_before_the_time_that_was_asked_for_is_not_missed(self, tmp_path: Path) -> None:
+        testimony = read(tmp_path / "w", lines("never-announced"))
+        for since, missing in {"2026-11-23T10:56:00.0Z": 1, "2026-11-23T10:56:50.0Z": 0}.items():
+            ledger = join(testimony, [], claim="coverage", run=None, since=since, requested=True)
+            assert len(ledger.rows) == missing
 
     def test_what_never_began_is_not_missed(self, tmp_path: Path) -> None:
         documents = lines("never-announced")
