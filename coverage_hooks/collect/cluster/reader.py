@@ -144,10 +144,10 @@ class Reader:
             if starting.is_running(pod):
                 return True
             now = time.monotonic()
-            if trouble := starting.trouble(pod, self._volume.holders):
-                # It comes and goes under several names while something is tried again; as long is waited for all.
-                if now - since.setdefault(trouble.patience, now) >= trouble.patience:
-                    raise SourceError(f"reader {self.name} does not start: {trouble.text}{await self.log()}")
+            trouble = starting.trouble(pod, self._volume.holders)
+            # It comes and goes under several names while something is tried again; as long is waited for all.
+            if trouble and now - since.setdefault(trouble.patience, now) >= trouble.patience:
+                raise SourceError(f"reader {self.name} does not start: {trouble.text}{await self.log()}")
             if now - started > STARTED_WITHIN and (warning := await self._warning(pod)):
                 raise SourceError(f"reader {self.name} does not start: {warning}")
             if now - started > PULLED_WITHIN:
