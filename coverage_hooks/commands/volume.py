@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 
@@ -45,15 +46,31 @@ def status(source: Source, progress: Progress, watch: bool, output: Path) -> Non
             terminal.show_line(out, f"no recording in {_place()}")
         return
     progress.say(f"watching {_place()} until interrupted")
-    # Interrupting is the way to stop watching; what was seen until then is on disk when this returns.
+    # What was seen until then is on disk when this returns.
     with (
-        contextlib.suppress(KeyboardInterrupt),
+        _until_interrupted(),
         _witness(output / notebook.NAME) as testimony,
         terminal.live(out, _TITLES, _MOVING) as show,
     ):
         while True:
             show(list(_rows(source, testimony)))
             time.sleep(1)
+
+
+@contextmanager
+def _until_interrupted() -> Iterator[None]:
+    """Leave the block, without an error, when somebody interrupts or terminates this process.
+
+    A script that leaves a command in the background ends it with `kill`; its shell has it ignore interrupts.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _place() -> str:

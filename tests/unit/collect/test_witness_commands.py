@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from coverage_hooks import collecting
 from coverage_hooks.collect import notebook
 from coverage_hooks.collect.endings import Witness
@@ -166,11 +168,19 @@ class TestAsked:
 
 class TestStatus:
     def start(self, *arguments: object, cwd: Path) -> subprocess.Popen[str]:
+        """Start it as a script does in the background: with interrupts ignored."""
         command = [sys.executable, "-m", "coverage_hooks", "status", "--watch", *map(str, arguments)]
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-        return subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, text=True)
+        ignoring = (
+            "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+        )
+        in_the_background = [sys.executable, "-c", ignoring, *command]
+        return subprocess.Popen(in_the_background, cwd=cwd, env=environment, stdout=subprocess.PIPE, text=True)
 
-    def test_watching_a_folder_prints_what_changes_until_interrupted(self, volume: Path, project: Project) -> None:
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_watching_a_folder_prints_what_changes_until_it_is_ended(
+        self, volume: Path, project: Project, number: signal.Signals
+    ) -> None:
         recording = running(volume)
         with self.start("--from", volume, cwd=project.root) as process:
             assert process.stdout is not None
@@ -180,6 +190,6 @@ class TestStatus:
                 wait_until(lambda: json.loads(recording.manifest_path.read_bytes())["beat"] > 40, "it was looked at")
             recording.change(state="finished")
             assert f"{recording.name}  run-1  finished" in process.stdout.readline()
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             assert process.stdout.read() == ""
             assert process.wait() == 0
