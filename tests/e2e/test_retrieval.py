@@ -270,6 +270,13 @@ class TestFailingStarts:
         claimed(namespace, coverage_image)
         self.check(namespace, project, "--claim=recordings", f"--reader-image={image}", says=says)
 
+    def test_a_server_that_ends_at_once(self, namespace: Namespace, coverage_image: str, project: Project) -> None:
+        document = pod("broken", coverage_image, program="raise SystemExit('it has no heart')")
+        document["spec"]["restartPolicy"] = "Never"
+        namespace.apply(document)
+        says = "its container ended (Error, exit code 1); its log ends with: it has no heart"
+        self.check(namespace, project, "--reader=broken", says=says)
+
     def test_a_user_that_is_root(self, namespace: Namespace, coverage_image: str, project: Project) -> None:
         volume = claimed(namespace, coverage_image)
         namespace.kubectl("annotate", "pvc", volume.name, f"{UID}=0", "--overwrite")
