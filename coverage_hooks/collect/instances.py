@@ -88,7 +88,7 @@ class TrackedPod:
     def _see_container(self, container: Container, *, listed: bool) -> None:
         if container.last is not None:
             waits = container.running_since is None and container.ended is None
-            same = _bare(container.last.container_id) == _bare(container.container_id)
+            same = container.last.container_id == container.container_id
             number = container.restarts if waits and same else max(0, container.restarts - 1)
             self._end(self._instance(container, container.last.container_id, number, listed=listed), container.last)
         if container.ended is not None:
@@ -106,10 +106,8 @@ class TrackedPod:
     def _instance(self, container: Container, identity: str, number: int, *, listed: bool) -> Instance:
         mine = [each for each in self.instances if each.container == container.name]
         for each in mine:
-            if _bare(identity) == each.container_id or (
-                each.restart == number and not (identity and each.container_id)
-            ):
-                each.container_id = each.container_id or _bare(identity)
+            if identity == each.container_id or (each.restart == number and not (identity and each.container_id)):
+                each.container_id = each.container_id or identity
                 return each
         # Numbers that were skipped while somebody watched were instances too, that came and went between two looks.
         first = max(each.restart for each in mine) + 1 if mine else number if listed else 0
@@ -118,7 +116,7 @@ class TrackedPod:
                 pod=self,
                 container=container.name,
                 restart=missed,
-                container_id=_bare(identity) if missed == number else "",
+                container_id=identity if missed == number else "",
                 listed=listed,
                 claims=frozenset(claims_of(container)),
                 enabled=container.enabled,
@@ -165,8 +163,3 @@ def _gather_pod(known: Known, entry: Seen, pod: Pod) -> None:
     if pod.uid not in known.pods:
         known.pods[pod.uid] = TrackedPod(last=pod)
     known.pods[pod.uid].see(entry.at, entry.change, pod)
-
-
-def _bare(identity: str) -> str:
-    """Return a container's id without its runtime: a kubelet writes it as a prefix in some places and not in others."""
-    return identity.rpartition("://")[2]

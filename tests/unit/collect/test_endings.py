@@ -217,6 +217,39 @@ class TestMatching:
         ledger = join(read(tmp_path / "w", lines("killed-on-the-node")), [*found, child])
         assert [(row.restart, row.state) for row in ledger.rows if row.recording] == [(0, "killed"), (0, "killed")]
 
+    def test_two_starts_within_one_second_share_no_recording(self, tmp_path: Path) -> None:
+        """Whole seconds do not tell them apart: the newer recording is that of the newer start."""
+        documents = lines("out-of-memory")
+        for status in _statuses(documents):
+            for state in (status["state"], status["lastState"]):
+                for times in state.values():
+                    times |= {name: "2026-11-23T10:56:18Z" for name in ("startedAt", "finishedAt") if name in times}
+        found = recordings("eater")
+        found = [
+            _changed(each, started_at=f"2026-11-23T10:56:18.{digit}00000Z")
+            for each, digit in zip(found, (3, 9), strict=True)
+        ]
+        ledger = join(read(tmp_path / "w", documents), found)
+        assert [(row.recording, row.restart) for row in ledger.rows] == [
+            (found[0].recording, 0),
+            (found[1].recording, 1),
+        ]
+
+    def test_who_waits_to_be_restarted_is_the_one_that_ended(self, tmp_path: Path) -> None:
+        documents = lines("out-of-memory")
+        first = next(status for status in _statuses(documents) if "running" in status["state"])
+        ended = next(status["lastState"] for status in _statuses(documents) if status["lastState"])
+        for status in _statuses(documents):
+            if status["restartCount"] == 1:
+                status |= {"restartCount": 0, "containerID": first["containerID"], "lastState": ended}
+                status["state"] = {"waiting": {"reason": "CrashLoopBackOff"}}
+        ledger = join(read(tmp_path / "w", documents), recordings("eater")[:1])
+        assert [(row.restart, row.cause) for row in ledger.rows] == [(0, "out of memory")]
+        for status in _statuses(documents):
+            status["restartCount"] = 2
+        ledger = join(read(tmp_path / "w", documents), recordings("eater")[:1], claim="other")
+        assert [(row.restart, row.cause) for row in ledger.rows] == [(2, "out of memory")]
+
     def test_a_number_that_was_skipped_was_a_process_too(self, tmp_path: Path) -> None:
         documents = lines("out-of-memory")
         for status in _statuses(documents):

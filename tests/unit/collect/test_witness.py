@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from coverage_hooks.collect import notebook
 from coverage_hooks.collect.cluster import witness as witnessing
@@ -253,6 +254,16 @@ class TestGoingOn:
         server.forget()
         testimony = await ask(target, path)
         assert [word for word in told(testimony) if word != "gap events"] == ["ADDED one", "gap pods", "GONE one"]
+
+    async def test_a_watch_that_ends_early_is_no_word_that_nothing_happened(
+        self, server: ApiServer, target: Target, path: Path
+    ) -> None:
+        await self.watch(server, target, path)
+        server.delete("one")
+        server.faults["pods"] += [lambda _: None, lambda _: web.Response()]  # it is recognised, and then shuts down
+        testimony = await ask(target, path)
+        assert told(testimony) == ["ADDED one"]
+        assert testimony.stopped == "pods: the API server ended the watch early"
 
     async def test_a_torn_line_is_told_again(self, server: ApiServer, target: Target, path: Path) -> None:
         async with witness(target, path) as testimony:
