@@ -245,9 +245,12 @@ class TestMatching:
                 status["state"] = {"waiting": {"reason": "CrashLoopBackOff"}}
         ledger = join(read(tmp_path / "w", documents), recordings("eater")[:1])
         assert [(row.restart, row.cause) for row in ledger.rows] == [(0, "out of memory")]
-        for status in _statuses(documents):
+        waiting = [each for each in documents if any("lastState" in s and s["lastState"] for s in _statuses([each]))]
+        for document in waiting:
+            document["change"] = "LISTED"
+        for status in _statuses(waiting):
             status["restartCount"] = 2
-        ledger = join(read(tmp_path / "w", documents), recordings("eater")[:1], claim="other")
+        ledger = join(read(tmp_path / "w", [documents[0], *waiting]), recordings("eater")[:1])
         assert [(row.restart, row.cause) for row in ledger.rows] == [(2, "out of memory")]
 
     def test_a_number_that_was_skipped_was_a_process_too(self, tmp_path: Path) -> None:
