@@ -250,7 +250,8 @@ class TestMatching:
             document["change"] = "LISTED"
         for status in _statuses(waiting):
             status["restartCount"] = 2
-        ledger = join(read(tmp_path / "w", [documents[0], *waiting]), recordings("eater")[:1])
+        confirmed = [each for each in documents if "confirmed" in each]
+        ledger = join(read(tmp_path / "w", [documents[0], *waiting, *confirmed]), recordings("eater")[:1])
         assert [(row.restart, row.cause) for row in ledger.rows] == [(2, "out of memory")]
 
     def test_a_number_that_was_skipped_was_a_process_too(self, tmp_path: Path) -> None:
