@@ -259,7 +259,7 @@ class TestFailingStarts:
     @pytest.mark.parametrize(
         ("image", "says"),
         [
-            ("localhost/nobody:made", "failed to pull"),
+            ("localhost/nobody:made", "image 'localhost/nobody:made': "),
             ("UPPER case", "InvalidImageName"),
             (str(images.SANDBOX), "StartError"),
         ],

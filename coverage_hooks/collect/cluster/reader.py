@@ -148,7 +148,8 @@ class Reader:
             # It comes and goes under several names while something is tried again; as long is waited for all.
             if trouble and now - since.setdefault(trouble.patience, now) >= trouble.patience:
                 raise SourceError(f"reader {self.name} does not start: {trouble.text}{await self.log()}")
-            if now - started > STARTED_WITHIN and (warning := await self._warning(pod)):
+            # Not beside a trouble that is still being waited for: a warning says less of it.
+            if trouble is None and now - started > STARTED_WITHIN and (warning := await self._warning(pod)):
                 raise SourceError(f"reader {self.name} does not start: {warning}")
             if now - started > PULLED_WITHIN:
                 raise SourceError(f"reader {self.name} does not start within {PULLED_WITHIN:g} s, and nothing says why")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 #: Seconds. A first failure to pull is tried again after ten, which is worth waiting for.
-_PULLING, _SCHEDULING, _CONFIGURING = 14.0, 10.0, 2.0
+_PULLING, _SCHEDULING, _CONFIGURING = 12.0, 10.0, 2.0
 
 _PATIENCE = {
     "ErrImagePull": _PULLING,

@@ -45,7 +45,7 @@ def unscheduled(message: str) -> V1Pod:
 
 @pytest.mark.parametrize(
     ("reason", "patience"),
-    [("ErrImageNeverPull", 0), ("InvalidImageName", 0), ("ImagePullBackOff", 14), ("CreateContainerConfigError", 2)],
+    [("ErrImageNeverPull", 0), ("InvalidImageName", 0), ("ImagePullBackOff", 12), ("CreateContainerConfigError", 2)],
 )
 def test_what_a_container_waits_for_is_named_with_how_long_to_believe_in_it(reason: str, patience: float) -> None:
     waiting = V1ContainerStateWaiting(reason=reason, message="because")
