@@ -29,6 +29,7 @@ COMMANDS = {
     "report": ("coverage_hooks.commands.collect:report", "Report what was combined."),
     "status": ("coverage_hooks.commands.volume:status", "List what lies on a volume."),
     "prune": ("coverage_hooks.commands.volume:prune", "Delete recordings from a volume."),
+    "role": ("coverage_hooks.commands.role:role", "Print the Role that is enough to collect from a claim."),
     "kopf-run": ("coverage_hooks.commands.kopf_run:kopf_run", "Run an operator with `kopf run`, recorded."),
 }
 

@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from coverage_hooks.collect import combine as combining
-from coverage_hooks.collect import files, summary
+from coverage_hooks.collect import files, notebook, summary
 from coverage_hooks.collect import report as reporting
 from coverage_hooks.collect import retrieve as retrieving
 from coverage_hooks.collect import verify as verifying
 from coverage_hooks.collect.combine import Inputs
+from coverage_hooks.collect.endings import Witness, Witnessed
 from coverage_hooks.collect.ledger import Ledger
+from coverage_hooks.collect.notebook import Written
 from coverage_hooks.collect.report import Configuration, Report
 from coverage_hooks.collect.retrieve import Patience
 from coverage_hooks.collect.runs import Choice
@@ -29,13 +31,17 @@ from coverage_hooks.collect.verify import Verified
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What to retrieve: which recordings, how many are expected, and how long and how much to wait for and read."""
+    """What to retrieve: which recordings, how many are expected, and how long and how much to wait for and read.
+
+    `witness` can say what became of the pods; without one the source is asked for it, and a file in the output folder.
+    """
 
     choice: Choice = field(default_factory=Choice)
     expect: int | None = None
     waivers: Iterable[str] = ()
     patience: Patience = field(default_factory=Patience)
     limits: Limits = field(default_factory=Limits)
+    witness: Witness | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +55,7 @@ class Collected:
 def collect(source: Source, output: Path, request: Request, configuration: Configuration, inputs: Inputs) -> Collected:
     """Take every step."""
     ledger = retrieve(source, output, request)
-    if not ledger.rows:
+    if not ledger.recorded:
         return Collected(ledger=ledger, report=None)
     combine(output, configuration, inputs)
     return report(output, configuration)
@@ -66,9 +72,14 @@ def retrieve(source: Source, output: Path, request: Request) -> Ledger:
         waivers=request.waivers,
         patience=request.patience,
         limits=request.limits,
+        witness=request.witness or _witness(source, output / notebook.NAME),
     )
     ledger.save(output)
     return ledger
+
+
+def _witness(source: Source, path: Path) -> Witness:
+    return source.witness(path) if isinstance(source, Witnessed) else Written(path)
 
 
 def verify(output: Path) -> tuple[Ledger, list[Verified]]:

@@ -2,7 +2,7 @@
 
 The ledger is what each step of collecting adds to, and what decides the exit code. It lies in the output folder between
 the steps. Without a witness it knows only what the volume tells: a process that never announced itself is not missed,
-unless a number was expected; so completeness is called unproven.
+unless a number was expected; so completeness is called unproven. What a witness tells is joined in `endings`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from coverage_hooks.volume.manifest import Manifest
 
 UNPROVEN = "unproven: nobody watched the cluster, so a process that never announced itself is not missed"
 
-State = Literal["finished", "running", "silent", "damaged", "announced", "empty"]
+State = Literal["finished", "running", "silent", "killed", "ended", "missing", "damaged", "announced", "empty"]
 Step = Literal["retrieve", "verify", "combine", "report"]
 STEPS: tuple[Step, ...] = ("retrieve", "verify", "combine", "report")
 
@@ -56,11 +56,15 @@ class Earlier:
 
 @dataclass(slots=True, kw_only=True)
 class Row:
-    """One recording of the chosen run.
+    """One recording of the chosen run, or with state `missing` a process that should have made one.
 
     `folder` holds its raw copy, below the output folder. For a silent one, `beat_age` and `unsaved` are the seconds
     since the last beat and since the last snapshot, and `lost_if_killed` is how much it can have lost at most, if it
     was killed: its beat tells until when it lived.
+
+    `ending` says how the process ended, as far as Kubernetes told a witness, or when it was `asked` afterwards; `cause`
+    is the same in a word or two, `restart` and `exit_code` are its container's, and `lost_seconds` is the most that it
+    ran after its last snapshot.
     """
 
     recording: str
@@ -76,6 +80,12 @@ class Row:
     beat_age: float | None = None
     unsaved: float | None = None
     lost_if_killed: float | None = None
+    ending: str = ""
+    cause: str = ""
+    restart: int | None = None
+    exit_code: int | None = None
+    lost_seconds: float | None = None
+    asked: bool = False
     files: int = 0
     lines: int = 0
     arcs: int = 0
@@ -115,10 +125,15 @@ class Row:
 
 @dataclass(slots=True, kw_only=True)
 class Ledger:
-    """Everything known about one collect; `run` is None when recordings were chosen by time, or none was found."""
+    """Everything known about one collect; `run` is None when recordings were chosen by time, or none was found.
+
+    `requested` says whether somebody named the run or the time, and `completeness` whether there may be processes that
+    nobody knows of, and why; it is `proven` when there are none.
+    """
 
     run: str | None = None
     since: str | None = None
+    requested: bool = False
     expected: int | None = None
     waivers: list[str] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
@@ -126,7 +141,13 @@ class Ledger:
     losses: list[Loss] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     completeness: str = UNPROVEN
+    proven: bool = False
     format: Literal[1] = 1
+
+    @property
+    def recorded(self) -> list[Row]:
+        """The rows of recordings, without the processes that left none."""
+        return [row for row in self.rows if row.recording]
 
     @property
     def open_losses(self) -> list[Loss]:
@@ -194,6 +215,7 @@ def as_document(ledger: Ledger) -> dict[str, Any]:
         "since": ledger.since,
         "expected": ledger.expected,
         "completeness": ledger.completeness,
+        "proven": ledger.proven,
         "ledger": document["rows"],
         "earlier": document["earlier"],
         "losses": document["losses"],

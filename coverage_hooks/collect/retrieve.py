@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from coverage_hooks.collect import files, plain, runs
+from coverage_hooks.collect import endings, files, plain, runs
+from coverage_hooks.collect.endings import Moments, Witness
 from coverage_hooks.collect.ledger import Ledger, Row, lost_at_start
 from coverage_hooks.collect.runs import Choice, Chosen, Found
 from coverage_hooks.collect.sources import Limits, Source
-from coverage_hooks.errors import VolumeError
+from coverage_hooks.errors import SourceError, VolumeError
 from coverage_hooks.volume import layout
 from coverage_hooks.volume.manifest import Manifest, parse_timestamp, timestamp
 
@@ -52,13 +53,16 @@ def retrieve(
     waivers: Iterable[str] = (),
     patience: Patience | None = None,
     limits: Limits | None = None,
+    witness: Witness | None = None,
 ) -> Ledger:
     """Copy the chosen recordings of *source* below *output* and return the ledger of what was found."""
     patience = patience or Patience()
+    listed = datetime.now(UTC)
     chosen = runs.choose(runs.look(source), choice)
     ledger = Ledger(
         run=chosen.run,
         since=timestamp(choice.since) if choice.since else None,
+        requested=choice.run is not None or choice.since is not None,
         expected=expect,
         waivers=sorted(waivers),
         earlier=[each.earlier() for each in chosen.earlier],
@@ -66,8 +70,24 @@ def retrieve(
     silent = await_beats(source, [each.manifest for each in chosen.found if each.manifest], patience)
     for found in chosen.found:
         _take(source, found, output, ledger, limits or Limits(), silent=found.recording in silent)
+    copied = datetime.now(UTC)
+    _join(ledger, chosen, witness, Moments(listed=listed, copied=copied))
+    for row in ledger.rows:
+        if row.state in {"silent", "killed", "ended"}:
+            ledger.lose("retrieve", row, endings.loss_of(row))
     _count(ledger, chosen)
     return ledger
+
+
+def _join(ledger: Ledger, chosen: Chosen, witness: Witness | None, moments: Moments) -> None:
+    """Enter what *witness* says of the processes; that it cannot say anything is no loss, and proves nothing."""
+    try:
+        testimony = witness.testify(moments.copied) if witness is not None else None
+    except SourceError as error:
+        ledger.completeness = f"unproven: {error}"
+        return
+    if witness is not None and testimony is not None:
+        endings.enter(ledger, chosen, testimony, witness.claim, moments)
 
 
 def await_beats(source: Source, manifests: Iterable[Manifest], patience: Patience) -> set[str]:
@@ -199,8 +219,7 @@ def _judge_running(ledger: Ledger, row: Row, manifest: Manifest, age: float, *, 
             f"Lost is what ran after the last snapshot, {row.unsaved:g} s ago; "
             f"if it was killed, at most {row.lost_if_killed:g} s of it"
         )
-        ledger.lose("retrieve", row, row.note)
-        return
+        return  # a loss in any case, but a witness may know better why
     if manifest.problems and behind > LATE_INTERVALS * manifest.interval + bound:
         row.note = f"it beats, but nothing was saved for {behind:.1f} s: {manifest.problems[-1]}"
         ledger.lose("retrieve", row, row.note)
@@ -208,24 +227,23 @@ def _judge_running(ledger: Ledger, row: Row, manifest: Manifest, age: float, *, 
 
 def _count(ledger: Ledger, chosen: Chosen) -> None:
     """Compare with the expected number, and say so when there is nothing at all."""
-    known = {name for row in ledger.rows for name in (row.recording, row.pod, row.pod.rpartition("/")[2])}
+    rows = ledger.recorded
+    known = {name for row in rows for name in (row.recording, row.pod, row.pod.rpartition("/")[2])}
     waived = sum(name not in known for name in ledger.waivers)
-    if not ledger.rows:
+    if not rows:
         ledger.lose("retrieve", None, _nothing(ledger, chosen))
-    elif ledger.expected is not None and len(ledger.rows) + waived < ledger.expected:
-        reason = f"{ledger.expected} recordings were expected, {len(ledger.rows)} announced themselves"
+    elif ledger.expected is not None and len(rows) + waived < ledger.expected:
+        reason = f"{ledger.expected} recordings were expected, {len(rows)} announced themselves"
         ledger.lose("retrieve", None, reason)
-    elif ledger.expected is not None and len(ledger.rows) > ledger.expected:
-        ledger.note(
-            "retrieve", f"{len(ledger.rows)} recordings, {ledger.expected} expected: a process restarted, or more ran"
-        )
+    elif ledger.expected is not None and len(rows) > ledger.expected:
+        ledger.note("retrieve", f"{len(rows)} recordings, {ledger.expected} expected: a process restarted, or more ran")
     if any(row.python.startswith("3.11.") for row in ledger.rows):
         ledger.note(
             "retrieve",
             "recorded on Python 3.11, which does not tell that a coroutine goes on after a cancellation was swallowed: "
             "lines after that may read as missed; 3.12 and newer tell",
         )
-    if ledger.run == "" and ledger.rows:
+    if ledger.run == "" and rows:
         ledger.note(
             "retrieve",
             "these recordings carry no run id, so all without one were taken; set COVERAGE_HOOKS_RUN or --since",

@@ -37,14 +37,25 @@ def percent(world: World | None, part: str = "percent") -> str:
 
 def blame(loss: Loss) -> str:
     """Return what *loss* names: recording, pod and file, as far as they are known."""
-    pod = f" (pod {loss.pod})" if loss.pod else ""
-    return " ".join(filter(None, (f"{loss.recording}{pod}", loss.file)))
+    pod = f"(pod {loss.pod})" if loss.pod else ""
+    return " ".join(filter(None, (loss.recording, pod, loss.file)))
 
 
 def cause(row: Row) -> str:
     """Return what there is to say about *row* besides its state."""
     forks = f"{row.forks} forked children are not recorded" if row.forks else ""
     return "; ".join(filter(None, (row.note, forks)))
+
+
+def ending(row: Row) -> str:
+    """Return how the process of *row* ended, as far as Kubernetes told, and which start of its container it was."""
+    restart = f"restart {row.restart}: " if row.restart else ""
+    return f"{restart}{row.ending}{' (asked afterwards)' if row.asked else ''}" if row.ending else ""
+
+
+def lost(row: Row) -> str:
+    """Return how much *row* lost at its end, as far as that is known."""
+    return f"<= {row.lost_seconds:g} s" if row.lost_seconds is not None else ""
 
 
 def _lines(ledger: Ledger, report: Report) -> Iterator[str]:
@@ -56,11 +67,10 @@ def _lines(ledger: Ledger, report: Report) -> Iterator[str]:
     yield ""
     yield "## Recordings"
     yield ""
-    yield from _table("recording", "pod", "state", "lines", "note")
+    yield from _table("recording", "pod", "state", "lines", "lost", "ending", "note")
     for row in ledger.rows:
-        yield _row(
-            row.recording, row.pod, row.state, str(row.lines), "; ".join([cause(row), *row.problems]).strip("; ")
-        )
+        note = "; ".join([cause(row), *row.problems]).strip("; ")
+        yield _row(row.recording or "(none)", row.pod, row.state, str(row.lines), lost(row), ending(row), note)
     yield ""
     yield f"Completeness: {markdown(ledger.completeness)}"
     for each in ledger.earlier:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Container, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -19,12 +20,18 @@ from coverage_hooks.collect import files
 from coverage_hooks.collect.ledger import Ledger
 from coverage_hooks.collect.plain import plain
 from coverage_hooks.collect.report import Report
-from coverage_hooks.collect.summary import blame, cause, percent
+from coverage_hooks.collect.summary import blame, cause, ending, lost, percent
+
+#: One line of a table.
+Row = tuple[str, ...]
 
 _COLORS = {
     "finished": "green",
     "running": "green",
     "silent": "red",
+    "killed": "red",
+    "ended": "red",
+    "missing": "red",
     "damaged": "red",
     "announced": "red",
     "empty": "red",
@@ -43,18 +50,26 @@ def console() -> Console:
     return made if made.is_terminal else Console(highlight=False, width=LOG_WIDTH)
 
 
-def busy(what: str) -> AbstractContextManager[object]:
-    """Say on a terminal what is being waited for; a log is not told."""
-    return Console(stderr=True).status(Text(what))
-
-
 def show_ledger(out: Console, ledger: Ledger) -> None:
     """Print who was recorded, and what else the volume said."""
-    rows = [(row.recording, row.pod, row.state, str(row.files), str(row.lines), cause(row)) for row in ledger.rows]
+    rows = [
+        (
+            row.recording or "(none)",
+            row.pod,
+            row.state,
+            str(row.files),
+            str(row.lines),
+            lost(row),
+            ending(row),
+            cause(row),
+        )
+        for row in ledger.rows
+    ]
     chosen = f"since {ledger.since}" if ledger.since else f"of run {ledger.run or '(unnamed)'}"
-    show_line(out, f"{len(rows)} recordings {chosen}")
+    missing = len(rows) - len(ledger.recorded)
+    show_line(out, f"{len(ledger.recorded)} recordings {chosen}{f', {missing} missing' if missing else ''}")
     if rows:
-        out.print(_table(("recording", "pod", "state", "files", "lines", "note"), rows))
+        out.print(_table(("recording", "pod", "state", "files", "lines", "lost", "ending", "note"), rows))
     for row in ledger.rows:
         for problem in row.problems:
             show_line(out, f"problem  {row.recording}: {problem}")
@@ -89,9 +104,33 @@ def show_losses(out: Console, ledger: Ledger) -> None:
         )
 
 
-def show_table(out: Console, titles: Iterable[str], rows: Iterable[tuple[str, ...]]) -> None:
+def show_table(out: Console, titles: Iterable[str], rows: Iterable[Row]) -> None:
     """Print *rows* below *titles*."""
     out.print(_table(tuple(titles), rows))
+
+
+@contextmanager
+def live(out: Console, titles: Iterable[str], moving: Container[str] = ()) -> Iterator[Callable[[list[Row]], None]]:
+    """Give a function that shows a table again and again: in its place on a terminal, elsewhere line by line.
+
+    A line is printed when it is new, or differs in more than those columns that are *moving* by themselves.
+    """
+    columns = tuple(titles)
+    if out.is_terminal:
+        with Live(console=out, auto_refresh=False) as shown:
+            yield lambda rows: shown.update(_table(columns, rows), refresh=True)
+        return
+    fixed = [number for number, title in enumerate(columns) if title not in moving]
+    before: set[Row] = set()
+
+    def show(rows: list[Row]) -> None:
+        for row in rows:
+            if (key := tuple(row[number] for number in fixed)) not in before:
+                before.add(key)
+                show_line(out, "  ".join(cell or "-" for cell in row))
+
+    show_line(out, "  ".join(columns))
+    yield show
 
 
 def show_line(out: Console, text: str, style: str = "") -> None:
@@ -99,7 +138,7 @@ def show_line(out: Console, text: str, style: str = "") -> None:
     out.print(Text(plain(text), style=style), soft_wrap=True)
 
 
-def _table(titles: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Table:
+def _table(titles: tuple[str, ...], rows: Iterable[Row]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for title in titles:
         table.add_column(title, overflow="fold")

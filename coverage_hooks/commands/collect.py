@@ -17,15 +17,14 @@ from coverage_hooks.collect.report import Configuration, Report
 from coverage_hooks.collect.retrieve import Patience
 from coverage_hooks.collect.runs import Choice
 from coverage_hooks.collect.sources import Limits, Source
-from coverage_hooks.collect.sources.directory import Directory
 from coverage_hooks.collecting import Request
 from coverage_hooks.commands import options
+from coverage_hooks.commands.progress import Progress
 from coverage_hooks.errors import UsageError
 
 _Command = Callable[..., None]
 
 _RETRIEVING = (
-    options.directory,
     click.option("--run", metavar="ID", help="The test run to collect; default: the newest on the volume."),
     click.option("--since", type=options.moment, metavar="TIME",
                  help="Collect what started since a time or within an age, such as 15m, of any run."),
@@ -64,12 +63,13 @@ def _with(command: _Command, decorators: tuple[Callable[[_Command], _Command], .
 
 
 def retrieving(command: _Command) -> _Command:
-    """Give *command* the options of retrieving, as arguments `source` and `request`."""
+    """Give *command* the options of retrieving, as arguments `source`, `progress` and `request`."""
 
-    @functools.wraps(command)
+    reading = options.source(command)  # inside, so that wrong use is told before anything is opened
+
+    @functools.wraps(reading)
     def wrapped(
         *,
-        directory: Path,
         run: str | None,
         since: datetime | None,
         expect: int | None,
@@ -88,7 +88,7 @@ def retrieving(command: _Command) -> _Command:
             patience=Patience(minimum=silent_after),
             limits=Limits(data=data_limit << 20, sources=sources_limit << 20),
         )
-        command(source=Directory(directory), request=request, **rest)
+        reading(request=request, **rest)
 
     return _with(wrapped, _RETRIEVING)
 
@@ -127,6 +127,7 @@ def judging(command: _Command) -> _Command:
 def collect(
     *,
     source: Source,
+    progress: Progress,
     request: Request,
     configuration: Configuration,
     inputs: Inputs,
@@ -137,7 +138,7 @@ def collect(
 
     Ends with 0 only when everything expected arrived and was verified.
     """
-    with terminal.busy("waiting for the beats of running recordings, copying, verifying, combining"):
+    with progress.busy("waiting for the beats of running recordings, copying, verifying, combining"):
         done = collecting.collect(source, output, request, configuration, inputs)
     _end(done.ledger, output, report=done.report, fail_under=fail_under)
 
@@ -145,9 +146,9 @@ def collect(
 @click.command()
 @retrieving
 @options.output
-def retrieve(source: Source, request: Request, output: Path) -> None:
+def retrieve(source: Source, progress: Progress, request: Request, output: Path) -> None:
     """Copy the recordings of a test run, wait for the running ones, and say who is missing."""
-    with terminal.busy("waiting for the beats of running recordings, copying"):
+    with progress.busy("waiting for the beats of running recordings, copying"):
         ledger = collecting.retrieve(source, output, request)
     _end(ledger, output)
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
+
+from coverage_hooks.commands import places
+from coverage_hooks.commands.places import Place
+from coverage_hooks.commands.progress import Progress
 
 _AGE = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -30,6 +35,77 @@ def directory(command: Callable[..., None]) -> Callable[..., None]:
         "--from", "directory", type=click.Path(path_type=Path), required=True, metavar="DIR",
         help="The folder that COVERAGE_HOOKS_DIR named in the operator, or where its volume is mounted here.",
     )(command)  # fmt: skip
+
+
+_IN_CLUSTER = (
+    click.option("--namespace", "-n", metavar="NAME", help="The operator's namespace."),
+    click.option("--release", metavar="NAME", help="The Helm release whose claim holds the recordings."),
+    click.option("--claim", metavar="NAME", help="The claim that holds the recordings."),
+    click.option("--kubeconfig", type=click.Path(path_type=Path), metavar="FILE",
+                 help="The kubeconfig; default: KUBECONFIG, then ~/.kube/config."),
+    click.option("--context", metavar="NAME", help="The context in the kubeconfig; default: the current one."),
+)  # fmt: skip
+
+_READING = (
+    click.option("--from", "directory", type=click.Path(path_type=Path), metavar="DIR",
+                 help="The folder that COVERAGE_HOOKS_DIR named in the operator, or where its volume is mounted here."),
+    *_IN_CLUSTER,
+    click.option("--reader", metavar="NAME", help="Read through this pod, which somebody applied, and make none."),
+    click.option("--reader-image", metavar="IMAGE",
+                 help="The image that reads the claim; default: the one that the claim is annotated with."),
+    click.option("--reader-manifest", is_flag=True,
+                 help="Print the reader, for somebody else to apply, and do no more."),
+)  # fmt: skip
+
+
+def in_cluster(command: Callable[..., None]) -> Callable[..., None]:
+    """Add which claim is meant, in which cluster."""
+    return _with(command, _IN_CLUSTER)
+
+
+def source(command: Callable[..., None]) -> Callable[..., None]:
+    """Add where to read: *command* is given that as `source`, and `progress` to tell what it is doing."""
+
+    @functools.wraps(command)
+    def wrapped(
+        *,
+        directory: Path | None,
+        namespace: str | None,
+        release: str | None,
+        claim: str | None,
+        kubeconfig: Path | None,
+        context: str | None,
+        reader: str | None,
+        reader_image: str | None,
+        reader_manifest: bool,
+        **rest: object,
+    ) -> None:
+        place = Place(
+            directory=directory,
+            namespace=namespace,
+            release=release,
+            claim=claim,
+            kubeconfig=kubeconfig,
+            context=context,
+            reader=reader,
+            reader_image=reader_image,
+        )
+        if reader_manifest:
+            click.echo(places.reader_manifest(place), nl=False)
+            return
+        progress = Progress()
+        with places.opened(place, progress) as source:
+            command(source=source, progress=progress, **rest)
+
+    return _with(wrapped, _READING)
+
+
+def _with(
+    command: Callable[..., None], decorators: Iterable[Callable[[Callable[..., None]], Callable[..., None]]]
+) -> Callable[..., None]:
+    for decorator in reversed(list(decorators)):
+        command = decorator(command)
+    return command
 
 
 def output(command: Callable[..., None]) -> Callable[..., None]:

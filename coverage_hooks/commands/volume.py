@@ -2,51 +2,105 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 
 import click
 
+from coverage_hooks.collect import endings, notebook, runs, terminal
 from coverage_hooks.collect import prune as pruning
-from coverage_hooks.collect import runs, terminal
+from coverage_hooks.collect.causes import ending_of
+from coverage_hooks.collect.instances import Known, gather
+from coverage_hooks.collect.notebook import Testimony
 from coverage_hooks.collect.retrieve import Patience, await_beats
 from coverage_hooks.collect.runs import Found
+from coverage_hooks.collect.sources import Source
 from coverage_hooks.collect.sources.directory import Directory
 from coverage_hooks.commands import options
+from coverage_hooks.commands.progress import Progress
 from coverage_hooks.errors import UsageError, VolumeError
 
-_TITLES = ("recording", "run", "state", "beat", "age", "lines", "problems")
+_TITLES = ("recording", "run", "state", "beat", "age", "lines", "ending", "problems")
+
+#: What changes all the time, and is no news.
+_MOVING = {"beat", "age", "lines"}
 
 
 @click.command()
-@options.directory
-@click.option("--watch", is_flag=True, help="Print the list again every second, until interrupted.")
-def status(directory: Path, watch: bool) -> None:
-    """List what lies on a volume: recording, run, state, beat and its age, lines, and the last problem."""
-    source, out = Directory(directory), terminal.console()
-    while True:
-        rows = list(_rows(source))
-        if watch and out.is_terminal:
-            out.clear()
-        if rows:
+@options.source
+@click.option("--watch", is_flag=True, help="Show the list every second until interrupted; in a cluster, see how pods "
+              "end, too, and write that to witness.jsonl below the output folder.")  # fmt: skip
+@options.output
+def status(source: Source, progress: Progress, watch: bool, output: Path) -> None:
+    """List what lies on a volume: recording, run, state, beat and its age, lines, how it ended, the last problem."""
+    out = terminal.console()
+    if not watch:
+        if rows := list(_rows(source, None)):
             terminal.show_table(out, _TITLES, rows)
         else:
-            terminal.show_line(out, f"no recording in {directory}")
-        if not watch:
-            return
-        try:
+            terminal.show_line(out, f"no recording in {_place()}")
+        return
+    progress.say(f"watching {_place()} until interrupted")
+    # What was seen until then is on disk when this returns.
+    with (
+        _until_interrupted(),
+        _witness(output / notebook.NAME) as testimony,
+        terminal.live(out, _TITLES, _MOVING) as show,
+    ):
+        while True:
+            show(list(_rows(source, testimony)))
             time.sleep(1)
-        except KeyboardInterrupt:  # the way to stop watching
-            return
 
 
-def _rows(source: Directory) -> Iterator[tuple[str, ...]]:
-    for found in sorted(runs.look(source), key=lambda each: each.started):
+@contextmanager
+def _until_interrupted() -> Iterator[None]:
+    """Leave the block, without an error, when somebody interrupts or terminates this process.
+
+    A script that leaves a command in the background ends it with `kill`; its shell has it ignore interrupts.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _place() -> str:
+    options = click.get_current_context().params
+    return str(options["directory"] or options["claim"] or options["release"] or options["reader"])
+
+
+def _witness(path: Path) -> AbstractContextManager[Testimony | None]:
+    """Return a witness of the namespace that the command line names, if it does."""
+    options = click.get_current_context().params
+    if not options["namespace"]:
+        return nullcontext()
+    # Imported here: the client takes a second to load, which whoever reads a folder need not wait for.
+    from coverage_hooks.collect.cluster.connection import Target  # noqa: PLC0415
+    from coverage_hooks.collect.cluster.witness import watching  # noqa: PLC0415
+
+    names = ("namespace", "release", "claim", "kubeconfig", "context")
+    return watching(Target(**{name: options[name] for name in names}), path, resume=True)
+
+
+def _rows(source: Source, testimony: Testimony | None) -> Iterator[tuple[str, ...]]:
+    recordings = sorted(runs.look(source), key=lambda each: each.started)
+    known = gather(testimony) if testimony is not None else Known()
+    matched = endings.match(recordings, known)
+    for found in recordings:
+        instance = matched.get(found.recording)
+        ending = ending_of(instance, known).text if instance else ""
         manifest = found.manifest
         if manifest is None:
-            yield found.recording, "", "damaged", "", "", "", found.reason
+            yield found.recording, "", "damaged", "", "", "", ending, found.reason
             continue
         try:
             age = f"{source.announcement(found.recording).age:.1f} s"
@@ -54,7 +108,10 @@ def _rows(source: Directory) -> Iterator[tuple[str, ...]]:
             age = ""
         lines = str(manifest.data.lines) if manifest.data else "none yet"
         problems = f"{len(manifest.problems)}: {manifest.problems[-1]}" if manifest.problems else ""
-        yield found.recording, manifest.run, manifest.state, str(manifest.beat), age, lines, problems
+        yield found.recording, manifest.run, manifest.state, str(manifest.beat), age, lines, ending, problems
+    for instance in endings.unannounced(matched.values(), known):
+        name = f"(none) {instance.pod.last.name}, {instance.container}, restart {instance.restart}"
+        yield name, instance.run or "", "missing", "", "", "", ending_of(instance, known).text, ""
 
 
 @click.command()

@@ -8,10 +8,12 @@ file below its size cap is read.
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import re
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -71,18 +73,51 @@ def open_file(name: str, *, parent: int, limit: int) -> Iterator[int]:
 
 def read_file(name: str, *, parent: int, limit: int) -> bytes:
     """Return the content of regular file *name* in folder *parent*: at most *limit* bytes, also if it grows."""
+    return read_aged_file(name, parent=parent, limit=limit)[0]
+
+
+def read_aged_file(name: str, *, parent: int, limit: int) -> tuple[bytes, float]:
+    """Return what `read_file` does, and how many seconds ago it was written, by the clock of this machine."""
     with open_file(name, parent=parent, limit=limit) as descriptor:
+        written = os.fstat(descriptor).st_mtime
         chunks = []
         left = limit + 1
-        try:
-            while left > 0 and (chunk := os.read(descriptor, min(left, 1 << 20))):
-                chunks.append(chunk)
-                left -= len(chunk)
-        except OSError as error:
-            raise _refusal(name, error) from None
+        while left > 0 and (chunk := read_chunk(name, descriptor, min(left, 1 << 20))):
+            chunks.append(chunk)
+            left -= len(chunk)
         if left <= 0:
             raise TooLarge(f"{name!r} grew beyond the {limit} bytes allowed while it was read")
-        return b"".join(chunks)
+        return b"".join(chunks), max(0.0, time.time() - written)
+
+
+def read_chunk(name: str, descriptor: int, size: int = 1 << 20) -> bytes:
+    """Return the next bytes of the file open as *descriptor*, at most *size*; none at its end."""
+    try:
+        return os.read(descriptor, size)
+    except OSError as error:
+        raise _refusal(name, error) from None
+
+
+def read_range(name: str, descriptor: int, first: int, size: int) -> bytes:
+    """Return *size* bytes from *first* of the file open as *descriptor*; `VolumeError` when they are not there."""
+    chunks = []
+    while size and (chunk := _read_at(name, descriptor, size, first)):
+        chunks.append(chunk)
+        first += len(chunk)
+        size -= len(chunk)
+    if size:
+        raise VolumeError(f"{name!r} became shorter while it was read")
+    return b"".join(chunks)
+
+
+def digest(name: str, descriptor: int, size: int) -> hashlib._Hash:
+    """Return the SHA-256 of the first *size* bytes of the file open as *descriptor*, whatever was read of it."""
+    content, first = hashlib.sha256(), 0
+    while first < size:
+        chunk = read_range(name, descriptor, first, min(1 << 20, size - first))
+        content.update(chunk)
+        first += len(chunk)
+    return content
 
 
 def parse_json(content: bytes, *, depth: int = 16) -> Any:
@@ -109,6 +144,13 @@ def parse_json(content: bytes, *, depth: int = 16) -> Any:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _read_at(name: str, descriptor: int, size: int, first: int) -> bytes:
+    try:
+        return os.pread(descriptor, size, first)
+    except OSError as error:
+        raise _refusal(name, error) from None
 
 
 def _refusal(name: str | os.PathLike[str], error: OSError) -> VolumeError:

@@ -272,7 +272,7 @@ class TestSets:
         def read(_: str, descriptor: int) -> bytes:
             return b"x" * 4096
 
-        monkeypatch.setattr("coverage_hooks.collect.sources.directory._read", read)
+        monkeypatch.setattr("coverage_hooks.volume.access.read_chunk", read)
         with pytest.raises(VolumeError, match="grew beyond"):
             source.copy(recording.name, recording.data.name, tmp_path / "copy", limit=size)
         assert list(tmp_path.glob("*copy*")) == []

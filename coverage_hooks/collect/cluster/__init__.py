@@ -1,0 +1,1 @@
+"""The door to Kubernetes on the test machine: everything that asks a cluster for anything is below here."""

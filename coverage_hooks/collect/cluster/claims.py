@@ -1,0 +1,178 @@
+"""Which claim is meant, and what whoever reads it has to be.
+
+The chart annotates its claim with that, so that the claim can be read when nothing else of the release is left; what
+it does not say, a pod that mounts the claim does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from kubernetes_asyncio.client import ApiClient, CoreV1Api
+
+from coverage_hooks.collect.cluster.connection import REQUEST_TIMEOUT, Target, asking
+from coverage_hooks.errors import SourceError, UsageError
+
+DOMAIN = "coverage-hooks.vriesdemichael.github.io"
+IMAGE, UID, GID = (f"{DOMAIN}/{name}" for name in ("image", "uid", "gid"))
+
+#: On every reader, which is how it is told from what it reads.
+MANAGED = {"app.kubernetes.io/managed-by": "coverage-hooks"}
+READER = {**MANAGED, "app.kubernetes.io/component": "reader"}
+
+#: Seconds that a fresh claim has for getting its volume.
+BOUND_WITHIN = 15.0
+
+_POLL = 0.25
+_LARGEST_ID = (1 << 31) - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Volume:
+    """A claim, who has it mounted, and what a pod that reads it has to be; None where the cluster is to decide."""
+
+    namespace: str
+    claim: str
+    image: str
+    uid: int | None = None
+    gid: int | None = None
+    node: str | None = None
+    tolerations: list[dict[str, Any]] = field(default_factory=list)
+    pull_secrets: list[str] = field(default_factory=list)
+    holders: list[str] = field(default_factory=list)
+
+
+async def name_of(api: ApiClient, target: Target) -> str:
+    """Return the name of the claim that *target* means; the claim of a release is the one that is annotated.
+
+    Raises `UsageError` when several are, and `SourceError` when none is; both say what there is.
+    """
+    if target.claim:
+        return target.claim
+    core: Any = CoreV1Api(api)
+    with asking("list", "persistentvolumeclaims", target.namespace):
+        listed = await core.list_namespaced_persistent_volume_claim(target.namespace, _request_timeout=REQUEST_TIMEOUT)
+    released = {"app.kubernetes.io/instance": target.release}.items()
+    mine = [claim for claim in listed.items if released <= (claim.metadata.labels or {}).items()]
+    annotated = [claim.metadata.name for claim in mine if IMAGE in (claim.metadata.annotations or {})]
+    if len(annotated) == 1:
+        return str(annotated[0])
+    if annotated:
+        raise UsageError(
+            f"release {target.release!r} has several claims of recordings in namespace {target.namespace!r}: "
+            f"{', '.join(sorted(annotated))}; choose with --claim"
+        )
+    raise SourceError(
+        f"release {target.release!r} has no claim of recordings in namespace {target.namespace!r}: expected one "
+        f"labelled app.kubernetes.io/instance={target.release} and annotated with {IMAGE}; "
+        f"{_listed('of the release', mine)}, {_listed('in the namespace', listed.items)}; "
+        "install the chart with coverage.enabled=true, or give --claim"
+    )
+
+
+async def look(api: ApiClient, namespace: str, claim: str, image: str | None) -> Volume:
+    """Return what is known of *claim*; *image* goes before what it is annotated with.
+
+    Raises `SourceError` when it is not there, has no volume, or nothing says which image reads it.
+    """
+    core: Any = CoreV1Api(api)
+    found = await _bound(core, namespace, claim)
+    with asking("list", "pods", namespace):
+        pods = await core.list_namespaced_pod(namespace, _request_timeout=REQUEST_TIMEOUT)
+    holders = [pod for pod in pods.items if _holds(pod, claim)]
+    holder = next(iter(holders), None)
+    container = _container(holder, claim) if holder else None
+    annotations = found.metadata.annotations or {}
+    named = image or annotations.get(IMAGE) or (container.image if container else None)
+    if not named:
+        raise SourceError(
+            f"nothing says which image can read claim {claim!r}: it has no annotation {IMAGE}, and no pod has it "
+            "mounted; give --reader-image, an image with coverage_hooks in it"
+        )
+    shared = any(mode.endswith("Many") for mode in found.spec.access_modes or ())
+    return Volume(
+        namespace=namespace,
+        claim=claim,
+        image=named,
+        uid=_id(annotations, UID, _own(holder, container, "run_as_user")),
+        gid=_id(annotations, GID, _own(holder, container, "fs_group") or _own(holder, container, "run_as_group")),
+        node=holder.spec.node_name if holder and not shared else None,
+        tolerations=_tolerations(api, holder) if holder else [],
+        pull_secrets=[each.name for each in holder.spec.image_pull_secrets or ()] if holder else [],
+        holders=[pod.metadata.name for pod in holders],
+    )
+
+
+async def _bound(core: Any, namespace: str, claim: str) -> Any:
+    """Return *claim* when it has its volume: a reader that is its first user would choose the operator's node."""
+    deadline = time.monotonic() + BOUND_WITHIN
+    while True:
+        with asking("get", "persistentvolumeclaims", namespace, claim):
+            found = await core.read_namespaced_persistent_volume_claim(
+                claim, namespace, _request_timeout=REQUEST_TIMEOUT
+            )
+        if found.status.phase == "Bound":
+            return found
+        if found.status.phase == "Lost" or time.monotonic() > deadline:
+            raise SourceError(
+                f"claim {claim!r} in namespace {namespace!r} is {found.status.phase}, expected Bound: without a "
+                "volume, nothing was recorded on it; does the operator's pod run? "
+                f"`kubectl -n {namespace} describe pvc {claim}` tells more"
+            )
+        await asyncio.sleep(_POLL)
+
+
+def _holds(pod: Any, claim: str) -> bool:
+    """Return whether *pod*, which is no reader, has *claim* mounted now."""
+    live = pod.spec.node_name and pod.status.phase in {"Pending", "Running"}
+    return bool(
+        live and not READER.items() <= (pod.metadata.labels or {}).items() and list(_volumes_of(pod.spec, claim))
+    )
+
+
+def _volumes_of(spec: Any, claim: str) -> Iterable[str]:
+    for volume in spec.volumes or ():
+        if volume.persistent_volume_claim and volume.persistent_volume_claim.claim_name == claim:
+            yield volume.name
+
+
+def _container(pod: Any, claim: str) -> Any:
+    """Return the container that writes to *claim*, which is one with coverage_hooks in it."""
+    volumes = set(_volumes_of(pod.spec, claim))
+    for container in pod.spec.containers:
+        if any(mount.name in volumes for mount in container.volume_mounts or ()):
+            return container
+    return None
+
+
+def _own(pod: Any, container: Any, name: str) -> int | None:
+    """Return *name* of the security context of *container*, or else of its *pod*."""
+    for part in (container, pod and pod.spec):
+        value = getattr(part.security_context, name, None) if part and part.security_context else None
+        if value is not None:
+            return int(value)
+    return None
+
+
+def _tolerations(api: ApiClient, pod: Any) -> list[dict[str, Any]]:
+    """Return those of *pod* that are its own; the others every pod is given."""
+    own = [each for each in pod.spec.tolerations or () if not (each.key or "").startswith("node.kubernetes.io/")]
+    return [api.sanitize_for_serialization(each) for each in own]
+
+
+def _id(annotations: dict[str, str], key: str, otherwise: int | None) -> int | None:
+    text = annotations.get(key)
+    if text is None:
+        return otherwise
+    if not text.isdecimal() or not text.isascii() or int(text) > _LARGEST_ID:
+        raise SourceError(f"the claim's annotation {key} is {text!r}, expected the number of a user or group")
+    return int(text)
+
+
+def _listed(where: str, claims: list[Any]) -> str:
+    names = ", ".join(sorted(claim.metadata.name for claim in claims))
+    return f"found {where}: {names or 'none'}"

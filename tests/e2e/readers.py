@@ -1,0 +1,168 @@
+"""Claims with recordings on them, and calls of the command line that read them, as a person would."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from coverage_hooks.collect.cluster.claims import GID, IMAGE, UID
+from coverage_hooks.collect.cluster.pod import name_for
+from tests.e2e.namespaces import Document, Namespace, claim, pod
+
+USER = 65532
+
+#: An operator, as far as a claim knows: it has it mounted, and does not want to stop.
+HOLDER = "import signal\nsignal.signal(signal.SIGTERM, lambda *_: exit())\nprint('up', flush=True)\nsignal.pause()"
+
+
+#: The command line, which tells at the end how much memory it took. Not by getrusage, which counts what the process
+#: was before it became this one, too.
+MEASURED = """
+import atexit, pathlib
+from coverage_hooks.cli import main
+def tell():
+    print(*(line for line in pathlib.Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line))
+atexit.register(tell)
+main()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A claim that a pod holds; `folder` is its volume, on this machine."""
+
+    namespace: Namespace
+    name: str
+    folder: Path
+
+    @property
+    def reader(self) -> str:
+        """Return the name of its reader."""
+        return name_for(self.name)
+
+    def give(self) -> None:
+        """Let everything on it be the operator's, and nobody else's."""
+        for path in self.folder.rglob("*"):
+            # This runs as root: never through a link, which may lead to anywhere on this machine.
+            os.chown(path, USER, USER, follow_symlinks=False)
+            if not path.is_symlink():
+                path.chmod(0o700 if path.is_dir() else 0o600)
+
+    def reader_pod(self) -> Document | None:
+        """Return its reader, if there is one."""
+        return self.namespace.find("pod", self.reader)
+
+
+def annotated(name: str, image: str, *, release: str = "", mode: str = "ReadWriteOnce") -> Document:
+    """Return a claim as the chart makes it."""
+    document = claim(name)
+    document["metadata"] |= {"annotations": {IMAGE: image, UID: str(USER), GID: str(USER)}}
+    if release:
+        document["metadata"]["labels"] = {"app.kubernetes.io/instance": release}
+    document["spec"]["accessModes"] = [mode]
+    return document
+
+
+def claimed(
+    namespace: Namespace, image: str, name: str = "recordings", *, release: str = "", mode: str = "ReadWriteOnce"
+) -> Claimed:
+    """Make a claim, and a pod that holds it."""
+    namespace.apply(
+        annotated(name, image, release=release, mode=mode), pod("operator", image, program=HOLDER, claim=name)
+    )
+    namespace.wait_until_ready("operator")
+    bound = namespace.find("pvc", name) or {}
+    return Claimed(namespace, name, namespace.node.volume(bound["spec"]["volumeName"]))
+
+
+@contextmanager
+def started(
+    namespace: Namespace, folder: Path, command: str, *options: str, kubeconfig: Path | None = None, program: str = ""
+) -> Iterator[subprocess.Popen[str]]:
+    """Start a command of coverage-hooks in *folder*, or *program* with its arguments; at the end it is killed."""
+    environ = {
+        **namespace.node.environ,
+        "KUBECONFIG": str(kubeconfig or namespace.node.kubeconfig),
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+    head = [sys.executable, *(["-c", program] if program else ["-m", "coverage_hooks"])]
+    with subprocess.Popen(
+        [*head, command, f"--namespace={namespace.name}", *options],
+        cwd=folder,
+        env=environ,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """How a command ended, after how long, and everything that it said."""
+
+    code: int
+    seconds: float
+    said: str
+
+
+def call(
+    namespace: Namespace,
+    folder: Path,
+    command: str,
+    *options: str,
+    kubeconfig: Path | None = None,
+    lines: bool = False,
+    measured: bool = False,
+) -> Done:
+    """Run a command of coverage-hooks in *folder*; what it says is one line unless *lines*."""
+    start = time.monotonic()
+    program = MEASURED if measured else ""
+    with started(namespace, folder, command, *options, kubeconfig=kubeconfig, program=program) as process:
+        said, _ = process.communicate(timeout=120)
+    seconds = time.monotonic() - start
+    return Done(code=process.returncode, seconds=seconds, said=said if lines else " ".join(said.split()))
+
+
+def recycle(namespace: Namespace) -> None:
+    """Delete what claims volumes, and let these be claimed again, empty."""
+    namespace.kubectl("delete", "pods,pvc", "--all", "--grace-period=1")
+    for volume in json.loads(namespace.node.kubectl("get", "pv", "--output=json"))["items"]:
+        if volume["spec"].get("claimRef", {}).get("namespace") == namespace.name:
+            name = volume["metadata"]["name"]
+            for path in namespace.node.volume(name).iterdir():
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+            namespace.node.kubectl("patch", "pv", name, '--patch={"spec": {"claimRef": null}}')
+
+
+def account(namespace: Namespace, folder: Path, name: str) -> Path:
+    """Make a service account, and return a kubeconfig with its token."""
+    namespace.kubectl("create", "serviceaccount", name)
+    configuration = json.loads(namespace.node.kubeconfig.read_text())
+    token = namespace.kubectl("create", "token", name).strip()
+    for user in configuration["users"]:
+        user["user"] = {"token": token}
+    path = folder / f"{name}.kubeconfig"
+    path.write_text(json.dumps(configuration))
+    return path
+
+
+def is_forbidden(namespace: Namespace, kubeconfig: Path, path: str) -> bool:
+    """Return whether whoever *kubeconfig* is may not open a stream at *path*."""
+    node = namespace.node
+    done = subprocess.run(
+        [node.programs.kubectl, "create", f"--raw={path}", "--filename=/dev/null", f"--kubeconfig={kubeconfig}"],
+        env=node.environ, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return "Forbidden" in done.stderr

@@ -1,0 +1,426 @@
+"""How each process ended, from what a real witness saw of real pods; and who is missing, and what is proven."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coverage_hooks.collect import notebook
+from coverage_hooks.collect.endings import loss_of
+from coverage_hooks.collect.runs import Found
+from tests.unit.collect.witnessed import Document, join, lines, pods, read, recordings
+
+
+@dataclass(frozen=True)
+class Case:
+    """What the ledger says of the first process of `pod`; `lost` is the most seconds that it may have lost."""
+
+    pod: str
+    state: str
+    cause: str
+    says: str
+    exit_code: int | None = 0
+    lost: float | None = None
+
+
+CASES = {
+    "killed-on-the-node": Case("killed", "killed", "killed", "does not say why; killed by SIGKILL", 137, 0.9),
+    "out-of-memory": Case("eater", "killed", "out of memory", "killed, out of memory (OOMKilled)", 137, 1.1),
+    "liveness-ignores-term": Case(
+        "ignoring", "killed", "probe", "liveness probe, will be restarted; it did not", 137, 1.2
+    ),
+    "liveness-ends-on-term": Case(
+        "obeying", "finished", "probe", "restarted by the kubelet: Container main failed", None
+    ),
+    "graceful-delete": Case("deleted", "finished", "deleted", "deleted; exit code 0"),
+    "grace-overrun": Case(
+        "overrun", "killed", "grace overrun", "its grace of 2 s was over; killed by SIGKILL", 137, 0.7
+    ),
+    "force-delete": Case("forced", "finished", "force delete", "its exit code was never known", None),
+    "drain": Case("drained", "finished", "eviction", "evicted through the eviction API, as a drain does; exit code 0"),
+    "rollout": Case("rolled-85f6986465-9zwfb", "finished", "rollout", "replaced in a rollout of Deployment rolled"),
+    "kubelet-eviction": Case("pressed", "finished", "kubelet eviction", "evicted by the kubelet: Usage of EmptyDir"),
+    "active-deadline": Case(
+        "late", "killed", "deadline", "deadline of its pod (activeDeadlineSeconds); killed", 137, 1.1
+    ),
+    "exit-without-save": Case("aborted", "ended", "exited", "exit code 4", 4, 0.5),
+    "completed": Case("done", "finished", "exited", "exit code 0"),
+    "running": Case("alive", "silent", "running", "running", None),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_ending_is_told_as_it_was(name: str, tmp_path: Path) -> None:
+    case = CASES[name]
+    ledger = join(read(tmp_path / "w", lines(name)), recordings(case.pod))
+    row = ledger.rows[0]
+    assert (row.state, row.cause, row.exit_code, row.lost_seconds) == (
+        case.state,
+        case.cause,
+        case.exit_code,
+        case.lost,
+    )
+    assert case.says in row.ending
+    assert (row.restart, row.asked, row.pod) == (0, False, f"shop/{case.pod}")
+    assert ledger.completeness.startswith("proven: namespace shop was watched without a gap"), ledger.completeness
+    assert ledger.proven
+    if row.lost_seconds is not None:
+        assert f"its last {case.lost:g} s at most" in row.note
+        assert case.says in loss_of(row)
+        assert f"restart 0 of container main: {row.ending}; " in loss_of(row)
+    assert [each.pod for each in ledger.losses] == []  # whoever is silent or killed is a loss in any case
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_process_that_left_no_recording_is_missed(name: str, tmp_path: Path) -> None:
+    """The same pods, and nothing on the volume: each of their processes is a loss that names where to look."""
+    case = CASES[name]
+    expected = len(recordings(case.pod)) or 1
+    ledger = join(read(tmp_path / "w", lines(name)), [], claim="coverage")
+    assert [row.state for row in ledger.rows] == ["missing"] * expected
+    assert [loss.pod for loss in ledger.losses] == [f"shop/{case.pod}"] * expected
+    assert f"restart 0 of container main in pod shop/{case.pod} ({ledger.rows[0].ending}" in ledger.losses[0].reason
+
+
+def test_a_crash_before_the_hook_is_never_announced(tmp_path: Path) -> None:
+    ledger = join(read(tmp_path / "w", lines("never-announced")), [], claim="coverage")
+    assert (ledger.rows[0].cause, ledger.rows[0].exit_code, ledger.rows[0].note) == (
+        "exited",
+        3,
+        "never announced itself",
+    )
+    assert "(exit code 3; ran from 2026-11-23T10:56:19Z to 2026-11-23T10:56:19Z) left no recording" in (
+        ledger.losses[0].reason
+    )
+    assert "`kubectl logs` of the container says which" in ledger.losses[0].reason
+
+
+def test_whoever_still_runs_has_not_announced_itself_yet(tmp_path: Path) -> None:
+    ledger = join(read(tmp_path / "w", lines("running")), [], claim="coverage")
+    assert ledger.losses[0].reason.endswith("has not announced itself yet")
+
+
+def test_what_began_after_the_volume_was_listed_is_not_of_this_collect(tmp_path: Path) -> None:
+    documents = lines("running")
+    for status in _statuses(documents):
+        if "running" in status["state"]:
+            status["state"]["running"]["startedAt"] = "2026-11-23T10:56:58Z"
+    ledger = join(read(tmp_path / "w", documents), [], claim="coverage")
+    assert ledger.rows == []
+    assert "began after the volume was listed" in ledger.notes[0].text
+
+
+def test_a_missing_process_can_be_waived_by_its_pod(tmp_path: Path) -> None:
+    ledger = join(read(tmp_path / "w", lines("never-announced")), [], claim="coverage", waivers=["broken"])
+    assert [loss.waived for loss in ledger.losses] == [True]
+
+
+class TestCauses:
+    """Endings that no node can be made to give on demand, as changes of real ones."""
+
+    def test_a_pod_that_is_marked_as_evicted(self, tmp_path: Path) -> None:
+        documents = lines("active-deadline")
+        for document in pods(documents):
+            if document["status"].get("reason"):
+                document["status"] |= {"reason": "Evicted", "message": "The node was low on resource: memory."}
+        documents = [each for each in documents if "event" not in each]
+        row = join(read(tmp_path / "w", documents), recordings("late")).rows[0]
+        assert (row.state, row.cause) == ("killed", "kubelet eviction")
+        assert row.ending.startswith("evicted by the kubelet: The node was low on resource: memory; killed by SIGKILL")
+
+    def test_what_ended_before_its_pod_was_evicted_ended_of_something_else(self, tmp_path: Path) -> None:
+        documents = lines("out-of-memory")
+        for document in pods(documents):
+            document["status"] |= {"phase": "Failed", "reason": "Evicted"}
+        assert join(read(tmp_path / "w", documents), recordings("eater")).rows[0].cause == "out of memory"
+
+    def test_a_node_that_lost_sight_of_a_container_invents_its_exit_code(self, tmp_path: Path) -> None:
+        documents = lines("grace-overrun")
+        for status in _statuses(documents):
+            if "terminated" in status["state"]:
+                status["state"]["terminated"] |= {"reason": "ContainerStatusUnknown", "finishedAt": None}
+        row = join(read(tmp_path / "w", documents), recordings("overrun")).rows[0]
+        assert (row.state, row.exit_code, row.lost_seconds) == ("silent", None, None)
+        assert "its node lost sight of it" in row.ending
+        assert "how much is lost is not known" in row.note
+
+    def test_a_forced_deletion_of_what_did_not_finish_costs_nobody_knows_how_much(self, tmp_path: Path) -> None:
+        found = [_changed(each, state="running") for each in recordings("forced")]
+        row = join(read(tmp_path / "w", lines("force-delete")), found).rows[0]
+        assert (row.state, row.cause, row.lost_seconds) == ("silent", "force delete", None)
+        assert "how much is lost is not known" in row.note
+
+    def test_an_event_tells_of_the_instance_during_which_it_happened(self, tmp_path: Path) -> None:
+        documents = lines("killed-on-the-node")
+        event = next(
+            each for each in lines("liveness-ignores-term") if each.get("event", {}).get("reason") == "Killing"
+        )
+        uid = pods(documents)[0]["metadata"]["uid"]
+        event["event"]["involvedObject"] |= {"uid": uid, "name": "killed"}
+        event["event"] |= {"firstTimestamp": "2026-11-23T10:56:15Z", "lastTimestamp": "2026-11-23T10:56:15Z"}
+        row = join(read(tmp_path / "w", [*documents, event]), recordings("killed")).rows[0]
+        assert row.cause == "killed"
+        event["event"]["lastTimestamp"] = "2026-11-23T10:56:44Z"
+        row = join(read(tmp_path / "w", [*documents, event]), recordings("killed")).rows[0]
+        assert row.cause == "probe"
+
+    def test_a_child_that_ran_out_of_memory_is_never_claimed(self, tmp_path: Path) -> None:
+        """Nothing of it is in the API, as nothing is of this: the process goes on."""
+        ledger = join(read(tmp_path / "w", lines("running")), recordings("alive"))
+        assert "memory" not in ledger.rows[0].ending + ledger.rows[0].note
+
+    def test_a_pod_that_was_scaled_away_was_not_replaced(self, tmp_path: Path) -> None:
+        documents = [each for each in lines("rollout") if "Scaled up" not in each.get("event", {}).get("message", "")]
+        row = join(read(tmp_path / "w", documents), recordings("rolled-85f6986465-9zwfb")).rows[0]
+        assert (row.cause, row.ending) == ("scaled down", "deleted as Deployment rolled was scaled down; exit code 0")
+
+    def test_what_was_killed_long_after_it_had_finished_ran_on_unrecorded(self, tmp_path: Path) -> None:
+        found = [
+            _changed(each, state="finished", snapshot_at="2026-11-23T10:56:30.500000Z")
+            for each in recordings("overrun")
+        ]
+        ledger = join(read(tmp_path / "w", lines("grace-overrun")), found)
+        assert ledger.rows[0].state == "finished"
+        assert "it called itself finished and ran on" in ledger.losses[0].reason
+
+
+class TestMatching:
+    def test_each_start_of_a_container_has_its_own_recording(self, tmp_path: Path) -> None:
+        ledger = join(read(tmp_path / "w", lines("out-of-memory")), recordings("eater"))
+        assert [(row.restart, row.cause) for row in ledger.rows] == [(0, "out of memory"), (1, "running")]
+
+    @pytest.mark.parametrize("kept", [0, 1])
+    def test_the_one_that_left_none_is_named_by_its_restart(self, tmp_path: Path, kept: int) -> None:
+        found = recordings("eater")
+        ledger = join(read(tmp_path / "w", lines("out-of-memory")), [found[kept]])
+        assert [(row.state == "missing", row.restart) for row in ledger.rows] == [(False, kept), (True, 1 - kept)]
+
+    def test_a_recording_that_cannot_be_read_is_known_by_its_name(self, tmp_path: Path) -> None:
+        found = [Found(recording=each.recording, manifest=None, reason="?") for each in recordings("done")]
+        ledger = join(read(tmp_path / "w", lines("completed")), found, claim="coverage")
+        assert [(row.state, row.cause) for row in ledger.rows] == [("damaged", "exited")]
+        assert ledger.proven
+
+    def test_a_recording_of_an_earlier_run_is_not_missed(self, tmp_path: Path) -> None:
+        found = recordings("eater")
+        ledger = join(read(tmp_path / "w", lines("out-of-memory")), found[1:], earlier=found[:1])
+        assert [row.restart for row in ledger.rows] == [1]
+
+    def test_a_child_that_records_shares_the_ending_of_its_container(self, tmp_path: Path) -> None:
+        found = recordings("killed")[:1]
+        child = dataclasses.replace(found[0], recording=found[0].recording[:-8] + "0" * 8)
+        child = _changed(child, recording=child.recording, started_at="2026-11-23T10:56:40.000000Z")
+        ledger = join(read(tmp_path / "w", lines("killed-on-the-node")), [*found, child])
+        assert [(row.restart, row.state) for row in ledger.rows if row.recording] == [(0, "killed"), (0, "killed")]
+
+    def test_two_starts_within_one_second_share_no_recording(self, tmp_path: Path) -> None:
+        """Whole seconds do not tell them apart: the newer recording is that of the newer start."""
+        documents = lines("out-of-memory")
+        for status in _statuses(documents):
+            for state in (status["state"], status["lastState"]):
+                for times in state.values():
+                    times |= {name: "2026-11-23T10:56:18Z" for name in ("startedAt", "finishedAt") if name in times}
+        found = recordings("eater")
+        found = [
+            _changed(each, started_at=f"2026-11-23T10:56:18.{digit}00000Z")
+            for each, digit in zip(found, (3, 9), strict=True)
+        ]
+        ledger = join(read(tmp_path / "w", documents), found)
+        assert [(row.recording, row.restart) for row in ledger.rows] == [
+            (found[0].recording, 0),
+            (found[1].recording, 1),
+        ]
+
+    def test_who_waits_to_be_restarted_is_the_one_that_ended(self, tmp_path: Path) -> None:
+        documents = lines("out-of-memory")
+        first = next(status for status in _statuses(documents) if "running" in status["state"])
+        ended = next(status["lastState"] for status in _statuses(documents) if status["lastState"])
+        for status in _statuses(documents):
+            if status["restartCount"] == 1:
+                status |= {"restartCount": 0, "containerID": first["containerID"], "lastState": ended}
+                status["state"] = {"waiting": {"reason": "CrashLoopBackOff"}}
+        ledger = join(read(tmp_path / "w", documents), recordings("eater")[:1])
+        assert [(row.restart, row.cause) for row in ledger.rows] == [(0, "out of memory")]
+        waiting = [each for each in documents if any("lastState" in s and s["lastState"] for s in _statuses([each]))]
+        for document in waiting:
+            document["change"] = "LISTED"
+        for status in _statuses(waiting):
+            status["restartCount"] = 2
+        confirmed = [each for each in documents if "confirmed" in each]
+        ledger = join(read(tmp_path / "w", [documents[0], *waiting, *confirmed]), recordings("eater")[:1])
+        assert [(row.restart, row.cause) for row in ledger.rows] == [(2, "out of memory")]
+
+    def test_a_number_that_was_skipped_was_a_process_too(self, tmp_path: Path) -> None:
+        documents = lines("out-of-memory")
+        for status in _statuses(documents):
+            if status["restartCount"] == 1:
+                status["restartCount"] = 3
+                status["lastState"] = {}
+        ledger = join(read(tmp_path / "w", documents), recordings("eater"))
+        assert [(row.state, row.restart) for row in ledger.rows if row.state == "missing"] == [
+            ("missing", 1),
+            ("missing", 2),
+        ]
+        assert "an unknown time" in ledger.losses[0].reason
+
+
+class TestExpecting:
+    @pytest.mark.parametrize(("setting", "missing"), [("1", 1), ("TRUE", 1), ("false", 0), ("", 0), (None, 1)])
+    def test_whoever_says_that_it_does_not_record_is_not_missed(
+        self, tmp_path: Path, setting: str | None, missing: int
+    ) -> None:
+        documents = lines("never-announced")
+        _set(documents, "COVERAGE_HOOKS_ENABLED", setting)
+        assert len(join(read(tmp_path / "w", documents), [], claim="coverage").rows) == missing
+
+    def test_other_claims_and_our_own_pods_are_not_missed(self, tmp_path: Path) -> None:
+        documents = lines("never-announced")
+        assert join(read(tmp_path / "w", documents), [], claim="other").rows == []
+        for document in pods(documents):
+            document["metadata"]["labels"] = {"app.kubernetes.io/managed-by": "coverage-hooks"}
+        assert join(read(tmp_path / "w", documents), [], claim="coverage").rows == []
+
+    def test_a_container_that_does_not_mount_the_claim_is_not_missed(self, tmp_path: Path) -> None:
+        documents = lines("never-announced")
+        for document in pods(documents):
+            document["spec"]["containers"][0]["volumeMounts"] = []
+        assert join(read(tmp_path / "w", documents), [], claim="coverage").rows == []
+
+    def test_a_container_that_prepares_the_claim_for_one_that_records_is_not_missed(self, tmp_path: Path) -> None:
+        documents = lines("never-announced")
+        for document in pods(documents):
+            container = document["spec"]["containers"][0]
+            document["spec"]["initContainers"] = [{**container, "name": "first", "env": []}]
+            document["status"]["initContainerStatuses"] = [
+                {**status, "name": "first"} for status in document["status"].get("containerStatuses", ())
+            ]
+        ledger = join(read(tmp_path / "w", documents), [], claim="coverage")
+        assert [row.container for row in ledger.rows] == ["main"]
+        _set(documents, "COVERAGE_HOOKS_ENABLED", None)
+        ledger = join(read(tmp_path / "w", documents), [], claim="coverage")
+        assert [row.container for row in ledger.rows] == ["main", "first"]
+
+    def test_what_records_elsewhere_is_not_missed(self, tmp_path: Path) -> None:
+        documents = lines("never-announced")
+        for folder, missing in {"/claim/below": 1, "relative": 1, None: 1, "/elsewhere": 0, "/claimed": 0}.items():
+            _set(documents, "COVERAGE_HOOKS_DIR", folder)
+            assert len(join(read(tmp_path / "w", documents), [], claim="coverage").rows) == missing, folder
+
+    def test_what_began_before_the_time_that_was_asked_for_is_not_missed(self, tmp_path: Path) -> None:
+        testimony = read(tmp_path / "w", lines("never-announced"))
+        for since, missing in {"2026-11-23T10:56:00.0Z": 1, "2026-11-23T10:56:50.0Z": 0}.items():
+            ledger = join(testimony, [], claim="coverage", run=None, since=since, requested=True)
+            assert len(ledger.rows) == missing
+
+    def test_what_never_began_is_not_missed(self, tmp_path: Path) -> None:
+        documents = lines("never-announced")
+        for status in _statuses(documents):
+            if "terminated" in status["state"]:
+                status["state"]["terminated"] |= {"reason": "StartError", "exitCode": 128}
+        assert join(read(tmp_path / "w", documents), [], claim="coverage").rows == []
+
+    def test_another_run_is_not_missed_unless_it_is_newer_than_everything(self, tmp_path: Path) -> None:
+        """The newest run on the volume is taken by default; a newer one that left nothing must not hide behind it."""
+        documents = lines("never-announced")
+        _set(documents, "COVERAGE_HOOKS_RUN", "two")
+        older, newer = recordings("done"), recordings("late")  # begun after broken, and before it
+        testimony = read(tmp_path / "w", documents)
+        assert [row.pod for row in join(testimony, older, claim="coverage").rows if row.state == "missing"] == []
+        missed = join(testimony, newer, claim="coverage")
+        assert [row.pod for row in missed.rows if row.state == "missing"] == ["shop/broken"]
+        asked_for = join(testimony, newer, claim="coverage", requested=True)
+        assert [row.pod for row in asked_for.rows if row.state == "missing"] == []
+
+
+class TestCompleteness:
+    def case(self, path: Path, documents: list[Document], **options: Any) -> str:
+        return join(read(path / "w", documents), recordings("done"), **options).completeness
+
+    def test_a_gap_is_named(self, tmp_path: Path) -> None:
+        documents = lines("completed")
+        at = documents[-2]["at"]
+        gap = {"at": at, "gap": "pods", "since": documents[1]["at"], "reason": "too old"}
+        assert "unproven: the witness saw nothing from 2026-11-23T10:56:" in self.case(
+            tmp_path, [*documents[:-2], gap, *documents[-2:]]
+        )
+        assert self.case(tmp_path, [*documents[:2], gap, *documents[2:]]).startswith("proven")
+
+    def test_a_gap_in_the_events_alone_hides_nobody(self, tmp_path: Path) -> None:
+        documents = lines("completed")
+        gap = {"at": documents[-2]["at"], "gap": "events", "since": documents[1]["at"], "reason": "too old"}
+        assert self.case(tmp_path, [*documents, gap]).startswith("proven")
+
+    def test_a_line_that_cannot_be_read_is_a_gap(self, tmp_path: Path) -> None:
+        documents = lines("completed")
+        whole = self.case(tmp_path, documents)
+        text = (tmp_path / "w").read_text().splitlines(keepends=True)
+        middle = next(n for n, line in enumerate(text) if '"running"' in line) + 1
+        assert whole.startswith("proven")
+        for torn in (
+            text[middle][: len(text[middle]) // 2] + "\n",
+            "\0\0\0\n",
+            "[" * 5000 + "\n",
+            "{}\n",
+            '{"at": 1}\n',
+        ):
+            (tmp_path / "torn").write_text("".join([*text[:middle], torn, *text[middle + 1 :]]))
+            testimony = notebook.read(tmp_path / "torn")
+            assert testimony is not None
+            completeness = join(testimony, recordings("done")).completeness
+            assert "a line cannot be read" in completeness
+
+    def test_a_witness_that_started_late_is_named(self, tmp_path: Path) -> None:
+        documents = lines("completed")
+        for document in documents:
+            if document.get("change") in {"ADDED", "MODIFIED"}:
+                document["change"] = "LISTED"
+        assert "and pod done ran already" in self.case(tmp_path, documents)
+
+    def test_a_witness_that_stopped_early_is_named(self, tmp_path: Path) -> None:
+        documents = [each for each in lines("completed") if each.get("at", "") < "2026-11-23T10:56:58"]
+        assert "before everything was copied: it says nothing more" in self.case(tmp_path, documents)
+        documents.append({"at": documents[-1]["at"], "stopped": "pods: the server is gone"})
+        assert "before everything was copied: pods: the server is gone" in self.case(tmp_path, documents)
+
+    def test_a_process_that_nobody_saw_is_named(self, tmp_path: Path) -> None:
+        documents = lines("completed")
+        ledger = join(read(tmp_path / "w", documents), [*recordings("done"), *recordings("late")])
+        assert "did not see the process of late-2026" in ledger.completeness
+        assert ledger.rows[1].ending == "unknown: its pod was gone before anybody looked"
+
+    def test_whoever_was_only_asked_proves_nothing(self, tmp_path: Path) -> None:
+        testimony = read(tmp_path / "w", lines("completed"))
+        testimony.asked = True
+        ledger = join(testimony, recordings("done"))
+        assert ledger.rows[0].asked
+        assert "unproven: nobody watched the cluster; it was asked afterwards" in ledger.completeness
+
+    def test_a_witness_of_something_else_says_nothing(self, tmp_path: Path) -> None:
+        documents = lines("completed")
+        documents[0]["namespace"] = "other"
+        assert "the witness watched namespace other, and these ran in shop" in self.case(tmp_path, documents)
+        documents = [{**lines("completed")[0], "started_at": "2026-11-23T10:00:00.000000Z"}]
+        assert "the witness stopped at 2026-11-23T10:00:00Z, before any of these began" in self.case(
+            tmp_path, documents
+        )
+
+
+def _statuses(documents: list[Document]) -> list[Document]:
+    return [status for document in pods(documents) for status in document["status"].get("containerStatuses", ())]
+
+
+def _set(documents: list[Document], name: str, value: str | None) -> None:
+    for document in pods(documents):
+        container = document["spec"]["containers"][0]
+        container["env"] = [each for each in container["env"] if each["name"] != name]
+        if value is not None:
+            container["env"].append({"name": name, "value": value})
+
+
+def _changed(found: Found, **changes: Any) -> Found:
+    assert found.manifest is not None
+    return Found(recording=found.recording, manifest=dataclasses.replace(found.manifest, **changes))

@@ -1,0 +1,239 @@
+"""The server of a reader pod: what it serves of a volume that somebody is writing, and when it ends."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from coverage_hooks.volume import layout
+from coverage_hooks.volume.server import AGE, DIGEST, FILE_DIGEST, RANGE_LIMIT, Server
+from tests.cluster import wait_until
+
+NAME = "operator-0-20260131T235959Z-0123abcd"
+PATH = f"/recordings/{NAME}"
+
+
+class Client:
+    """One connection, which is kept."""
+
+    def __init__(self, port: int) -> None:
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+
+    def get(self, path: str, **headers: str) -> tuple[int, bytes, http.client.HTTPMessage]:
+        self.connection.request("GET", path, headers={name.replace("_", "-"): text for name, text in headers.items()})
+        answer = self.connection.getresponse()
+        return answer.status, answer.read(), answer.headers
+
+
+@contextmanager
+def serving(volume: Path) -> Iterator[Client]:
+    """Serve *volume* in a thread."""
+    stop = threading.Event()
+    server = Server(volume, 0)
+    thread = threading.Thread(target=server.serve_until_idle, args=(60, stop))
+    thread.start()
+    client = Client(server.server_port)
+    try:
+        with closing(client.connection):
+            yield client
+    finally:
+        stop.set()
+        thread.join()
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    folder = tmp_path / "volume" / NAME
+    folder.mkdir(parents=True)
+    (folder / layout.MANIFEST).write_bytes(b"{}")
+    return folder
+
+
+@pytest.fixture
+def client(recording: Path) -> Iterator[Client]:
+    with serving(recording.parent) as client:
+        yield client
+
+
+def hashed(content: bytes) -> str:
+    return f"sha-256=:{base64.b64encode(hashlib.sha256(content).digest()).decode()}:"
+
+
+def test_recordings_are_listed_by_name_and_nothing_else_is(client: Client, recording: Path) -> None:
+    (recording.parent / "lost+found").mkdir()
+    (recording / "data-10.coverage").touch()
+    (recording / "data-9.coverage").touch()
+    (recording / ".data-11.coverage.1.0123abcd.tmp").touch()
+    assert json.loads(client.get("/recordings")[1]) == [NAME]
+    assert json.loads(client.get(f"{PATH}/data")[1]) == ["data-9.coverage", "data-10.coverage"]
+
+
+def test_a_manifest_is_served_with_its_age(client: Client, recording: Path) -> None:
+    written = (recording / layout.MANIFEST).stat().st_mtime - 60
+    os.utime(recording / layout.MANIFEST, (written, written))
+    status, content, headers = client.get(PATH)
+    assert (status, content, headers[DIGEST]) == (200, b"{}", hashed(b"{}"))
+    assert 60 <= float(headers[AGE]) < 70
+
+
+def test_a_file_is_served_in_ranges_each_with_its_hash(client: Client, recording: Path) -> None:
+    content = os.urandom(RANGE_LIMIT + 1000)
+    (recording / "data-1.coverage").write_bytes(content)
+    status, first, headers = client.get(f"{PATH}/data-1.coverage", Range=f"bytes=0-{len(content)}")
+    assert (status, first) == (206, content[:RANGE_LIMIT])
+    assert headers["Content-Range"] == f"bytes 0-{RANGE_LIMIT - 1}/{len(content)}"
+    assert (headers[DIGEST], headers[FILE_DIGEST]) == (hashed(first), None)
+    rest = client.get(f"{PATH}/data-1.coverage", Range=f"bytes={RANGE_LIMIT}-{len(content)}", If_Match=headers["ETag"])
+    assert rest[1] == content[RANGE_LIMIT:]
+    assert (rest[2][DIGEST], rest[2][FILE_DIGEST]) == (hashed(rest[1]), hashed(content))
+
+
+def test_an_empty_file_is_served(client: Client, recording: Path) -> None:
+    (recording / "sources-1.json").touch()
+    status, content, headers = client.get(f"{PATH}/sources-1.json", Range="bytes=0-99")
+    assert (status, content, headers[FILE_DIGEST]) == (206, b"", hashed(b""))
+
+
+def test_a_range_behind_the_end_is_none(client: Client, recording: Path) -> None:
+    (recording / "data-1.coverage").write_bytes(b"12345")
+    status, content, headers = client.get(f"{PATH}/data-1.coverage", Range="bytes=6-9")
+    assert (status, content, headers["Content-Range"]) == (416, b"", "bytes */5")
+
+
+def test_a_file_that_was_replaced_is_not_continued(client: Client, recording: Path) -> None:
+    (recording / "data-1.coverage").write_bytes(b"12345")
+    tag = client.get(f"{PATH}/data-1.coverage", Range="bytes=0-1")[2]["ETag"]
+    (recording / "new").write_bytes(b"12345")
+    status = (recording / "data-1.coverage").stat()
+    os.utime(recording / "new", ns=(status.st_atime_ns, status.st_mtime_ns))  # of the same size and the same time
+    (recording / "new").replace(recording / "data-1.coverage")
+    assert client.get(f"{PATH}/data-1.coverage", Range="bytes=2-4", If_Match=tag)[0] == 412
+
+
+def test_a_tag_is_the_same_from_the_next_server(recording: Path) -> None:
+    (recording / "data-1.coverage").write_bytes(b"12345")
+    tags = []
+    for _ in range(2):
+        with serving(recording.parent) as client:
+            tags.append(client.get(f"{PATH}/data-1.coverage", Range="bytes=0-1")[2]["ETag"])
+    assert tags[0] == tags[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "said"),
+    [
+        ("link", "UnsafeEntry", "links are not followed"),
+        ("folder", "UnsafeEntry", "is a folder"),
+        ("fifo", "UnsafeEntry", "is a FIFO"),
+        ("absent", "VolumeError", "No such file"),
+    ],
+)
+def test_what_is_no_file_is_refused_with_its_reason(
+    client: Client, recording: Path, kind: str, error: str, said: str
+) -> None:
+    path = recording / "data-1.coverage"
+    if kind == "link":
+        path.symlink_to("/etc/passwd")
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(path)
+    status, content, _ = client.get(f"{PATH}/{path.name}", Range="bytes=0-9")
+    answer = json.loads(content)
+    assert (status, answer["error"]) == (422, error)
+    assert said in answer["message"]
+
+
+def test_a_manifest_that_is_too_large_is_refused(client: Client, recording: Path) -> None:
+    (recording / layout.MANIFEST).write_bytes(bytes((1 << 20) + 1))
+    status, content, _ = client.get(PATH)
+    assert (status, json.loads(content)["error"]) == (422, "TooLarge")
+
+
+def test_a_volume_that_is_not_there_is_refused_with_its_reason(tmp_path: Path) -> None:
+    with serving(tmp_path / "absent") as client:
+        status, content, _ = client.get("/recordings")
+    assert status == 422
+    assert "No such file" in json.loads(content)["message"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/etc/passwd", "/recordings/..", "/recordings/../../etc/passwd", f"{PATH}/..", f"{PATH}/../{NAME}", f"{PATH}/",
+        f"{PATH}/recording.json", f"{PATH}/data-1.coverage/", "/recordings/%2e%2e", f"{PATH}/.x.1.0123abcd.tmp",
+    ],
+)  # fmt: skip
+def test_nothing_else_has_a_path(client: Client, recording: Path, path: str) -> None:
+    (recording / ".x.1.0123abcd.tmp").touch()
+    assert client.get(path)[0] == 404
+
+
+def test_nobody_else_is_listened_to(recording: Path) -> None:
+    with Server(recording.parent, 0) as server, socket.socket() as other, pytest.raises(ConnectionRefusedError):
+        other.connect(("127.0.0.2", server.server_port))
+
+
+def _start(volume: Path, *arguments: str) -> tuple[subprocess.Popen[bytes], int]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "coverage_hooks.volume.server", str(volume), f"--port={port}", *arguments]
+    return subprocess.Popen(command, stderr=subprocess.PIPE), port
+
+
+def _answers(port: int) -> float | None:
+    try:
+        client = Client(port)
+        with closing(client.connection):
+            idle: float = json.loads(client.get("/")[1])["idle"]
+            return idle
+    except OSError:
+        return None
+
+
+def test_it_ends_when_nobody_asks_any_more_and_looking_is_not_asking(recording: Path) -> None:
+    process, port = _start(recording.parent, "--idle=1.5")
+    with process:
+        seen = []
+
+        def ended() -> bool:
+            seen.append(_answers(port))
+            return process.poll() is not None
+
+        wait_until(ended, "it ended")
+    assert process.returncode == 0
+    assert max(idle for idle in seen if idle is not None) > 1
+
+
+def test_it_ends_when_it_is_told_to_although_a_connection_is_kept(recording: Path) -> None:
+    process, port = _start(recording.parent)
+    with process:
+        wait_until(lambda: _answers(port) is not None, "it answers")
+        client = Client(port)
+        with closing(client.connection):
+            client.get("/recordings")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(5) == 0
+
+
+def test_it_needs_nothing_but_the_standard_library() -> None:
+    code = (
+        "import sys; sys.path.insert(0, '.'); import coverage_hooks.volume.server; "
+        "print(*{name.partition('.')[0] for name in sys.modules} - set(sys.stdlib_module_names))"
+    )
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) <= {"coverage_hooks", "__main__"}
