@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from coverage_hooks.collect.instances import SECOND, Instance, Known
+from coverage_hooks.collect.instances import LOST_SIGHT, SECOND, Instance, Known
 from coverage_hooks.collect.observations import Ended, Event
 
 Cause = Literal[
@@ -38,8 +38,6 @@ Why = tuple[Cause, str]
 #: The exit code of a process that was killed, by whomever.
 _SIGKILL = 128 + signal.SIGKILL
 
-#: What a kubelet writes when it does not find the container any more; the exit code beside it is invented.
-_LOST_SIGHT = "ContainerStatusUnknown"
 
 _DISRUPTIONS: dict[str, tuple[Cause, str]] = {
     "EvictionByEvictionAPI": ("eviction", "evicted through the eviction API, as a drain does"),
@@ -72,17 +70,20 @@ def ending_of(instance: Instance, known: Known) -> Ending:
         return _without_status(instance, known)
     cause, why = _why(instance, ended, known)
     text = f"{why}; {how(ended)}" if why else how(ended)
-    if ended.reason == _LOST_SIGHT:
+    if ended.reason == LOST_SIGHT:
         return Ending(cause=cause, text=text, killed=None, exit_code=None)
     return Ending(cause=cause, text=text, killed=_is_killed(ended), exit_code=ended.exit_code)
 
 
 def how(ended: Ended) -> str:
     """Return how a container ended, in words."""
-    if ended.reason == _LOST_SIGHT:
+    if ended.reason == LOST_SIGHT:
         return "its exit code is not known: its node lost sight of it"
-    if ended.reason == "OOMKilled":
+    if _is_out_of_memory(ended):
         return "killed, out of memory (OOMKilled)"
+    if ended.reason == "OOMKilled":
+        # A container runtime says so of any container in which something was killed for memory, whatever that was.
+        return f"exit code {ended.exit_code}; something that its first process started was killed for memory before"
     if number := ended.signal or (ended.exit_code - 128 if 128 < ended.exit_code <= 128 + signal.NSIG else 0):
         name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
         return f"killed by {name} (exit code {ended.exit_code})"
@@ -153,9 +154,9 @@ def _why_restarted(instance: Instance, ended: Ended, events: list[Event]) -> Why
 
 
 def _by_itself(ended: Ended) -> Why:
-    if ended.reason == _LOST_SIGHT:
+    if ended.reason == LOST_SIGHT:
         return "unknown", ""
-    if ended.reason == "OOMKilled":
+    if _is_out_of_memory(ended):
         return "out of memory", ""
     if _is_killed(ended):
         return "killed", "Kubernetes does not say why"
@@ -165,7 +166,7 @@ def _by_itself(ended: Ended) -> Why:
 def _why_deleted(instance: Instance, ended: Ended, known: Known) -> Why:
     pod = instance.pod
     cause, why = _who_deleted(instance, known)
-    if ended.reason == "OOMKilled":
+    if _is_out_of_memory(ended):
         return "out of memory", why
     if ended.exit_code == _SIGKILL and _is_over_its_grace(instance, ended):
         return "grace overrun", f"{why}; its grace of {pod.grace} s was over"
@@ -189,16 +190,21 @@ def _who_deleted(instance: Instance, known: Known) -> Why:
 
 def _who_scaled(replicas: str, known: Known) -> Why:
     """Return whether ReplicaSet *replicas* deleted a pod because another one replaces it."""
-    down = [event for event in known.scalings if f"down replica set {replicas} " in event.message]
-    for event in down:
-        if any(
-            other.name == event.name and "Scaled up replica set " in other.message and other is not event
-            for other in known.scalings
-            if f" {replicas} " not in other.message and _is_about(other, event)
-        ):
-            return "rollout", f"replaced in a rollout of Deployment {event.name}"
-        return "scaled down", f"deleted as Deployment {event.name} was scaled down"
-    return "scaled down", f"deleted by its ReplicaSet {replicas}"
+    changes = [event for event in known.scalings if f" replica set {replicas} " in event.message]
+    down = next((event for event in changes if "Scaled down " in event.message), None)
+    if down is None:
+        return "scaled down", f"deleted by its ReplicaSet {replicas}"
+    if any(_replaces(other, changes, down) for other in known.scalings if other not in changes):
+        return "rollout", f"replaced in a rollout of Deployment {down.name}"
+    return "scaled down", f"deleted as Deployment {down.name} was scaled down"
+
+
+def _replaces(other: Event, changes: list[Event], down: Event) -> bool:
+    """Return whether *other* tells of a ReplicaSet that grows after this one last did, at the time it goes *down*."""
+    if other.name != down.name or "Scaled up replica set " not in other.message or other.last is None:
+        return False
+    grown = [event.last for event in changes if "Scaled up " in event.message and event.last is not None]
+    return all(other.last >= each for each in grown) and _is_about(other, down)
 
 
 def _is_about(one: Event, other: Event) -> bool:
@@ -250,7 +256,11 @@ def _is_over_its_grace(instance: Instance, ended: Ended) -> bool:
 
 
 def _is_killed(ended: Ended) -> bool:
-    return ended.reason == "OOMKilled" or ended.signal != 0 or ended.exit_code > 128
+    return ended.signal != 0 or ended.exit_code > 128
+
+
+def _is_out_of_memory(ended: Ended) -> bool:
+    return ended.reason == "OOMKilled" and _is_killed(ended)
 
 
 def _sentence(text: str) -> str:

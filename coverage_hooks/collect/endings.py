@@ -128,9 +128,7 @@ class _Expecting:
         says = any(container.enabled is not None for container in instance.pod.last.containers)
         if not instance.claims & self._claims or (says and not _is_on(instance.enabled)):
             return False
-        if instance.ended is not None and instance.ended.reason in {"StartError", "ContainerCannotRun"}:
-            return False  # no process ever ran in it
-        return self._is_of_run(instance)
+        return not instance.never_started and self._is_of_run(instance)
 
     def _is_of_run(self, instance: Instance) -> bool:
         if self._since is not None and instance.started_at is not None and instance.started_at < self._since:
@@ -230,7 +228,7 @@ def _settle_silent(row: Row, instance: Instance, ending: Ending) -> None:
     if row.lost_seconds is None:
         lost = "how much is lost is not known"
     else:
-        lost = f"lost is what ran in its last {row.lost_seconds:g} s at most, of which 1 s is Kubernetes' precision"
+        lost = f"lost is what ran in its last {row.lost_seconds:g} s at most; Kubernetes tells its end to a second"
     row.note = f"without its last save; {lost}" if row.state == "ended" else lost
 
 

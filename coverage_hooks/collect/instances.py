@@ -22,6 +22,9 @@ from coverage_hooks.collect.observations import Change, Container, Ended, Event,
 #: Kubernetes cuts its times off at whole seconds, so what it calls a moment is a second.
 SECOND = timedelta(seconds=1)
 
+#: What a kubelet writes when it does not find the container any more; the exit code beside it is invented.
+LOST_SIGHT = "ContainerStatusUnknown"
+
 
 @dataclass(slots=True, kw_only=True)
 class Instance:
@@ -41,6 +44,14 @@ class Instance:
     run: str | None
     started_at: datetime | None = None
     ended: Ended | None = None
+
+    @property
+    def never_started(self) -> bool:
+        """Whether no process ever ran: it could not be started, or its pod was deleted before it was."""
+        if self.ended is None:
+            return False
+        unknown = self.ended.reason == LOST_SIGHT and not self.container_id and self.started_at is None
+        return unknown or self.ended.reason in {"StartError", "ContainerCannotRun"}
 
     @property
     def finished_at(self) -> datetime | None:

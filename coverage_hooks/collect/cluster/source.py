@@ -28,6 +28,7 @@ from coverage_hooks.collect.cluster.connection import Target, connect
 from coverage_hooks.collect.cluster.exchange import Answer
 from coverage_hooks.collect.cluster.line import Line
 from coverage_hooks.collect.cluster.reader import Say
+from coverage_hooks.collect.cluster.witness import Asking
 from coverage_hooks.collect.sources import Announcement
 from coverage_hooks.errors import SourceError, TooLarge, UnsafeEntry, VolumeError
 from coverage_hooks.volume import access, layout
@@ -70,6 +71,7 @@ class Claim:
         self._leaving = threading.Event()
         self._stop: Callable[[], object] = lambda: None
         self._failure: BaseException | None = None
+        self._claim = wish.target.claim or ""
 
     def __enter__(self) -> Claim:
         self._thread.start()
@@ -88,6 +90,10 @@ class Claim:
             if error is None:
                 raise self._failure
             self._say(str(self._failure))
+
+    def witness(self, path: Path) -> Asking:
+        """Return who can say what became of the pods; *path* is where a witness may have written."""
+        return Asking(self._wish.target, path, self._claim or None)
 
     def recordings(self) -> list[str]:
         """Return the names of everything that is named as a recording, whatever it is."""
@@ -186,7 +192,9 @@ class Claim:
         if self._leaving.is_set():
             return
         async with connect(self._wish.target) as api:
-            line = Line(api, await self._volume(api), self._say, self._wish.reader)
+            volume = await self._volume(api)
+            self._claim = volume.claim
+            line = Line(api, volume, self._say, self._wish.reader)
             try:
                 await line.open()
                 self._opened.set_result(line)

@@ -178,6 +178,37 @@ class TestCauses:
         row = join(read(tmp_path / "w", documents), recordings("rolled-85f6986465-9zwfb")).rows[0]
         assert (row.cause, row.ending) == ("scaled down", "deleted as Deployment rolled was scaled down; exit code 0")
 
+    def test_what_was_scaled_away_after_a_rollout_was_not_replaced_either(self, tmp_path: Path) -> None:
+        """The other ReplicaSet had grown first, so it is the one that was replaced."""
+        documents = lines("rollout")
+        for document in documents:
+            if "Scaled up replica set rolled-5c59b9dbb9" in document.get("event", {}).get("message", ""):
+                document["event"] |= {"firstTimestamp": "2026-11-23T10:56:09Z", "lastTimestamp": "2026-11-23T10:56:09Z"}
+        row = join(read(tmp_path / "w", documents), recordings("rolled-85f6986465-9zwfb")).rows[0]
+        assert row.cause == "scaled down"
+
+    def test_a_container_that_ends_well_after_a_child_of_it_ran_out_of_memory_was_not_killed(
+        self, tmp_path: Path
+    ) -> None:
+        """With control groups of version 1, containerd says OOMKilled of it, beside the exit code that it had."""
+        documents = lines("completed")
+        for status in _statuses(documents):
+            if "terminated" in status["state"]:
+                status["state"]["terminated"]["reason"] = "OOMKilled"
+        row = join(read(tmp_path / "w", documents), recordings("done")).rows[0]
+        assert (row.state, row.cause, row.exit_code) == ("finished", "exited", 0)
+        assert row.ending == "exit code 0; something that its first process started was killed for memory before"
+
+    def test_what_was_deleted_before_it_started_is_not_missed(self, tmp_path: Path) -> None:
+        """The kubelet, which never made the container, calls its end unknown and makes up an exit code."""
+        documents = lines("never-announced")
+        unknown = {"exitCode": 137, "reason": "ContainerStatusUnknown", "startedAt": None, "finishedAt": None}
+        for status in _statuses(documents):
+            status |= {"containerID": "", "state": {"waiting": {"reason": "ContainerCreating"}}, "lastState": {}}
+        assert join(read(tmp_path / "w", documents), [], claim="coverage").rows == []
+        _statuses(documents)[-1]["state"] = {"terminated": unknown}
+        assert join(read(tmp_path / "w", documents), [], claim="coverage").rows == []
+
     def test_what_was_killed_long_after_it_had_finished_ran_on_unrecorded(self, tmp_path: Path) -> None:
         found = [
             _changed(each, state="finished", snapshot_at="2026-11-23T10:56:30.500000Z")
