@@ -54,11 +54,15 @@ cluster-down: $(VENV)/ready ## Stop it, and leave nothing of it
 
 e2e: $(VENV)/ready ## Pods, images, claims and Helm on a real node, or on the cluster of E2E_KUBECONFIG
 ifdef E2E_KUBECONFIG
-	@echo "The tests of the node itself are left out: E2E_KUBECONFIG names another cluster."
+	@echo "Left out, as E2E_KUBECONFIG names another cluster: tests of the node itself (node), and of claims whose"
+	@echo "volumes have to be on this machine (mounted)."
+	$(E2E) --ignore=tests/e2e/node --ignore=tests/e2e/mounted tests/e2e
 else
 	$(BIN)/pytest tests/e2e/node
+	$(E2E) --ignore=tests/e2e/node tests/e2e
 endif
-	$(BIN)/pytest --numprocesses=$(WORKERS) --dist=load --ignore=tests/e2e/node tests/e2e
+
+E2E := $(BIN)/pytest --numprocesses=$(WORKERS) --dist=worksteal
 
 crds: $(VENV)/ready ## Make the custom resource definitions from the models
 	$(BIN)/python -m keycloak_operator.resources.crds

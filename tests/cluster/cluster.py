@@ -9,25 +9,44 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from tests.cluster.errors import ControlPlaneError
 from tests.cluster.images import Image
 
-_KUBECONFIG, _PREFIX = "E2E_KUBECONFIG", "E2E_IMAGE_PREFIX"
+_KUBECONFIG, _PREFIX, _SMALL = "E2E_KUBECONFIG", "E2E_IMAGE_PREFIX", "E2E_SMALL_STORAGE_CLASS"
 _LOCAL = "localhost/"
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A cluster; `kubeconfig` is an administrator's, and the names of images in it start with `image_prefix`."""
+    """A cluster; `kubeconfig` is an administrator's, and the names of images in it start with `image_prefix`.
+
+    A claim of `small_storage_class` holds 96 KiB and no more. `volumes` is the folder with all of its volumes, where
+    that is on this machine.
+    """
 
     kubeconfig: Path
     kubectl_program: Path
     image_prefix: str = _LOCAL
+    small_storage_class: str = "small"
+    volumes: Path | None = None
+
+    def volume(self, name: str) -> Path:
+        """Return the folder that the PersistentVolume *name* is."""
+        assert self.volumes is not None, f"the volumes of {self.kubeconfig} are not on this machine"
+        return self.volumes / name
 
     @property
     def environ(self) -> dict[str, str]:
         """Return the environment of an administrator's client, past any proxy: it would not find a node here."""
         return {**os.environ, "KUBECONFIG": str(self.kubeconfig), "NO_PROXY": "*", "no_proxy": "*"}
+
+    @property
+    def url(self) -> str:
+        """Return the address of its API server."""
+        configuration = yaml.safe_load(self.kubeconfig.read_text())
+        return str(configuration["clusters"][0]["cluster"]["server"])
 
     def name_of(self, image: Image) -> str:
         """Return what *image* is called in this cluster."""
@@ -60,4 +79,4 @@ def given(environ: Mapping[str, str] = os.environ) -> Cluster | None:
     program = shutil.which("kubectl", path=environ.get("PATH", ""))
     if program is None:
         raise ControlPlaneError(f"{_KUBECONFIG} is set, and no kubectl is on the PATH to talk to that cluster with")
-    return Cluster(kubeconfig, Path(program), environ.get(_PREFIX, _LOCAL))
+    return Cluster(kubeconfig, Path(program), environ.get(_PREFIX, _LOCAL), environ.get(_SMALL, "small"))

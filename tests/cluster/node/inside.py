@@ -4,8 +4,8 @@ Mounts, network and processes of the node are its own: none of them needs to be 
 and the folders with programs below it, whatever they are called outside: socket paths stay short, and the folders of
 the machine that kubelet and containerd insist on are hidden behind some of the node's own.
 
-It reads orders from standard input, one line of JSON each, ``{"start": {name: command}}`` or ``{"stay": true}``, and
-ends when there are no more and it was not told to stay. On standard output it answers each with
+It reads orders from standard input, one line of JSON each, ``{"start": {name: command}}``, ``{"restart": name}`` or
+``{"stay": true}``, and ends when there are no more and it was not told to stay. On standard output it answers each with
 ``{"understood": true}``, and says ``{"died": name, "code": code, "log": tail}`` and ends when a process that it started
 does.
 """
@@ -29,6 +29,8 @@ from tests.cluster.supervisor import tail
 ROOT = Path("/run/node")
 PROGRAMS = ROOT / "programs"
 LOGS = "logs"
+#: Volumes whose names start so hold this much and no more: too little for two states of one recording.
+SMALL, SMALL_BYTES = "small", 96 << 10
 
 _CHECK_EVERY = 0.1
 _SYSCTLS = {
@@ -46,14 +48,18 @@ def main(folder: Path, programs: Mapping[str, Path]) -> None:
     _move_in(folder, programs)
     _answer({"understood": True})  # before that, what is done to the network of this process is done to the machine's
     children: dict[int, str] = {}
+    commands: dict[str, list[str]] = {}
     while True:
         if select.select([sys.stdin], [], [], _CHECK_EVERY)[0]:
             line = sys.stdin.readline()
             if not line:
                 return
             order = json.loads(line)
-            for name, command in order.get("start", {}).items():
-                children[_start(name, command)] = name
+            commands |= order.get("start", {})
+            if again := order.get("restart"):
+                _kill(again, children)
+            for name in (*order.get("start", ()), *([again] if again else [])):
+                children[_start(name, commands[name])] = name
             _answer({"understood": True})
             if order.get("stay"):
                 break
@@ -81,12 +87,14 @@ def _move_in(folder: Path, programs: Mapping[str, Path]) -> None:
         os.close(descriptor)
     for name in ("kubelet", "cni"):
         Path("/var/lib", name).mkdir()
+    for small in (ROOT / "volumes").glob(f"{SMALL}-*"):
+        namespaces.mount("tmpfs", small, f"size={SMALL_BYTES},mode=755")
     for name, value in _SYSCTLS.items():
         Path("/proc/sys/net/ipv4", name).write_text(value)
 
 
 def _start(name: str, command: list[str]) -> int:
-    with (ROOT / LOGS / f"{name}.log").open("wb") as log:
+    with (ROOT / LOGS / f"{name}.log").open("ab") as log:
         return subprocess.Popen(
             command,
             cwd=ROOT,
@@ -95,6 +103,13 @@ def _start(name: str, command: list[str]) -> int:
             stdout=log,
             stderr=log,
         ).pid
+
+
+def _kill(name: str, children: dict[int, str]) -> None:
+    pid = next(pid for pid, known in children.items() if known == name)
+    del children[pid]
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
 
 
 def _report(children: Mapping[int, str]) -> bool:

@@ -34,6 +34,10 @@ class Keeper:
         """Have the node start *commands*."""
         self._tell({"start": commands})
 
+    def restart(self, name: str) -> None:
+        """Have the node kill one of its servers, and start it again as it was."""
+        self._tell({"restart": name})
+
     def stay(self, folder: Path) -> None:
         """Have the node in *folder* live on when its keeper is not talked to any more."""
         (folder / keepers.STAYS).write_text(str(self._process.pid))

@@ -30,9 +30,9 @@ def hide_mounts() -> None:
     _mount("none", "/", "", _MS_REC | _MS_SHARED)
 
 
-def mount(kind: str, place: Path) -> None:
+def mount(kind: str, place: Path, options: str = "") -> None:
     """Mount a file system that has no device."""
-    _mount(kind, str(place), kind, 0)
+    _mount(kind, str(place), kind, 0, options)
 
 
 def bind(descriptor: int, place: Path) -> None:
@@ -41,9 +41,9 @@ def bind(descriptor: int, place: Path) -> None:
     _mount(f"/proc/self/fd/{descriptor}", str(place), "", _MS_BIND | _MS_REC)
 
 
-def _mount(source: str, place: str, kind: str, flags: int) -> None:
-    arguments = (os.fsencode(source), os.fsencode(place), os.fsencode(kind) or None, ctypes.c_ulong(flags), None)
-    _check(_libc().mount(*arguments), f"mount {place}")
+def _mount(source: str, place: str, kind: str, flags: int, options: str = "") -> None:
+    names = (os.fsencode(source), os.fsencode(place), os.fsencode(kind) or None)
+    _check(_libc().mount(*names, ctypes.c_ulong(flags), os.fsencode(options) or None), f"mount {place}")
 
 
 def _libc() -> ctypes.CDLL:

@@ -2,40 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tests.cluster.api import Api
 from tests.cluster.node.configuration import NODE_NAME
-from tests.cluster.node.inside import ROOT
+from tests.cluster.node.inside import ROOT, SMALL
 
 STORAGE_CLASS = "local"
 VOLUMES = "volumes"
 
 # One for every claim of all tests: a volume is not used twice.
-_HOW_MANY, _SHARED = 96, 88
+_SHARED, _ALONE, _SMALL = 88, 8, 4
 _STORAGE = "/apis/storage.k8s.io/v1/storageclasses"
 _RIGHTS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
 
 
 def make_volumes(folder: Path) -> None:
     """Make the folders of all volumes below the *folder* of a node."""
-    for name in _volume_names():
+    for name, *_ in _volumes():
         (folder / VOLUMES / name).mkdir(parents=True)
 
 
 def create_objects(api: Api) -> None:
     """Create everything. The storage class is the default one, and its volumes are there: nobody provisions any."""
     api.create(_RIGHTS, _dns_may_view())
-    api.create(_STORAGE, _storage_class())
-    for number, name in enumerate(_volume_names()):
-        # The last mode goes with no other.
-        modes = ["ReadWriteOnce", "ReadWriteMany"] if number < _SHARED else ["ReadWriteOncePod"]
-        api.create("/api/v1/persistentvolumes", _volume(name, modes))
+    api.create(_STORAGE, _storage_class(STORAGE_CLASS, {"storageclass.kubernetes.io/is-default-class": "true"}))
+    api.create(_STORAGE, _storage_class(SMALL, {}))
+    for name, storage_class, modes in _volumes():
+        api.create("/api/v1/persistentvolumes", _volume(name, storage_class, modes))
 
 
-def _volume_names() -> list[str]:
-    return [f"volume-{number}" for number in range(_HOW_MANY)]
+def _volumes() -> Iterator[tuple[str, str, list[str]]]:
+    """Yield the name, the storage class and the access modes of each volume."""
+    yield from ((f"volume-{number}", STORAGE_CLASS, ["ReadWriteOnce", "ReadWriteMany"]) for number in range(_SHARED))
+    # This mode goes with no other.
+    yield from ((f"alone-{number}", STORAGE_CLASS, ["ReadWriteOncePod"]) for number in range(_ALONE))
+    yield from ((f"{SMALL}-{number}", SMALL, ["ReadWriteOnce"]) for number in range(_SMALL))
 
 
 def _dns_may_view() -> dict[str, Any]:
@@ -49,27 +53,24 @@ def _dns_may_view() -> dict[str, Any]:
     }
 
 
-def _storage_class() -> dict[str, Any]:
+def _storage_class(name: str, annotations: dict[str, str]) -> dict[str, Any]:
     return {
         "apiVersion": "storage.k8s.io/v1",
         "kind": "StorageClass",
-        "metadata": {
-            "name": STORAGE_CLASS,
-            "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
-        },
+        "metadata": {"name": name, "annotations": annotations},
         "provisioner": "kubernetes.io/no-provisioner",
         "volumeBindingMode": "WaitForFirstConsumer",
     }
 
 
-def _volume(name: str, modes: list[str]) -> dict[str, Any]:
+def _volume(name: str, storage_class: str, modes: list[str]) -> dict[str, Any]:
     expression = {"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE_NAME]}
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolume",
         "metadata": {"name": name},
         "spec": {
-            "storageClassName": STORAGE_CLASS,
+            "storageClassName": storage_class,
             "capacity": {"storage": "1Gi"},
             "accessModes": modes,
             "persistentVolumeReclaimPolicy": "Retain",

@@ -55,11 +55,7 @@ class Node:
     @property
     def cluster(self) -> Cluster:
         """Return what it is to whoever does not care where it runs."""
-        return Cluster(self.kubeconfig, self.programs.kubectl)
-
-    def volume(self, name: str) -> Path:
-        """Return the folder that the PersistentVolume *name* is."""
-        return self.folder / objects.VOLUMES / name
+        return Cluster(self.kubeconfig, self.programs.kubectl, volumes=self.folder / objects.VOLUMES)
 
     def log(self, server: str) -> str:
         """Return the end of the log of one of its servers."""
