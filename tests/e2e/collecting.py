@@ -37,6 +37,7 @@ class Collected:
 
     code: int
     said: str
+    project: Path
     output: Path
 
     @property
@@ -46,9 +47,24 @@ class Collected:
         return document
 
     @property
+    def ledger(self) -> dict[str, Any]:
+        """Return the ledger, which is there also when there was nothing to report; its rows in order of time."""
+        document: dict[str, Any] = json.loads((self.output / "ledger.json").read_text())
+        document["rows"].sort(key=lambda row: str(row["started_at"]))
+        return document
+
+    @property
+    def ran(self) -> dict[str, set[int]]:
+        """Return the lines of each file that ran in the cluster, by the file's path in the project."""
+        data = coverage.CoverageData(str(self.output / "cluster.coverage"))
+        data.read()
+        files = {file: str(Path(file).relative_to(self.project)) for file in data.measured_files()}
+        return {name: set(data.lines(file) or ()) for file, name in files.items()}
+
+    @property
     def states(self) -> list[str]:
         """Return the state of each recording, the oldest first."""
-        return [row["state"] for row in sorted(self.summary["ledger"], key=lambda row: str(row["started_at"]))]
+        return [row["state"] for row in self.ledger["rows"]]
 
     def missing(self, file: str, function: str) -> list[str]:
         """Return the source of each statement of *function* that did not run in the cluster."""
@@ -61,19 +77,19 @@ class Collected:
         return missing == statements
 
     def _analysed(self, file: str, function: str) -> tuple[list[int], list[int], list[str]]:
-        path = ROOT / file
-        data = coverage.Coverage(data_file=str(self.output / "cluster.coverage"), config_file=str(ROOT / ".coveragerc"))
+        path, rcfile = self.project / file, self.project / ".coveragerc"
+        data = coverage.Coverage(data_file=str(self.output / "cluster.coverage"), config_file=str(rcfile))
         data.load()
         _, statements, _, missing, _ = data.analysis2(str(path))
         inside = _body(path, function)
         return [n for n in missing if n in inside], [n for n in statements if n in inside], path.read_text().split("\n")
 
 
-def collect(folder: Path, output: Path, *options: str | Path) -> Collected:
-    """Run ``coverage-hooks collect`` on the recordings in *folder*, from the root of the checkout."""
-    command = [sys.executable, "-m", "coverage_hooks", "collect", f"--from={folder}", f"--output={output}", *options]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
-    return Collected(done.returncode, done.stdout + done.stderr, output)
+def collect(project: Path, output: Path, *options: str) -> Collected:
+    """Run ``coverage-hooks collect`` as the developer of *project* would, who is in its folder."""
+    command = [sys.executable, "-m", "coverage_hooks", "collect", f"--output={output}", *options]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False, timeout=180)
+    return Collected(done.returncode, done.stdout + done.stderr, project, output)
 
 
 def _body(path: Path, function: str) -> range:

@@ -49,7 +49,8 @@ class Namespace:
 
     def apply(self, *documents: Document) -> None:
         """Create objects, or change them."""
-        self.kubectl("apply", "--server-side", "--filename=-", stdin="\n---\n".join(map(json.dumps, documents)))
+        objects = {"apiVersion": "v1", "kind": "List", "items": documents}
+        self.kubectl("apply", "--server-side", "--filename=-", stdin=json.dumps(objects))
 
     def find(self, kind: str, name: str) -> Document | None:
         """Return an object, or None if there is none."""

@@ -19,6 +19,7 @@ CRDS = Path(__file__).parents[2] / "charts" / "keycloak-operator" / "files" / "c
 #: What is labelled with the name of a run goes when the run ends.
 RUN_LABEL = "coverage-hooks.vriesdemichael.github.io/test-run"
 IMAGES = (images.OPERATOR, images.COVERAGE, images.KEYCLOAK)
+_PATHS = ("kubeconfig", "kubectl_program", "volumes")
 
 Say = Callable[[str], None]
 
@@ -34,13 +35,14 @@ class Session:
     def as_input(self) -> dict[str, Any]:
         """Return what another process makes the same session from."""
         document = asdict(self)
-        return document | {"cluster": {name: str(value) for name, value in document["cluster"].items()}}
+        paths = {name: str(document["cluster"][name] or "") for name in _PATHS}
+        return document | {"cluster": document["cluster"] | paths}
 
     @classmethod
     def from_input(cls, document: dict[str, Any]) -> Session:
         """Return the session that `as_input` was asked of."""
         cluster = document["cluster"]
-        paths = {name: Path(cluster[name]) for name in ("kubeconfig", "kubectl_program")}
+        paths = {name: Path(cluster[name]) if cluster[name] else None for name in _PATHS}
         return cls(**document | {"cluster": Cluster(**cluster | paths)})
 
 

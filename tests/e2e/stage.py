@@ -9,13 +9,13 @@ from typing import Any
 
 import yaml
 
-from tests.e2e.collecting import Collected, collect, copy_claim
+from tests.e2e.collecting import ROOT, Collected, collect, copy_claim
 from tests.e2e.keycloak import KeycloakPod
 from tests.e2e.namespaces import Namespace
 from tests.e2e.releases import CLAIM, RUN, OperatorRelease
 from tests.functional.keycloak_operator.users import User
 
-_EXAMPLES = Path(__file__).parents[2] / "examples"
+_EXAMPLES = ROOT / "examples"
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Stage:
     async def collected(self, folder: Path, *options: str) -> Collected:
         """Copy what is on the operator's claim below *folder*, and collect it."""
         claim = await asyncio.to_thread(copy_claim, self.namespace, CLAIM, folder / "claim")
-        return await asyncio.to_thread(collect, claim, folder / "output", f"--run={RUN}", *options)
+        return await asyncio.to_thread(collect, ROOT, folder / "output", f"--from={claim}", f"--run={RUN}", *options)
 
     def _examples(self) -> Any:
         for path in sorted(_EXAMPLES.glob("*.yaml")):

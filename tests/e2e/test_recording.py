@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.collecting import collect
+from tests.e2e.collecting import ROOT, collect
 from tests.e2e.killing import kill_container
 from tests.e2e.namespaces import Namespace, using_namespace
 from tests.e2e.releases import RECORDING, RUN
@@ -82,8 +82,8 @@ async def test_a_killed_container_loses_a_second_and_that_is_said(
     assert not done.never_ran(CLIENT, "_write_secret")
     assert done.missing(LIFECYCLE, "take_down") == []
     # Waived by its name, it is no failure.
-    waiver = f"--allow-missing={killed['recording']}"
-    waived = await asyncio.to_thread(collect, tmp_path / "claim", tmp_path / "waived", f"--run={RUN}", waiver)
+    options = (f"--from={tmp_path / 'claim'}", f"--run={RUN}", f"--allow-missing={killed['recording']}")
+    waived = await asyncio.to_thread(collect, ROOT, tmp_path / "waived", *options)
     assert waived.code == 0, waived.said
 
 

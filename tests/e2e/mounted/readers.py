@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -80,7 +79,7 @@ def claimed(
     )
     namespace.wait_until_ready("operator")
     bound = namespace.find("pvc", name) or {}
-    return Claimed(namespace, name, namespace.node.volume(bound["spec"]["volumeName"]))
+    return Claimed(namespace, name, namespace.cluster.volume(bound["spec"]["volumeName"]))
 
 
 @contextmanager
@@ -89,8 +88,8 @@ def started(
 ) -> Iterator[subprocess.Popen[str]]:
     """Start a command of coverage-hooks in *folder*, or *program* with its arguments; at the end it is killed."""
     environ = {
-        **namespace.node.environ,
-        "KUBECONFIG": str(kubeconfig or namespace.node.kubeconfig),
+        **namespace.cluster.environ,
+        "KUBECONFIG": str(kubeconfig or namespace.cluster.kubeconfig),
         "PYTHONPATH": str(Path(__file__).parents[2]),
     }
     head = [sys.executable, *(["-c", program] if program else ["-m", "coverage_hooks"])]
@@ -135,21 +134,10 @@ def call(
     return Done(code=process.returncode, seconds=seconds, said=said if lines else " ".join(said.split()))
 
 
-def recycle(namespace: Namespace) -> None:
-    """Delete what claims volumes, and let these be claimed again, empty."""
-    namespace.kubectl("delete", "pods,pvc", "--all", "--grace-period=1")
-    for volume in json.loads(namespace.node.kubectl("get", "pv", "--output=json"))["items"]:
-        if volume["spec"].get("claimRef", {}).get("namespace") == namespace.name:
-            name = volume["metadata"]["name"]
-            for path in namespace.node.volume(name).iterdir():
-                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-            namespace.node.kubectl("patch", "pv", name, '--patch={"spec": {"claimRef": null}}')
-
-
 def account(namespace: Namespace, folder: Path, name: str) -> Path:
     """Make a service account, and return a kubeconfig with its token."""
     namespace.kubectl("create", "serviceaccount", name)
-    configuration = json.loads(namespace.node.kubeconfig.read_text())
+    configuration = json.loads(namespace.cluster.kubeconfig.read_text())
     token = namespace.kubectl("create", "token", name).strip()
     for user in configuration["users"]:
         user["user"] = {"token": token}
@@ -160,9 +148,9 @@ def account(namespace: Namespace, folder: Path, name: str) -> Path:
 
 def is_forbidden(namespace: Namespace, kubeconfig: Path, path: str) -> bool:
     """Return whether whoever *kubeconfig* is may not open a stream at *path*."""
-    node = namespace.node
+    cluster = namespace.cluster
     done = subprocess.run(
-        [node.programs.kubectl, "create", f"--raw={path}", "--filename=/dev/null", f"--kubeconfig={kubeconfig}"],
-        env=node.environ, capture_output=True, text=True, check=False,
+        cluster.command("create", f"--raw={path}", "--filename=/dev/null", f"--kubeconfig={kubeconfig}"),
+        env=cluster.environ, capture_output=True, text=True, check=False,
     )  # fmt: skip
     return "Forbidden" in done.stderr

@@ -130,4 +130,4 @@ def evict(namespace: Namespace, pod: str) -> None:
     """Evict *pod* as a drain does."""
     path = f"/api/v1/namespaces/{namespace.name}/pods/{pod}/eviction"
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": namespace.name}}
-    namespace.node.kubectl("create", "--raw", path, "--filename=-", stdin=json.dumps(eviction))
+    namespace.cluster.kubectl("create", "--raw", path, "--filename=-", stdin=json.dumps(eviction))

@@ -7,7 +7,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,9 @@ import yaml
 
 from coverage_hooks.collect.cluster.claims import UID
 from tests.cluster import images, wait_until
+from tests.e2e.mounted.readers import Claimed, account, annotated, call, claimed, is_forbidden, started
+from tests.e2e.mounted.relay import relay
 from tests.e2e.namespaces import Document, Namespace, claim, pod
-from tests.e2e.readers import Claimed, account, annotated, call, claimed, is_forbidden, recycle, started
-from tests.e2e.relay import relay
 from tests.unit.collect.building import Project, Recording, make_project, record
 
 MIB = 1 << 20
@@ -38,13 +38,6 @@ signal.pause()
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     return make_project(tmp_path / "checkout")
-
-
-@pytest.fixture(autouse=True)
-def recycled(namespace: Namespace) -> Iterator[None]:
-    """Let later tests have the volumes again: there are few."""
-    yield
-    recycle(namespace)
 
 
 def ledger(project: Project) -> dict[str, Any]:
@@ -160,8 +153,8 @@ class TestBreaking:
     ) -> None:
         volume = claimed(namespace, coverage_image)
         recording = large(volume)
-        with relay(namespace.node.url) as between:
-            kubeconfig = between.kubeconfig(namespace.node.kubeconfig, tmp_path / "kubeconfig")
+        with relay(namespace.cluster.url) as between:
+            kubeconfig = between.kubeconfig(namespace.cluster.kubeconfig, tmp_path / "kubeconfig")
             with started(namespace, project.root, "retrieve", "--claim=recordings", kubeconfig=kubeconfig) as process:
                 wait_until(arriving(project), "some of it is here")
                 between.cut()
@@ -281,7 +274,7 @@ class TestFailingStarts:
         volume = claimed(namespace, coverage_image)
         namespace.kubectl("annotate", "pvc", volume.name, f"{UID}=0", "--overwrite")
         self.check(namespace, project, says='violates PodSecurity "restricted:latest"')
-        namespace.node.kubectl("label", "namespace", namespace.name, "pod-security.kubernetes.io/enforce-")
+        namespace.cluster.kubectl("label", "namespace", namespace.name, "pod-security.kubernetes.io/enforce-")
         self.check(namespace, project, says="CreateContainerConfigError")
 
     def test_a_volume_that_cannot_be_mounted(self, namespace: Namespace, coverage_image: str, project: Project) -> None:
@@ -302,8 +295,8 @@ class TestFailingStarts:
         self.check(namespace, project, says="exceeded quota: none")
 
     def test_a_server_that_is_not_there(self, namespace: Namespace, project: Project, tmp_path: Path) -> None:
-        with relay(namespace.node.url) as between:
-            path = between.kubeconfig(namespace.node.kubeconfig, tmp_path / "kubeconfig")
+        with relay(namespace.cluster.url) as between:
+            path = between.kubeconfig(namespace.cluster.kubeconfig, tmp_path / "kubeconfig")
         done = call(namespace, project.root, "retrieve", "--claim=recordings", kubeconfig=path)
         assert done.code == 3
         assert "cannot be reached" in done.said

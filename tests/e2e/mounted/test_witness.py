@@ -1,0 +1,69 @@
+"""A status that is watched is a witness: what it saw is what a collect knows."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO
+
+from click.testing import CliRunner
+
+from coverage_hooks import collecting
+from coverage_hooks.cli import commands
+from coverage_hooks.collect.cluster.connection import Target
+from coverage_hooks.collect.cluster.witness import Asking
+from coverage_hooks.collect.retrieve import Patience
+from coverage_hooks.collect.sources.directory import Directory
+from coverage_hooks.collecting import Request
+from tests.cluster import wait_until
+from tests.e2e.mounted import watching as making
+from tests.e2e.mounted.watching import Volume, program, recorded
+from tests.e2e.namespaces import Namespace, claim
+
+CLAIM = "coverage"
+
+
+def test_a_status_that_is_watched_shows_a_kill_and_leaves_its_word_for_collect(
+    namespace: Namespace, coverage_image: str, tmp_path: Path
+) -> None:
+    watched = recorded("watched", coverage_image, program(), CLAIM)
+    watched["spec"]["securityContext"]["runAsUser"] = 65532  # so that the reader knows whose files these are
+    namespace.apply(claim(CLAIM), watched)
+    bound = wait_until(lambda: (namespace.find("pvc", CLAIM) or {})["spec"].get("volumeName"), "the claim is bound")
+    volume = Volume(namespace.cluster.volume(bound))
+    volume.wait_for(namespace, "watched")
+    place = [f"--namespace={namespace.name}", f"--claim={CLAIM}", f"--kubeconfig={namespace.cluster.kubeconfig}"]
+    place += [f"--reader-image={coverage_image}", f"--output={tmp_path}"]
+    command = [sys.executable, "-m", "coverage_hooks", "status", "--watch", *place]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "NO_PROXY": "*"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        _read_until(process.stdout, "  one  running  ")
+        making.kill(namespace.name, "watched")
+        _read_until(process.stdout, "killed by SIGKILL (exit code 137)")
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 0
+    arguments = ["retrieve", *place, "--silent-after=3"]
+    result = CliRunner().invoke(commands, arguments, env={"NO_PROXY": "*"}, catch_exceptions=False)
+    rows = json.loads((tmp_path / "ledger.json").read_text())["rows"]
+    assert result.exit_code == 1
+    # The reader mounts the claim, too, and is nobody who should have recorded.
+    found = [(row["state"], row["cause"], row["restart"]) for row in rows]
+    assert sorted(found) == [("killed", "killed", 0), ("running", "running", 1)], result.output
+    # The cluster is asked for what happened since: that the witness has stopped makes nobody wonder.
+    target = Target(namespace=namespace.name, kubeconfig=namespace.cluster.kubeconfig)
+    request = Request(witness=Asking(target, tmp_path / "witness.jsonl", CLAIM), patience=Patience(minimum=3))
+    ledger = collecting.retrieve(Directory(volume.path), tmp_path, request)
+    assert [(row.state, row.asked) for row in ledger.rows] == [("killed", False), ("running", False)]
+    assert ledger.completeness.endswith("and pod watched ran already")
+
+
+def _read_until(lines: IO[str], text: str) -> None:
+    for line in lines:
+        if text in line:
+            return
+    raise AssertionError(f"it ended, and never said {text!r}")
