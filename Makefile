@@ -10,7 +10,7 @@ SOURCES := coverage_hooks keycloak_operator tests examples
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help venv demo test lint types test-unit test-chart test-functional e2e cluster-deps cluster-up cluster-down \
-  format crds chart lock clean
+  format crds chart docs lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ crds: $(VENV)/ready ## Make the custom resource definitions from the models
 
 chart: $(VENV)/ready ## Make the chart's schema and tables from the comments of its values
 	$(BIN)/python -m tests.chart.documents
+
+docs: $(VENV)/ready ## Make the list of commands from what they say of themselves
+	$(BIN)/python -m tests.documents
 
 lock: $(VENV)/ready ## Choose versions anew, for all platforms, with hashes
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \

@@ -49,10 +49,10 @@ def test_tell_how_to_collect_what_is_recorded(notes: Notes) -> None:
     assert "collect" not in notes()
     told = notes(coverage={"enabled": True})
     assert "on the claim demo-keycloak-operator-coverage, which is mounted at /var/lib/coverage-hooks" in told
-    assert "\n  coverage-hooks collect --from FOLDER\n" in told
+    assert "\n  coverage-hooks collect --namespace operators --claim demo-keycloak-operator-coverage\n" in told
     chosen = notes(coverage={"enabled": True, "run": "a b", "persistence": {"existingClaim": "recordings"}})
     assert "on the claim recordings," in chosen
-    assert "\n  coverage-hooks collect --from FOLDER --run 'a b'\n" in chosen
+    assert "\n  coverage-hooks collect --namespace operators --claim recordings --run 'a b'\n" in chosen
 
 
 @pytest.mark.parametrize("values", [{}, {"coverage": {"enabled": True}}, {"watchNamespaces": ["a", "b"]}])
