@@ -44,6 +44,9 @@ _COMBINING = (
                  help="Unit data, made by `coverage run -m pytest`; may be repeated."),
     click.option("--allow-mismatch", multiple=True, metavar="FILE",
                  help="A source file that may differ between operator and checkout; its data is left out."),
+    click.option("--realign", is_flag=True,
+                 help="Where a source file differs, carry over the lines that a diff with the recorded version, as the "
+                      "repository here has it, proves unchanged."),
 )  # fmt: skip
 
 _CONFIGURING = (
@@ -97,8 +100,8 @@ def combining(command: _Command) -> _Command:
     """Give *command* the options of combining, as argument `inputs`."""
 
     @functools.wraps(command)
-    def wrapped(*, units: tuple[Path, ...], allow_mismatch: tuple[str, ...], **rest: object) -> None:
-        command(inputs=Inputs(units=list(units), allow_mismatch=list(allow_mismatch)), **rest)
+    def wrapped(*, units: tuple[Path, ...], allow_mismatch: tuple[str, ...], realign: bool, **rest: object) -> None:
+        command(inputs=Inputs(units=list(units), allow_mismatch=list(allow_mismatch), realign=realign), **rest)
 
     return _with(wrapped, _COMBINING)
 
