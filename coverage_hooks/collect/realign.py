@@ -28,7 +28,10 @@ _CODE = (*_SCOPES, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.Gene
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Realignment:
-    """How the lines of a recorded file go to those of file `place`; `length` is the number of lines it had."""
+    """How the lines of a recorded file go to those of file `place`; `length` is the number of lines it had.
+
+    `module` says that what starts at line 1 there is what starts at line 1 here.
+    """
 
     place: Path
     length: int
@@ -46,8 +49,8 @@ class Realignment:
 
     def _end(self, number: int) -> int | None:
         # Negative is the start of a code object, and a module starts at line 1, whatever stands there.
-        if number == -1 and self.module:
-            return -1
+        if number == -1:
+            return -1 if self.module else None
         here = self.lines.get(abs(number))
         return here if here is None or number > 0 else -here
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import sqlite3
 import subprocess
 from collections.abc import Collection, Mapping
@@ -38,6 +39,9 @@ SOURCES = {
     "shop/unused.py": "def nobody():\n    return None\n",
 }
 
+#: How many times as many generated examples a test tries; for a night, not for a build.
+EFFORT = int(os.environ.get("HYPOTHESIS_EFFORT", "1"))
+
 #: Lines or arcs by path.
 Measured = Mapping[str, Collection[Any]]
 
@@ -48,6 +52,11 @@ LINES: dict[str, set[int]] = {
     "shop/cart.py": {1, 2, 3, 4, 7},
     "shop/parts/till.py": {1},
 }
+
+
+def examples(count: int) -> int:
+    """Return how many examples a test tries that tries *count* in a build."""
+    return count * EFFORT
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from coverage_hooks.collect.combine import Inputs
 from coverage_hooks.collect.report import Configuration
 from coverage_hooks.collect.sources.directory import Directory
 from coverage_hooks.collecting import Request
-from tests.unit.collect.building import SOURCES, Project, data_bytes, make_project, record
+from tests.unit.collect.building import SOURCES, Project, data_bytes, examples, make_project, record
 
 Content = set[tuple[Any, ...]]
 
@@ -49,7 +49,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), branch=st.booleans())
 def test_the_union_is_that_of_coverage(
     checkout: Project, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, *, branch: bool
