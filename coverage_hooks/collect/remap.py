@@ -2,13 +2,14 @@
 
 A data file knows paths and line numbers and not what stood on the lines. So a path is matched with a file of the
 checkout only when the fingerprint says that the process imported exactly this content; where several files have it (all
-empty ``__init__.py`` do), the one with the longest common tail of path. Whatever finds no file is refused by name, as
-its line numbers would mean something else here; or it is realigned, when that was asked for.
+empty ``__init__.py`` do), the one with the longest common tail of path, and among equals the one that lies to the files
+found so far as its path does to theirs. Whatever finds no file is refused by name, as its line numbers would mean
+something else here; or it is realigned, when that was asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -134,10 +135,12 @@ class Remapper:
         self, result: Remapped, verified: Verified, tied: dict[str, list[SourceFile]], highest: dict[str, int]
     ) -> None:
         hinted = self._hints(tied)
+        roots = _roots(result.files)
         for path, files in tied.items():
             named = [file for file in files if file.path == hinted.get(path)]
-            if named:
-                _accept(result, verified, path, named[0], highest[path])
+            beside = [file for file in files if file.path in _below(roots, path)]
+            if named or len(beside) == 1:
+                _accept(result, verified, path, (named or beside)[0], highest[path])
                 continue
             names = " and ".join(str(file.path) for file in files[:2])
             reason = f"{names} have the same content and fit equally; name the right one in `[paths]`"
@@ -152,6 +155,20 @@ def common_tail(one: str, other: str) -> int:
             break
         count += 1
     return count
+
+
+def _roots(files: Mapping[str, Path]) -> set[tuple[str, str]]:
+    """Return the folders that *files* there and here have in common but for their names."""
+    roots = set()
+    for path, place in files.items():
+        tail = common_tail(path, str(place))
+        roots.add((path.rsplit("/", tail)[0], str(place).rsplit("/", tail)[0]))
+    return roots
+
+
+def _below(roots: Iterable[tuple[str, str]], path: str) -> set[Path]:
+    """Return where *path* would be if it lay below one of *roots*."""
+    return {Path(here + path.removeprefix(there)) for there, here in roots if path.startswith(f"{there}/")}
 
 
 def _tracked(files: list[SourceFile]) -> list[SourceFile]:
