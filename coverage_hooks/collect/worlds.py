@@ -116,18 +116,16 @@ def _branches(unit: Mapping[str, Any] | None, cluster: Mapping[str, Any] | None)
     """Return the branches that either report names.
 
     A branch is taken when it is not missing, as coverage.py counts it: it never calls one missing that it was told to
-    ignore, and names that one only where it was taken. A jump into excluded lines is named then, too, and not counted.
+    ignore, and names that one only where it was taken.
     """
     reports = [each for each in (unit, cluster) if each is not None]
     if "executed_branches" not in reports[0]:
         return None
-    excluded = set(reports[0]["excluded_lines"])
     every: set[Branch] = {
         (start, end)
         for each in reports
         for name in ("executed_branches", "missing_branches")
         for start, end in each[name]
-        if end not in excluded
     }
 
     def taken(report: Mapping[str, Any] | None) -> set[Branch]:

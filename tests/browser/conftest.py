@@ -22,7 +22,7 @@ EVIL_NAME = "shop/<script>\"'`alert \x1b[31m\u202e |.py"
 
 SOURCES = {
     EVIL_NAME: "x = 1  # </script><script>alert(1)</script> \u202e <b>bold</b>\ny = 2\n",
-    "shop/gaps.py": "\n\n".join(f"def gap_{n}():\n    # words\n    return {n}\n" for n in range(40)),
+    "shop/gaps.py": "\n\n".join(f"def gap_{n}():\n    x = {n}\n    # words\n    return x\n" for n in range(40)),
     "shop/skipped.py": "def debug():  # pragma: no cover\n    return 1\n",
     "shop/parts/a_very_long_name_that_no_narrow_screen_has_room_for_in_a_line_of_its_own.py": f"x = '{'a' * 450}'\n",
 }

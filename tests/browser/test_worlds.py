@@ -109,6 +109,10 @@ async def test_numbers_are_those_of_the_summary(tab: Tab, collected: Collected) 
     )
     assert dict(legend) == summary["worlds"]["lines"]
     assert min(dict(legend).values()) > 0
+    bar = await tab.evaluate(
+        "[...document.querySelectorAll('#bar i')].map(e => [e.className, Number(e.style.flexGrow)])"
+    )
+    assert {**dict(bar), "excluded": summary["excluded_lines"]} == summary["worlds"]["lines"]
     rows = await tab.evaluate(
         "[...document.querySelectorAll('#files tbody tr')].map(r => [r.cells[0].textContent, "
         "[...r.cells].slice(5).map(c => Number(c.textContent))])"

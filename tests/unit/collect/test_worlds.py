@@ -12,7 +12,8 @@ import coverage
 import pytest
 
 from coverage_hooks.collect import files, worlds
-from coverage_hooks.collect.report import Configuration, report
+from coverage_hooks.collect.report import Configuration, Report, World, report
+from coverage_hooks.collect.thresholds import Threshold, shortfalls
 from coverage_hooks.collect.worlds import KINDS, Compared, Split
 from coverage_hooks.errors import CoverageHooksError, UsageError
 from tests.unit.collect.building import Project, record
@@ -87,17 +88,30 @@ SHAPES = {
         "        case _:\n"
         "            return lambda: 0\n"
     ),
+    "shop/leaving.py": (  # a line with a way into excluded lines, besides others
+        "def leave(items):\n"
+        "    for item in items:\n"
+        "        try:\n"
+        "            if item == 1:\n"
+        "                break\n"
+        "            if item == 2:\n"
+        "                return 2\n"
+        "        finally:\n"
+        "            done = item\n"
+        "    print(done)  # pragma: no cover\n"
+    ),
     "shop/unused.py": "def nobody():\n    if True:\n        return None\n",
 }
 
 UNIT = (
     "import shop.comments, shop.docstring, shop.multiline\n"
     "from shop.branches import walk\nfrom shop.excluded import real\n"
-    "walk([1, 3])\nreal(False)\nshop.multiline.call(1, [])\n"
+    "from shop.leaving import leave\nleave([2])\nwalk([1, 3])\nreal(False)\nshop.multiline.call(1, [])\n"
 )
 CLUSTER = (
     "import shop.generators, shop.multiline\n"
     "from shop.branches import walk\nfrom shop.decorated import kept\n"
+    "from shop.leaving import leave\nleave([0, 1])\n"
     "walk([3, -1], deep=True)\nwalk([0])\nkept()\nshop.generators.some(1)\nshop.generators.some(2)\n"
 )
 
@@ -321,6 +335,14 @@ def test_a_threshold_is_of_a_world_and_a_part(run: Run, volume: Path, text: str,
     world, _, part = subject.partition(".")
     name = f"{world} coverage{'' if part == 'percent' else f' of {part}'}"
     assert f"LOSS  {name} is under the 60.01 % of --fail-under by 0.01: it is 60.00 %" in result.output
+
+
+def test_nothing_is_rounded_up_to_a_threshold() -> None:
+    world = World(lines=50, branches=50, percent=200 / 3)
+    totals: dict[str, World | None] = {"unit": None, "cluster": world, "combined": world}
+    found = Report(totals=totals, files={}, compared={}, paths={}, omitted={}, excluded_lines=0)
+    (said,) = shortfalls(found, map(Threshold.parse, ["66.66", "66.67", "cluster.lines=50"]))
+    assert said == "combined coverage is under the 66.67 % of --fail-under by 0.01: it is 66.66 %"
 
 
 def test_every_threshold_is_judged(run: Run, volume: Path) -> None:
