@@ -24,6 +24,7 @@ from coverage_hooks.collect.ledger import Ledger
 from coverage_hooks.collect.realign import Realigner, Realignment, Tally
 from coverage_hooks.collect.remap import Refused, Remapped, Remapper, common_tail
 from coverage_hooks.collect.report import Configuration, explained
+from coverage_hooks.collect.skew import skews
 from coverage_hooks.collect.union import Union
 from coverage_hooks.collect.verify import Verified
 from coverage_hooks.errors import UsageError
@@ -57,6 +58,8 @@ def combine(
         work = _Work(configuration, output, Path(scratch))
         unit = work.read_units(inputs.units)
         branch = work.choose_mode(ledger, unit, verified)
+        for skew in skews((each.process for each in verified), coverage.__version__):
+            ledger.note("combine", skew)
         remapper = Remapper(sources, work.by_paths_setting, Realigner(sources) if inputs.realign else None)
         with work.writing(files.CLUSTER, branch=branch) as cluster:
             for each in (each for each in verified if each.content.arcs == branch):

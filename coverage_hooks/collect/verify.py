@@ -22,7 +22,7 @@ from coverage_hooks.collect.contents import Content, DamagedError, Schema, read_
 from coverage_hooks.collect.ledger import Ledger, Row
 from coverage_hooks.errors import VolumeError
 from coverage_hooks.volume import layout
-from coverage_hooks.volume.manifest import DataFile, Fingerprint, Manifest, parse_sources
+from coverage_hooks.volume.manifest import DataFile, Fingerprint, Manifest, Process, parse_sources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +30,7 @@ class Verified:
     """A data file that coverage.py may open, with the fingerprints of the files in it."""
 
     row: Row
+    process: Process
     path: Path
     content: Content
     fingerprints: Mapping[str, Fingerprint]
@@ -73,7 +74,9 @@ def _verify(row: Row, folder: Path, manifest: Manifest) -> Verified:
         fingerprints = _parse_sources(text)
     except VolumeError as error:
         raise DamagedError(sources.file, f"damaged: {error}") from None
-    return Verified(row=row, path=folder / data.file, content=content, fingerprints=fingerprints)
+    return Verified(
+        row=row, process=manifest.process, path=folder / data.file, content=content, fingerprints=fingerprints
+    )
 
 
 @functools.lru_cache(maxsize=4)

@@ -203,12 +203,12 @@ def windows_paths(shape: Shape) -> None:
 
     Its first line has slashes: below ``shop\\b`` coverage.py finds no file where backslashes are no separators.
     """
-    same = {"shop/__init__.py": "#\n", "shop/a/__init__.py": "#\n#\n", "shop/b/__init__.py": "#\n#\n#\n"}
+    same = {f"shop/{name}": "" for name in ("__init__.py", "a/__init__.py", "b/__init__.py")}
     same |= {"shop/a/same.py": "x = 1\n", "shop/b/same.py": "x = 1\n"}
     paths = "[paths]\nall =\n    shop/b\n    C:\\work\\shop\\b\n    *\\elsewhere\n"
     shape.checkout.write(same | {".coveragerc": f"[run]\nsource = shop\n{paths}"})
     shape.checkout.commit()
-    shape.image.write({"elsewhere/__init__.py": "#\n#\n#\n", "elsewhere/same.py": "x = 1\n"})
+    shape.image.write({"elsewhere/__init__.py": "", "elsewhere/same.py": "x = 1\n"})
     shape.image.write({".coveragerc": "[run]\nsource = elsewhere\n"})
     shape.main = "import elsewhere.same\n"
     shape.expected = {name: set[int]() for name in same} | {"shop/b/same.py": {1}}
