@@ -9,8 +9,8 @@ SOURCES := coverage_hooks keycloak_operator tests examples
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test lint types test-unit test-chart test-functional e2e cluster-deps cluster-up cluster-down \
-  format crds chart docs lock clean
+.PHONY: help venv demo test lint types test-unit test-chart test-functional test-browser browser-deps e2e cluster-deps \
+  cluster-up cluster-down format crds chart docs lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,13 @@ cluster-up: $(VENV)/ready ## Start a real cluster of one node; as root, on Linux
 
 cluster-down: $(VENV)/ready ## Stop it, and leave nothing of it
 	$(BIN)/python -m tests.cluster.node down
+
+browser-deps: ## Install the browser that the page is tried in
+	apt-get update --quiet
+	apt-get install --yes --no-install-recommends chromium
+
+test-browser: $(VENV)/ready ## The page of the worlds in a real browser
+	$(BIN)/pytest tests/browser
 
 e2e: $(VENV)/ready ## Pods, images, claims and Helm on a real node, or on the cluster of E2E_KUBECONFIG
 ifdef E2E_KUBECONFIG

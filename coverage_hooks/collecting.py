@@ -13,12 +13,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from coverage_hooks import settings
+from coverage_hooks.collect import build, files, notebook, page, summary
 from coverage_hooks.collect import combine as combining
-from coverage_hooks.collect import files, notebook, summary
+from coverage_hooks.collect import compare as comparing
 from coverage_hooks.collect import report as reporting
 from coverage_hooks.collect import retrieve as retrieving
 from coverage_hooks.collect import verify as verifying
 from coverage_hooks.collect.combine import Inputs
+from coverage_hooks.collect.compare import Comparison, Summary
 from coverage_hooks.collect.endings import Witness, Witnessed
 from coverage_hooks.collect.ledger import Ledger
 from coverage_hooks.collect.notebook import Written
@@ -46,19 +49,31 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
-    """The end of a collect; `report` is None when there was nothing at all to report."""
+    """The end of a collect; `report` is None when there was nothing at all to report.
+
+    `changes` is None when there was nothing to compare with.
+    """
 
     ledger: Ledger
     report: Report | None
+    changes: Comparison | None = None
 
 
-def collect(source: Source, output: Path, request: Request, configuration: Configuration, inputs: Inputs) -> Collected:
+def collect(
+    source: Source,
+    output: Path,
+    request: Request,
+    configuration: Configuration,
+    inputs: Inputs,
+    *,
+    against: Summary | None = None,
+) -> Collected:
     """Take every step."""
     ledger = retrieve(source, output, request)
     if not ledger.recorded:
         return Collected(ledger=ledger, report=None)
     combine(output, configuration, inputs)
-    return report(output, configuration)
+    return report(output, configuration, against=against)
 
 
 def retrieve(source: Source, output: Path, request: Request) -> Ledger:
@@ -99,9 +114,12 @@ def combine(output: Path, configuration: Configuration, inputs: Inputs) -> Ledge
     return ledger
 
 
-def report(output: Path, configuration: Configuration) -> Collected:
-    """Write the reports below *output*."""
+def report(output: Path, configuration: Configuration, *, against: Summary | None = None) -> Collected:
+    """Write the reports below *output*, and what changed since the summary *against*."""
     ledger = Ledger.load(output)
     done = reporting.report(output, configuration)
-    summary.write(output, ledger, done)
-    return Collected(ledger=ledger, report=done)
+    changes = comparing.compare(against, done) if against is not None else None
+    summary.write(output, ledger, done, changes)
+    page.write(output, ledger, done, changes)
+    build.show(output, ledger, settings.build_summary())
+    return Collected(ledger=ledger, report=done, changes=changes)

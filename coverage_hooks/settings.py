@@ -1,4 +1,4 @@
-"""The environment of a recorded process: the only place that reads it.
+"""The environment, of a recorded process and of a build: the only place that reads it.
 
 In the pod a wrong setting must not stop an operator, so nothing here raises: a value that cannot be used is replaced by
 its default and named in `Settings.problems`, which ends up in the log and in the manifest.
@@ -90,6 +90,12 @@ class Settings:
             pod=pod if pod != PodIdentity() else None,
             problems=problems,
         )
+
+
+def build_summary(environ: Mapping[str, str] = os.environ) -> Path | None:
+    """Return the file that a CI system shows on a build's own page, if it runs there and has one."""
+    name = environ.get("GITHUB_STEP_SUMMARY", "").strip()
+    return Path(name) if name else None
 
 
 def _absolute(directory: Path, problems: list[str]) -> Path:

@@ -49,6 +49,20 @@ class Checkout:
             found.setdefault(file.path.name, []).append(file)
         return found
 
+    def blob(self, name: str) -> bytes | None:
+        """Return the content of git blob *name* as it was when git took it in; None when the repository has none."""
+        try:
+            return _git_bytes(self.root, "cat-file", "blob", name)
+        except _NoGitError:
+            return None
+
+    def was_at(self, blob: str, path: Path) -> bool:
+        """Whether some commit of this repository had *blob* at *path*."""
+        try:
+            return bool(_git(self.root, "log", "--all", "-1", "--format=%H", f"--find-object={blob}", "--", str(path)))
+        except _NoGitError:
+            return False
+
     def shown(self, path: Path) -> str:
         """Return *path* as people name it: relative to the checkout where it can be."""
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
@@ -157,12 +171,21 @@ def _revision(root: Path) -> str:
 
 
 def _git(folder: Path, *arguments: str) -> str:
+    return os.fsdecode(_git_bytes(folder, *arguments))
+
+
+def _git_bytes(folder: Path, *arguments: str) -> bytes:
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, timeout=GIT_TIMEOUT, check=False
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            timeout=GIT_TIMEOUT,
+            check=False,
+            # A partial clone would fetch what it lacks; what is not here is said to be not here.
+            env={**os.environ, "GIT_NO_LAZY_FETCH": "1"},
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise _NoGitError(str(error)) from None
     if done.returncode:
         raise _NoGitError(os.fsdecode(done.stderr).strip().rpartition("\n")[2] or "git failed")
-    return os.fsdecode(done.stdout)
+    return done.stdout

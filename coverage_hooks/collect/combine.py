@@ -1,14 +1,16 @@
 """Verified recordings and unit data become three data files with the paths of the checkout: unit, cluster, both.
 
-Only coverage.py's public API touches data, and inputs are never written. Unit and cluster stay two files; their union
-is `.coverage`.
+coverage.py makes every data file, and `union` fills them; inputs are never written. Unit and cluster stay two files;
+their union is `.coverage`.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
+import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,23 +18,31 @@ from pathlib import Path
 import coverage
 from coverage.exceptions import CoverageException
 
-from coverage_hooks.collect import checkout, files
+from coverage_hooks.collect import checkout, files, union
 from coverage_hooks.collect.checkout import Checkout
 from coverage_hooks.collect.ledger import Ledger
-from coverage_hooks.collect.remap import Refused, Remapped, common_tail, remap
+from coverage_hooks.collect.realign import Realigner, Realignment, Tally
+from coverage_hooks.collect.remap import Refused, Remapped, Remapper, common_tail
 from coverage_hooks.collect.report import Configuration, explained
+from coverage_hooks.collect.skew import skews
+from coverage_hooks.collect.union import Union
 from coverage_hooks.collect.verify import Verified
 from coverage_hooks.errors import UsageError
+from coverage_hooks.volume.manifest import Fingerprint
 
 MADE_BY = "made by `coverage run -m pytest`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
-    """What is combined with the recordings, and which files may differ: as `--allow-mismatch` names them."""
+    """What is combined with the recordings, and which files may differ: as `--allow-mismatch` names them.
+
+    With `realign`, what a diff proves unchanged in a file that differs is carried over.
+    """
 
     units: list[Path] = field(default_factory=list)
     allow_mismatch: list[str] = field(default_factory=list)
+    realign: bool = False
 
 
 def combine(
@@ -48,22 +58,30 @@ def combine(
         work = _Work(configuration, output, Path(scratch))
         unit = work.read_units(inputs.units)
         branch = work.choose_mode(ledger, unit, verified)
-        recordings = []
-        for each in (each for each in verified if each.content.arcs == branch):
-            remapped = _remapped(ledger, each, sources, work, inputs)
-            try:
-                recordings.append(work.write_recording(each, remapped))
-            except CoverageException as error:  # nothing is known to come so far; one recording must not stop the rest
-                ledger.lose("combine", each.row, f"coverage.py says: {error}", file=each.path.name)
-        work.write_world(files.CLUSTER, recordings, branch=branch)
+        for skew in skews((each.process for each in verified), coverage.__version__):
+            ledger.note("combine", skew)
+        remapper = Remapper(sources, work.by_paths_setting, Realigner(sources) if inputs.realign else None)
+        with work.writing(files.CLUSTER, branch=branch) as cluster:
+            for each in (each for each in verified if each.content.arcs == branch):
+                remapped = _remapped(ledger, each, sources, remapper, inputs)
+                try:
+                    cluster.add(work.write_recording(each, remapped))
+                except sqlite3.Error as error:  # none is known to come so far; one recording must not stop the rest
+                    ledger.lose("combine", each.row, f"SQLite says: {error}", file=each.path.name)
+        for place, told in work.realigned():
+            ledger.note("combine", f"realigned {sources.shown(place)}: {told}")
+        parts = [output / files.CLUSTER]
         if unit is not None:
-            work.write_world(files.UNIT, [unit], branch=branch)
-        work.write_world(files.COMBINED, recordings + ([unit] if unit else []), branch=branch)
+            work.copy(unit, files.UNIT)
+            parts.append(unit)
+        with work.writing(files.COMBINED, branch=branch) as combined:
+            for part in parts:
+                combined.add(part)
 
 
-def _remapped(ledger: Ledger, verified: Verified, sources: Checkout, work: _Work, inputs: Inputs) -> Remapped:
+def _remapped(ledger: Ledger, verified: Verified, sources: Checkout, remapper: Remapper, inputs: Inputs) -> Remapped:
     """Return where the paths of *verified* belong, and enter what is refused."""
-    result = remap(verified, sources, work.by_paths_setting)
+    result = remapper.remap(verified)
     for refused in result.refused:
         if _is_allowed(refused, sources, inputs.allow_mismatch):
             ledger.note("combine", f"{refused.path} of {verified.row.recording} {refused.reason}; left out as allowed")
@@ -91,6 +109,8 @@ class _Work:
         self._output = output
         self._scratch = scratch
         self._names = [configuration.name(path) for path in configuration.selected]
+        self._tallies: dict[tuple[Path, Fingerprint], Tally] = {}
+        self._blank: dict[bool, bytes] = {}
 
     def read_units(self, units: list[Path]) -> Path | None:
         """Return the unit data as one file with names of the checkout; `UsageError` when a unit file is unusable."""
@@ -110,7 +130,9 @@ class _Work:
         places = {path: self._configuration.name(place) for path, place in found.items() if place in selected}
         if not places:
             raise UsageError(f"{_named(units)}: nothing in it is selected by `run:source`; {_unit_advice(measured)}")
-        return self._renamed(merged, places, self._scratch / "unit")
+        with self._filling(self._scratch / "unit", branch=modes[units[0]]) as renamed:
+            renamed.add(merged, places)
+        return self._scratch / "unit"
 
     def _check_unit(self, unit: Path) -> bool:
         """Return whether *unit* has branches."""
@@ -156,17 +178,53 @@ class _Work:
     def write_recording(self, verified: Verified, remapped: Remapped) -> Path:
         """Write the accepted part of *verified* as one of the files that ``coverage combine`` may be given."""
         places = {path: self._configuration.name(place) for path, place in remapped.files.items()}
+        moved = {path: self._tally(verified, path, realigned) for path, realigned in remapped.realigned.items()}
+        places |= {path: self._configuration.name(realigned.place) for path, realigned in remapped.realigned.items()}
         target = files.make_folder(self._output / files.DATA) / f".coverage.{verified.row.recording}"
-        return self._renamed(verified.path, places, target)
+        half = self._scratch / "half"
+        if not moved and len(set(places.values())) == len(verified.content.paths):  # nothing but names changes
+            shutil.copyfile(verified.path, half)
+            union.rename(half, places, self._names)
+        else:
+            with self._filling(half, branch=verified.content.arcs) as renamed:
+                renamed.add(verified.path, places, moved)
+        return half.replace(target)
 
-    def write_world(self, name: str, parts: Iterable[Path], *, branch: bool) -> None:
-        """Write the union of *parts*, in which every selected file is named, run or not."""
-        with self._writing(self._output / name) as world:
-            _declare(world, branch=branch)
-            for part in parts:
-                with _reading(part) as data:
-                    world.update(data, map_path=str)
-            world.touch_files(self._names)
+    def _tally(self, verified: Verified, path: str, realignment: Realignment) -> Tally:
+        key = realignment.place, verified.fingerprints[path]
+        tally = self._tallies.setdefault(key, Tally(realignment))
+        tally.recordings += 1
+        return tally
+
+    def realigned(self) -> Iterator[tuple[Path, str]]:
+        """Yield every file that was realigned, with what there is to tell."""
+        for (place, _), tally in sorted(self._tallies.items(), key=lambda item: item[0][0]):
+            yield place, tally.told()
+
+    @contextmanager
+    def writing(self, name: str, *, branch: bool) -> Iterator[Union]:
+        """Give data file *name* of the output to fill, in which every selected file is named, run or not."""
+        made = self._scratch / name
+        with self._filling(made, branch=branch) as filled:
+            yield filled
+        made.replace(self._output / name)
+
+    def copy(self, part: Path, name: str) -> None:
+        """Make data file *part* data file *name* of the output too."""
+        shutil.copyfile(part, self._scratch / "half")
+        (self._scratch / "half").replace(self._output / name)
+
+    @contextmanager
+    def _filling(self, target: Path, *, branch: bool) -> Iterator[Union]:
+        if branch not in self._blank:
+            blank = self._scratch / "blank"
+            with _fresh(blank) as data:
+                _declare(data, branch=branch)
+                data.touch_files(self._names)
+            self._blank[branch] = blank.read_bytes()
+        target.write_bytes(self._blank[branch])
+        with union.extending(target, arcs=branch) as filled:
+            yield filled
 
     def by_paths_setting(self, paths: Iterable[str]) -> dict[str, Path]:
         """Return where the ``[paths]`` setting leads *paths* to, by letting coverage.py combine a file of them.
@@ -184,33 +242,6 @@ class _Work:
                 for place in data.measured_files()
                 for number in data.lines(place) or ()
             }
-
-    def _renamed(self, source: Path, places: Mapping[str, str], target: Path) -> Path:
-        """Write *source* at *target* with the paths that *places* gives; what has no place is left out.
-
-        A path that was purged keeps its name in the data. It gets that of a selected file: those are all named anyhow.
-        """
-        with _reading(source) as data, self._writing(target) as renamed:
-            measured = data.measured_files()
-            tokens = {path: f"/{number}" for number, path in enumerate(measured)}
-            if unplaced := [tokens[path] for path in measured if path not in places]:
-                with _fresh(self._scratch / "purged") as purged:
-                    purged.update(data, map_path=tokens.__getitem__)
-                    purged.purge_files(unplaced)
-                    back = {token: places.get(path, self._names[0]) for path, token in tokens.items()}
-                    renamed.update(purged, map_path=back.__getitem__)
-            else:
-                renamed.update(data, map_path=places.__getitem__)
-            renamed.touch_files(self._names)
-        return target
-
-    @contextmanager
-    def _writing(self, target: Path) -> Iterator[coverage.CoverageData]:
-        """Give data to fill, which becomes file *target* at the end."""
-        half = self._scratch / "half"
-        with _fresh(half) as data:
-            yield data
-        half.replace(target)
 
 
 @contextmanager

@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from coverage_hooks.collect import files
+from coverage_hooks.collect import compare, files, tables
+from coverage_hooks.collect.compare import Comparison
 from coverage_hooks.collect.ledger import Ledger, Loss, Row, as_document
 from coverage_hooks.collect.plain import markdown
-from coverage_hooks.collect.report import Report, World
+from coverage_hooks.collect.report import Report
+from coverage_hooks.collect.tables import percent as percent  # noqa: PLC0414 - it is asked for here
 
 FORMAT = 1
 
+#: Where the list of files starts, which is as long as the operator is large.
+FILES = "## Files"
 
-def write(output: Path, ledger: Ledger, report: Report) -> None:
+
+def write(output: Path, ledger: Ledger, report: Report, changes: Comparison | None = None) -> None:
     """Write both documents into folder *output*."""
-    files.write(output / files.SUMMARY_JSON, json.dumps(document(ledger, report), indent=1) + "\n")
-    files.write(output / files.SUMMARY_MARKDOWN, "\n".join(_lines(ledger, report)) + "\n")
+    files.write(output / files.SUMMARY_JSON, json.dumps(document(ledger, report, changes), indent=1) + "\n")
+    files.write(output / files.SUMMARY_MARKDOWN, "\n".join(_lines(ledger, report, changes)) + "\n")
 
 
-def document(ledger: Ledger, report: Report) -> dict[str, Any]:
+def document(ledger: Ledger, report: Report, changes: Comparison | None = None) -> dict[str, Any]:
     """Return the summary as it is written to ``summary.json``."""
-    return {"format": FORMAT, **dataclasses.asdict(report), **as_document(ledger)}
-
-
-def percent(world: World | None, part: str = "percent") -> str:
-    """Return one number of *world* as it is shown; never 100 % for less."""
-    value: float | None = getattr(world, part) if world is not None else None
-    if value is None:
-        return "-"
-    return f"{min(value, 99.9) if value < 100 else value:.1f} %"
+    return {
+        "format": FORMAT,
+        **tables.report_document(report),
+        "compared": compare.as_document(changes) if changes is not None else None,
+        **as_document(ledger),
+    }
 
 
 def blame(loss: Loss) -> str:
@@ -58,7 +59,7 @@ def lost(row: Row) -> str:
     return f"<= {row.lost_seconds:g} s" if row.lost_seconds is not None else ""
 
 
-def _lines(ledger: Ledger, report: Report) -> Iterator[str]:
+def _lines(ledger: Ledger, report: Report, changes: Comparison | None) -> Iterator[str]:
     yield "# Coverage"
     yield ""
     yield from _totals(report)
@@ -77,11 +78,21 @@ def _lines(ledger: Ledger, report: Report) -> Iterator[str]:
         yield f"- earlier, not combined: {markdown(each.recording)} {markdown(each.run)}"
     yield from (f"- {markdown(note.text)}" for note in ledger.notes)
     yield ""
-    yield "## Files"
+    yield from _changes(changes)
+    yield FILES
     yield ""
-    yield from _table("file", *report.totals)
-    for name, worlds in report.files.items():
-        yield _row(name, *(percent(world) for world in worlds.values()))
+    yield from _table(*tables.WORLD_TITLES)
+    yield from (_row(*row) for row in tables.world_rows(report))
+    yield from ("", *(f"- not counted: {markdown(name)}: {markdown(why)}" for name, why in report.omitted.items()))
+
+
+def _changes(changes: Comparison | None) -> Iterator[str]:
+    if changes is not None:
+        yield f"## Files {markdown(tables.change_title(changes))}"
+        yield ""
+        yield from _table(*tables.CHANGE_TITLES)
+        yield from (_row(*row) for row in tables.change_rows(changes))
+        yield ""
 
 
 def _totals(report: Report) -> Iterator[str]:

@@ -16,11 +16,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from coverage_hooks.collect import files
+from coverage_hooks.collect import files, tables
+from coverage_hooks.collect.compare import Comparison
 from coverage_hooks.collect.ledger import Ledger
 from coverage_hooks.collect.plain import plain
 from coverage_hooks.collect.report import Report
-from coverage_hooks.collect.summary import blame, cause, ending, lost, percent
+from coverage_hooks.collect.summary import blame, cause, ending, lost
 
 #: One line of a table.
 Row = tuple[str, ...]
@@ -84,15 +85,21 @@ def show_ledger(out: Console, ledger: Ledger) -> None:
 
 def show_report(out: Console, report: Report, output: Path) -> None:
     """Print the three worlds by file and in total, and where to read on."""
-    branches = any(world is not None and world.branches is not None for world in report.totals.values())
-    rows = [(name, *map(percent, worlds.values())) for name, worlds in report.files.items()]
-    parts = {"all lines": "lines", "all branches": "branches"} if branches else {}
-    rows += [(title, *(percent(each, part) for each in report.totals.values())) for title, part in parts.items()]
-    rows.append(("TOTAL", *map(percent, report.totals.values())))
-    out.print(_table(("file", *report.totals), rows))
+    out.print(_table(tables.WORLD_TITLES, tables.world_rows(report)))
     if report.excluded_lines:
         show_line(out, f"excluded  {report.excluded_lines} lines, by the coverage configuration")
+    for why in dict.fromkeys(report.omitted.values()):
+        names = [name for name, reason in report.omitted.items() if reason == why]
+        show_line(out, f"not counted  {len(names)} files, by {why}: {', '.join(names)}")
+    show_line(out, f"worlds  {output / files.WORLDS}")
     show_line(out, f"HTML  {output / files.HTML / 'index.html'}")
+
+
+def show_changes(out: Console, changes: Comparison | None) -> None:
+    """Print what a change gained or lost."""
+    if changes is not None:
+        show_line(out, tables.change_title(changes))
+        out.print(_table(tables.CHANGE_TITLES, tables.change_rows(changes)))
 
 
 def show_losses(out: Console, ledger: Ledger) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from coverage_hooks.collect.contents import Content, DamagedError, Schema, read_
 from coverage_hooks.collect.ledger import Ledger, Row
 from coverage_hooks.errors import VolumeError
 from coverage_hooks.volume import layout
-from coverage_hooks.volume.manifest import DataFile, Fingerprint, Manifest, parse_sources
+from coverage_hooks.volume.manifest import DataFile, Fingerprint, Manifest, Process, parse_sources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +30,10 @@ class Verified:
     """A data file that coverage.py may open, with the fingerprints of the files in it."""
 
     row: Row
+    process: Process
     path: Path
     content: Content
-    fingerprints: dict[str, Fingerprint]
+    fingerprints: Mapping[str, Fingerprint]
 
 
 def verify(ledger: Ledger, output: Path) -> list[Verified]:
@@ -69,10 +71,18 @@ def _verify(row: Row, folder: Path, manifest: Manifest) -> Verified:
     if hashlib.sha256(text).hexdigest() != sources.sha256:
         raise DamagedError(sources.file, "damaged: not the fingerprints that the manifest names, the SHA-256 differs")
     try:
-        fingerprints = parse_sources(text)
+        fingerprints = _parse_sources(text)
     except VolumeError as error:
         raise DamagedError(sources.file, f"damaged: {error}") from None
-    return Verified(row=row, path=folder / data.file, content=content, fingerprints=fingerprints)
+    return Verified(
+        row=row, process=manifest.process, path=folder / data.file, content=content, fingerprints=fingerprints
+    )
+
+
+@functools.lru_cache(maxsize=4)
+def _parse_sources(text: bytes) -> Mapping[str, Fingerprint]:
+    """Parse *text* once for all replicas of an image, and keep it once."""
+    return parse_sources(text)
 
 
 def _content(folder: Path, name: str) -> bytes:
@@ -117,12 +127,12 @@ def _same_content(folder: Path, name: str, sha256: str) -> str:
 
 
 def _check_counts(manifest: Manifest, data: DataFile, content: Content) -> None:
-    if not content.highest or not (content.line_count or content.arc_count):
+    if not content.paths or not (content.line_count or content.arc_count):
         reason = (
             "empty: it holds no line; nothing of `run:source` ran, or the operator's configuration names other code"
         )
         raise DamagedError(data.file, reason)
-    found = (len(content.highest), content.line_count, content.arc_count)
+    found = (len(content.paths), content.line_count, content.arc_count)
     claimed = (data.files, data.lines, data.arcs)
     if found != claimed:
         raise DamagedError(

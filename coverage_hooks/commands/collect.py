@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 
 import click
 
 from coverage_hooks import collecting
+from coverage_hooks.collect import compare as comparing
 from coverage_hooks.collect import terminal
 from coverage_hooks.collect.combine import Inputs
+from coverage_hooks.collect.compare import Summary
 from coverage_hooks.collect.ledger import Ledger
-from coverage_hooks.collect.report import Configuration, Report
+from coverage_hooks.collect.report import Configuration
 from coverage_hooks.collect.retrieve import Patience
 from coverage_hooks.collect.runs import Choice
 from coverage_hooks.collect.sources import Limits, Source
-from coverage_hooks.collecting import Request
+from coverage_hooks.collect.thresholds import Threshold, shortfalls
+from coverage_hooks.collecting import Collected, Request
 from coverage_hooks.commands import options
 from coverage_hooks.commands.progress import Progress
 from coverage_hooks.errors import UsageError
@@ -43,6 +46,9 @@ _COMBINING = (
                  help="Unit data, made by `coverage run -m pytest`; may be repeated."),
     click.option("--allow-mismatch", multiple=True, metavar="FILE",
                  help="A source file that may differ between operator and checkout; its data is left out."),
+    click.option("--realign", is_flag=True,
+                 help="Where a source file differs, carry over the lines that a diff with the recorded version, as the "
+                      "repository here has it, proves unchanged."),
 )  # fmt: skip
 
 _CONFIGURING = (
@@ -51,8 +57,12 @@ _CONFIGURING = (
 )  # fmt: skip
 
 _JUDGING = (
-    click.option("--fail-under", type=click.FloatRange(0, 100), metavar="PERCENT",
-                 help="The least combined coverage, as coverage.py counts it: with branches when they were measured."),
+    click.option("--fail-under", multiple=True, metavar="[WORLD[.PART]=]PERCENT",
+                 help="The least coverage; may be repeated. A number alone is combined coverage as coverage.py counts "
+                      "it, with branches when they were measured. WORLD is one of unit, cluster, combined; PART is one "
+                      "of lines, branches, percent: unit=40, combined.branches=80."),
+    click.option("--compare", type=click.Path(path_type=Path), metavar="SUMMARY_JSON",
+                 help="An earlier collect's summary.json: say what was gained and lost since, by file and world."),
 )  # fmt: skip
 
 
@@ -97,8 +107,8 @@ def combining(command: _Command) -> _Command:
     """Give *command* the options of combining, as argument `inputs`."""
 
     @functools.wraps(command)
-    def wrapped(*, units: tuple[Path, ...], allow_mismatch: tuple[str, ...], **rest: object) -> None:
-        command(inputs=Inputs(units=list(units), allow_mismatch=list(allow_mismatch)), **rest)
+    def wrapped(*, units: tuple[Path, ...], allow_mismatch: tuple[str, ...], realign: bool, **rest: object) -> None:
+        command(inputs=Inputs(units=list(units), allow_mismatch=list(allow_mismatch), realign=realign), **rest)
 
     return _with(wrapped, _COMBINING)
 
@@ -114,8 +124,17 @@ def configuring(command: _Command) -> _Command:
 
 
 def judging(command: _Command) -> _Command:
-    """Give *command* argument `fail_under`."""
-    return _with(command, _JUDGING)
+    """Give *command* the options of judging, as arguments `thresholds` and `against`.
+
+    The other summary is read before anything else is done: it may be the one that is about to be replaced.
+    """
+
+    @functools.wraps(command)
+    def wrapped(*, fail_under: tuple[str, ...], compare: Path | None, **rest: object) -> None:
+        thresholds = [Threshold.parse(text) for text in fail_under]
+        command(thresholds=thresholds, against=comparing.read(compare) if compare is not None else None, **rest)
+
+    return _with(wrapped, _JUDGING)
 
 
 @click.command()
@@ -132,15 +151,16 @@ def collect(
     configuration: Configuration,
     inputs: Inputs,
     output: Path,
-    fail_under: float | None,
+    thresholds: list[Threshold],
+    against: Summary | None,
 ) -> None:
     """Collect the recordings of a test run into one report, together with unit data.
 
     Ends with 0 only when everything expected arrived and was verified.
     """
     with progress.busy("waiting for the beats of running recordings, copying, verifying, combining"):
-        done = collecting.collect(source, output, request, configuration, inputs)
-    _end(done.ledger, output, report=done.report, fail_under=fail_under)
+        done = collecting.collect(source, output, request, configuration, inputs, against=against)
+    _end(done.ledger, output, done=done, thresholds=thresholds)
 
 
 @click.command()
@@ -174,20 +194,22 @@ def combine(configuration: Configuration, inputs: Inputs, output: Path) -> None:
 @configuring
 @judging
 @options.output
-def report(configuration: Configuration, output: Path, fail_under: float | None) -> None:
+def report(configuration: Configuration, output: Path, thresholds: list[Threshold], against: Summary | None) -> None:
     """Report what was combined: on the terminal, as HTML, XML, LCOV, JSON and Markdown."""
-    done = collecting.report(output, configuration)
-    _end(done.ledger, output, report=done.report, fail_under=fail_under)
+    done = collecting.report(output, configuration, against=against)
+    _end(done.ledger, output, done=done, thresholds=thresholds)
 
 
-def _end(ledger: Ledger, output: Path, *, report: Report | None = None, fail_under: float | None = None) -> None:
+def _end(ledger: Ledger, output: Path, *, done: Collected | None = None, thresholds: Iterable[Threshold] = ()) -> None:
     """Print everything and exit."""
     out = terminal.console()
     terminal.show_ledger(out, ledger)
-    if report is not None:
-        terminal.show_report(out, report, output)
+    under: list[str] = []
+    if done is not None and done.report is not None:
+        terminal.show_report(out, done.report, output)
+        terminal.show_changes(out, done.changes)
+        under = list(shortfalls(done.report, thresholds))
     terminal.show_losses(out, ledger)
-    under = report is not None and fail_under is not None and not report.reaches(fail_under)
-    if under:
-        terminal.show_line(out, f"LOSS  combined coverage is under the {fail_under:g} % of --fail-under", "bold red")
+    for shortfall in under:
+        terminal.show_line(out, f"LOSS  {shortfall}", "bold red")
     click.get_current_context().exit(1 if ledger.open_losses or under else 0)

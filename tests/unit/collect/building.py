@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import sqlite3
 import subprocess
 from collections.abc import Collection, Mapping
@@ -38,6 +39,9 @@ SOURCES = {
     "shop/unused.py": "def nobody():\n    return None\n",
 }
 
+#: How many times as many generated examples a test tries; for a night, not for a build.
+EFFORT = int(os.environ.get("HYPOTHESIS_EFFORT", "1"))
+
 #: Lines or arcs by path.
 Measured = Mapping[str, Collection[Any]]
 
@@ -48,6 +52,11 @@ LINES: dict[str, set[int]] = {
     "shop/cart.py": {1, 2, 3, 4, 7},
     "shop/parts/till.py": {1},
 }
+
+
+def examples(count: int) -> int:
+    """Return how many examples a test tries that tries *count* in a build."""
+    return count * EFFORT
 
 
 @dataclass(frozen=True)
@@ -132,6 +141,13 @@ class Recording:
         self.data.write_bytes(content)
         described: dict[str, Any] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest(), **counts}
         return self.change(data=dataclasses.replace(self.manifest.data, **described))
+
+    def publish_sources(self, text: str) -> Recording:
+        """Publish *text* as the fingerprints, with a manifest that is honest about its hash."""
+        assert self.manifest.sources is not None
+        self.sources.write_text(text)
+        described = dataclasses.replace(self.manifest.sources, sha256=hashlib.sha256(text.encode()).hexdigest())
+        return self.change(sources=described)
 
 
 def record(

@@ -1,0 +1,99 @@
+"""What is combined is what ``coverage combine`` makes of the same files: every line, every arc, in every context."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import coverage
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from coverage_hooks import collecting
+from coverage_hooks.collect.combine import Inputs
+from coverage_hooks.collect.report import Configuration
+from coverage_hooks.collect.sources.directory import Directory
+from coverage_hooks.collecting import Request
+from tests.unit.collect.building import SOURCES, Project, data_bytes, examples, make_project, record
+
+Content = set[tuple[Any, ...]]
+
+_CONTEXTS = st.lists(st.sampled_from(["", "create", "delete|a/b"]), min_size=1, max_size=3, unique=True)
+_LINES = st.frozensets(st.integers(1, 8), min_size=1)
+_ARCS = st.frozensets(st.tuples(st.integers(-8, 8), st.integers(-8, 8)), min_size=1)
+_NAMES = [name for name in SOURCES if not name.endswith("__init__.py")]
+
+
+def content_of(path: Path) -> Content:
+    """Return every fact in data file *path*; what was measured and has none is one too."""
+    data = coverage.CoverageData(str(path), read_only=True)
+    data.read()
+    facts: Content = {(name,) for name in data.measured_files()}
+    for context in data.measured_contexts():
+        data.set_query_context(context)
+        for name in data.measured_files():
+            found = data.arcs(name) if data.has_arcs() else data.lines(name)
+            facts |= {(name, context, each) for each in found or ()}
+    data.close(force=True)
+    return facts
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = make_project(tmp_path_factory.mktemp("exact") / "checkout")
+    project.write(dict.fromkeys(_NAMES, "pass\n" * 8))
+    project.commit()
+    return project
+
+
+@settings(max_examples=examples(20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), branch=st.booleans())
+def test_the_union_is_that_of_coverage(
+    checkout: Project, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, *, branch: bool
+) -> None:
+    base, root = tmp_path_factory.mktemp("union"), checkout.root
+    measured = st.dictionaries(st.sampled_from(_NAMES), _ARCS if branch else _LINES, min_size=1)
+    recordings = [
+        record(
+            base / "volume", host=str(number), branch=branch, contexts=data.draw(_CONTEXTS),
+            measured=data.draw(measured), sources=dict.fromkeys(_NAMES, "pass\n" * 8),
+        )
+        for number in range(data.draw(st.integers(1, 4)))
+    ]  # fmt: skip
+    unit = {str(root / name): found for name, found in data.draw(measured).items()}
+    (base / "unit").write_bytes(data_bytes(unit, branch=branch))
+    configuration = Configuration(root / ".coveragerc", root)
+    collecting.retrieve(Directory(base / "volume"), base / "out", Request())
+    ledger = collecting.combine(base / "out", configuration, Inputs(units=[base / "unit"]))
+    assert not ledger.open_losses
+
+    (base / "rc").write_text(f"[paths]\nall =\n    {root}\n    /app\n")
+    raw = [str(recording.data) for recording in recordings]
+    for name, parts in {"cluster.coverage": raw, ".coverage": [*raw, str(base / "unit")]}.items():
+        plain = coverage.Coverage(data_file=str(base / f"plain{name}"), config_file=str(base / "rc"))
+        plain.combine(parts, keep=True)
+        plain.save()
+        plain.get_data().close(force=True)
+        found = content_of(base / "out" / name)
+        assert found == content_of(base / f"plain{name}") | {(str(root / each),) for each in SOURCES}
+        with closing(sqlite3.connect(base / "out" / name)) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_two_paths_of_one_file_are_joined(checkout: Project, tmp_path: Path) -> None:
+    """A process may import a file under two names, such as through a link to its folder."""
+    twice = record(tmp_path / "volume", measured={"shop/cart.py": {1}}, sources={"shop/cart.py": "pass\n" * 8})
+    content = data_bytes({"/app/shop/cart.py": {1}, "/link/shop/cart.py": {2}})
+    text = twice.sources.read_text()
+    named = twice.publish_sources(text.strip()[:-1] + ", " + text.strip()[1:].replace("/app/", "/link/"))
+    named.publish_data(content, files=2, lines=2)
+    collecting.retrieve(Directory(tmp_path / "volume"), tmp_path / "out", Request())
+    configuration = Configuration(checkout.root / ".coveragerc", checkout.root)
+    ledger = collecting.combine(tmp_path / "out", configuration, Inputs())
+    assert not ledger.open_losses
+    for name in ("cluster.coverage", f"data/.coverage.{twice.name}"):
+        lines = {line for name, *rest in content_of(tmp_path / "out" / name) if rest for line in rest[1:]}
+        assert lines == {1, 2}
