@@ -108,8 +108,9 @@ class Namespace:
 
     def delete(self) -> None:
         """Have it go, whether or not an operator is there to take finalizers off."""
-        self.kubectl("delete", _KINDS, "--all", "--wait=false")
-        for found in self.kubectl("get", _KINDS, "--output=name").split():
+        # Where their kinds are not known, there are none.
+        self.try_kubectl("delete", _KINDS, "--all", "--wait=false")
+        for found in self.try_kubectl("get", _KINDS, "--output=name").split():
             self.try_kubectl("patch", found, "--type=merge", '--patch={"metadata": {"finalizers": null}}')
         self.cluster.kubectl("delete", "namespace", self.name, "--wait=false")
 
