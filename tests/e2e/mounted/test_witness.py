@@ -19,10 +19,10 @@ from coverage_hooks.collect.cluster.witness import Asking
 from coverage_hooks.collect.retrieve import Patience
 from coverage_hooks.collect.sources.directory import Directory
 from coverage_hooks.collecting import Request
-from tests.cluster import wait_until
 from tests.e2e.mounted import watching as making
 from tests.e2e.mounted.watching import Volume, program, recorded
 from tests.e2e.namespaces import Namespace, claim
+from tests.e2e.waiting import wait_until
 
 CLAIM = "coverage"
 
