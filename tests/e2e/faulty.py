@@ -175,13 +175,14 @@ class Faulty:
         return dict(statuses[0])
 
     def wait_until_restarted(self, times: int = 1) -> None:
-        """Wait until its container was started again and works."""
+        """Wait until its container was started again and works: before that, it would not notice a SIGTERM."""
 
         def restarted() -> bool:
             status = self.container()
             return bool(status["restartCount"] >= times and status["ready"])
 
         wait_until(restarted, f"it restarted {times} times", within=120, details=lambda: json.dumps(self.pods()))
+        self.work(f"again-{times}")
 
     def wait_until_gone(self) -> None:
         """Wait until it has no pods."""

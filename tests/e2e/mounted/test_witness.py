@@ -47,6 +47,7 @@ def test_a_status_that_is_watched_shows_a_kill_and_leaves_its_word_for_collect(
         _read_until(process.stdout, "killed by SIGKILL (exit code 137)")
         process.send_signal(signal.SIGINT)
         assert process.wait() == 0
+    volume.wait_for(namespace, "watched", processes=2)
     arguments = ["retrieve", *place, "--silent-after=3"]
     result = CliRunner().invoke(commands, arguments, env={"NO_PROXY": "*"}, catch_exceptions=False)
     rows = json.loads((tmp_path / "ledger.json").read_text())["rows"]
