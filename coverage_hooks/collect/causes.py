@@ -236,9 +236,9 @@ def _during(instance: Instance, events: list[Event]) -> Event | None:
 
 
 def _ran_at(instance: Instance, moment: datetime | None) -> bool:
-    if moment is None or instance.started_at is None or instance.finished_at is None:
+    if moment is None or instance.started_at is None or moment < instance.started_at:
         return False
-    return instance.started_at <= moment <= instance.finished_at + SECOND
+    return instance.finished_at is None or moment <= instance.finished_at + SECOND
 
 
 def _is_asked_to_go(instance: Instance, ended: Ended) -> bool:

@@ -26,13 +26,17 @@ def wait_until(
     *,
     within: float = 30.0,
     details: Callable[[], str] = _nothing,
+    pause: float = _PAUSE,
 ) -> T:
-    """Return the first true value of *condition*; raise TimeoutError that names *what* after *within* seconds."""
+    """Return the first true value of *condition*; raise TimeoutError that names *what* after *within* seconds.
+
+    Between two looks there are *pause* seconds: more, where looking is work.
+    """
     deadline = time.monotonic() + within
     while not (value := condition()):
         if time.monotonic() > deadline:
             raise TimeoutError(_message(what, within, details()))
-        time.sleep(_PAUSE)
+        time.sleep(pause)
     return value
 
 

@@ -73,6 +73,15 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what tests measured: how each scenario ended, and what it cost."""
+    reports = [each for group in ("passed", "failed") for each in terminalreporter.stats.get(group, ())]
+    measured = sorted(f"{name}: {value}" for report in reports for name, value in report.user_properties)
+    if measured:
+        terminalreporter.section("measured")
+        terminalreporter.write("\n".join(measured) + "\n")
+
+
 @pytest.fixture(scope="session")
 def shared(pytestconfig: pytest.Config) -> Session:
     """Return what all tests of this run share."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.cluster import wait_until
 from tests.e2e.collecting import Collected, collect
 from tests.e2e.namespaces import Document, Namespace
+from tests.e2e.waiting import wait_until
 
 PROJECT = Path(__file__).parent / "faulty_operator"
 NAME, CLAIM, RUN = "faulty", "recordings", "faults"
@@ -162,7 +162,7 @@ class Faulty:
             logs = [self.namespace.try_kubectl("logs", pod["metadata"]["name"]) for pod in self.pods()]
             return sum(f"did {name}" in log for log in logs) >= pods
 
-        wait_until(did, f"{pods} did {name}")
+        wait_until(did, f"{pods} did {name}", within=90)
 
     def pods(self) -> list[Document]:
         """Return its pods."""
@@ -175,13 +175,14 @@ class Faulty:
         return dict(statuses[0])
 
     def wait_until_restarted(self, times: int = 1) -> None:
-        """Wait until its container was started again and works."""
+        """Wait until its container was started again and works: before that, it would not notice a SIGTERM."""
 
         def restarted() -> bool:
             status = self.container()
             return bool(status["restartCount"] >= times and status["ready"])
 
         wait_until(restarted, f"it restarted {times} times", within=120, details=lambda: json.dumps(self.pods()))
+        self.work(f"again-{times}")
 
     def wait_until_gone(self) -> None:
         """Wait until it has no pods."""

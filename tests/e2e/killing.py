@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from tests.cluster import wait_until
 from tests.e2e.namespaces import Document, Namespace, pod
+from tests.e2e.waiting import wait_until
 
 # On the node: the one process of the container that has no parent in it.
 _KILLER = """

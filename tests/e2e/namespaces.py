@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from keycloak_operator.resources import GROUP
-from tests.cluster import wait_until
 from tests.cluster.cluster import Cluster
 from tests.e2e.session import RUN_LABEL, Session
+from tests.e2e.waiting import wait_until
 from tests.functional.keycloak_operator.users import PLURALS
 
 Document = dict[str, Any]
@@ -65,12 +65,9 @@ class Namespace:
 
     def wait_until_ready(self, pod: str, within: float = 60) -> None:
         """Wait for a pod; when that takes too long, tell what is known of it."""
-        wait_until(
-            lambda: is_ready(self.find("pod", pod) or {}),
-            f"pod {pod} is ready",
-            within=within,
-            details=lambda: self.describe(pod),
-        )
+        arguments = ("wait", f"pod/{pod}", "--for=condition=Ready", f"--timeout={within:g}s")
+        if not self.try_kubectl(*arguments):
+            raise TimeoutError(f"pod {pod} is not ready within {within:g} s\n{self.describe(pod)}")
 
     def describe(self, pod: str) -> str:
         """Return what there is to be known about a pod, and what it said."""
@@ -108,8 +105,9 @@ class Namespace:
 
     def delete(self) -> None:
         """Have it go, whether or not an operator is there to take finalizers off."""
-        self.kubectl("delete", _KINDS, "--all", "--wait=false")
-        for found in self.kubectl("get", _KINDS, "--output=name").split():
+        # Where their kinds are not known, there are none.
+        self.try_kubectl("delete", _KINDS, "--all", "--wait=false")
+        for found in self.try_kubectl("get", _KINDS, "--output=name").split():
             self.try_kubectl("patch", found, "--type=merge", '--patch={"metadata": {"finalizers": null}}')
         self.cluster.kubectl("delete", "namespace", self.name, "--wait=false")
 
@@ -122,12 +120,6 @@ def using_namespace(shared: Session, image: str, level: str = "restricted") -> I
         yield namespace
     finally:
         namespace.delete()
-
-
-def is_ready(document: Document) -> bool:
-    """Return whether an object says of itself that it is ready."""
-    conditions = document.get("status", {}).get("conditions", ())
-    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
 
 
 def pod(

@@ -8,8 +8,9 @@ from typing import Any
 
 from tests.chart.releasing import Release
 from tests.chart.rendering import Helm
-from tests.cluster import images, wait_until
+from tests.cluster import images
 from tests.e2e.namespaces import Document, Namespace
+from tests.e2e.waiting import wait_until
 
 DEPLOYMENT = "demo-keycloak-operator"
 CLAIM = f"{DEPLOYMENT}-coverage"

@@ -16,12 +16,12 @@ import pytest
 from coverage_hooks.collect import notebook
 from coverage_hooks.collect.cluster.connection import Target
 from coverage_hooks.collect.cluster.witness import watching
-from tests.cluster import wait_until
 from tests.e2e.collecting import Collected
 from tests.e2e.faulty import ANSWERS, CLAIM, NAME, WELL, Faulty
 from tests.e2e.killing import kill_container
 from tests.e2e.namespaces import Namespace, using_namespace
 from tests.e2e.session import Session
+from tests.e2e.waiting import wait_until
 
 ACTS, HANDLERS = "faulty/acts.py", "faulty/handlers.py"
 
@@ -206,7 +206,7 @@ def forks(scene: Scene) -> None:
 def do(scene: Scene, act: str) -> None:
     """Have the operator do something, and wait until it did."""
     scene.operator.tell(act)
-    wait_until(lambda: f"did {act.replace('_', '-')}" in log(scene), f"it did {act}")
+    wait_until(lambda: f"did {act.replace('_', '-')}" in log(scene), f"it did {act}", within=90)
 
 
 def log(scene: Scene) -> str:
@@ -255,7 +255,7 @@ async def test_an_ending_is_told_and_nothing_is_lost_that_was_not_said(
     await asyncio.to_thread(scenario.happens, scene)
     done = await scene.operator.collected(scene.output)
     rows = done.ledger["rows"]
-    record_property("row", tell(scenario, done))
+    record_property(scenario.happens.__name__, tell(scenario, done))
     assert tuple((row["state"], row["cause"]) for row in rows) == scenario.rows, done.said
     assert done.code == scenario.code, done.said
     for act in scenario.ran:
@@ -299,5 +299,10 @@ async def test_a_claim_that_is_not_there(scene: Scene) -> None:
 
 def tell(scenario: Scenario, done: Collected) -> str:
     """Return a line of the table of all scenarios."""
-    rows = [f"{row['state']} ({row['ending']}; lost {row['lost_seconds']})" for row in done.ledger["rows"]]
-    return f"{scenario.happens.__name__} | exit {done.code} | {', '.join(rows)}"
+    expected = ", ".join(f"{state} ({cause})" for state, cause in scenario.rows)
+    seen = ", ".join(f"{row['state']} ({row['ending']}{_lost(row['lost_seconds'])})" for row in done.ledger["rows"])
+    return f"expected {expected}, exit {scenario.code} | seen {seen}, exit {done.code}"
+
+
+def _lost(seconds: float | None) -> str:
+    return "" if seconds is None else f"; lost <= {seconds:g} s"

@@ -19,10 +19,10 @@ from coverage_hooks.collect.cluster.witness import Asking
 from coverage_hooks.collect.retrieve import Patience
 from coverage_hooks.collect.sources.directory import Directory
 from coverage_hooks.collecting import Request
-from tests.cluster import wait_until
 from tests.e2e.mounted import watching as making
 from tests.e2e.mounted.watching import Volume, program, recorded
 from tests.e2e.namespaces import Namespace, claim
+from tests.e2e.waiting import wait_until
 
 CLAIM = "coverage"
 
@@ -47,6 +47,7 @@ def test_a_status_that_is_watched_shows_a_kill_and_leaves_its_word_for_collect(
         _read_until(process.stdout, "killed by SIGKILL (exit code 137)")
         process.send_signal(signal.SIGINT)
         assert process.wait() == 0
+    volume.wait_for(namespace, "watched", processes=2)
     arguments = ["retrieve", *place, "--silent-after=3"]
     result = CliRunner().invoke(commands, arguments, env={"NO_PROXY": "*"}, catch_exceptions=False)
     rows = json.loads((tmp_path / "ledger.json").read_text())["rows"]

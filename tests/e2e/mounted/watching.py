@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.cluster import wait_until
 from tests.e2e.namespaces import Document, Namespace, pod
+from tests.e2e.waiting import wait_until
 
 #: A process that records, and then does what *BODY* says.
 _PROGRAM = """

@@ -6,10 +6,10 @@ import json
 from functools import partial
 from pathlib import Path
 
-from tests.cluster import wait_until
 from tests.cluster.cluster import Cluster
 from tests.e2e.collecting import copy_claim
 from tests.e2e.namespaces import Namespace, claim, pod, ready_when, service
+from tests.e2e.waiting import wait_until
 
 SERVER = """
 import http.server, signal, sys

@@ -8,12 +8,13 @@ from pathlib import Path
 from coverage_hooks.collect import notebook
 from coverage_hooks.collect.cluster.connection import Target
 from coverage_hooks.collect.cluster.witness import watching
-from tests.cluster import images, wait_until
+from tests.cluster import images
 from tests.cluster.node import Node, load
 from tests.cluster.node.running import starting_node
 from tests.e2e.faulty import Faulty
 from tests.e2e.namespaces import Namespace, using_namespace
 from tests.e2e.session import Session
+from tests.e2e.waiting import wait_until
 
 ACTS = "faulty/acts.py"
 

@@ -199,6 +199,15 @@ class TestCauses:
         assert (row.state, row.cause, row.exit_code) == ("finished", "exited", 0)
         assert row.ending == "exit code 0; something that its first process started was killed for memory before"
 
+    def test_the_cause_is_known_also_when_the_node_lost_sight_of_the_container(self, tmp_path: Path) -> None:
+        documents = lines("kubelet-eviction")
+        unknown = {"exitCode": 137, "reason": "ContainerStatusUnknown", "startedAt": None, "finishedAt": None}
+        for status in _statuses(documents):
+            if "terminated" in status["state"]:
+                status["state"] = {"terminated": unknown}
+        row = join(read(tmp_path / "w", documents), recordings("pressed")).rows[0]
+        assert (row.cause, row.exit_code) == ("kubelet eviction", None)
+
     def test_what_was_deleted_before_it_started_is_not_missed(self, tmp_path: Path) -> None:
         """The kubelet, which never made the container, calls its end unknown and makes up an exit code."""
         documents = lines("never-announced")
