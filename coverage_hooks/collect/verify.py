@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import sqlite3
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,9 @@ from coverage_hooks.collect.ledger import Ledger, Row
 from coverage_hooks.errors import VolumeError
 from coverage_hooks.volume import layout
 from coverage_hooks.volume.manifest import DataFile, Fingerprint, Manifest, Process, parse_sources
+
+#: How many recordings are looked at at a time.
+WORKERS = min(4, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,24 +45,32 @@ def verify(ledger: Ledger, output: Path) -> list[Verified]:
     """Return what of the raw copies of *ledger* is sound, identical data once; the rest becomes losses."""
     verified: list[Verified] = []
     first: dict[tuple[str, str], str] = {}
-    for row in ledger.rows:
-        if not row.folder:  # retrieve has said why
-            continue
-        try:
-            manifest = Manifest.parse(_content(output / row.folder, layout.MANIFEST))
-            if manifest.data is None:
-                continue
-            each = _verify(row, output / row.folder, manifest)
-        except VolumeError as error:
-            row.fail(str(error), "empty" if str(error).startswith("empty") else "damaged")
-            ledger.lose("verify", row, row.note, file=getattr(error, "file", layout.MANIFEST))
-            continue
-        assert manifest.sources is not None  # or parsing had refused it
-        if (twin := first.setdefault((manifest.data.sha256, manifest.sources.sha256), row.recording)) != row.recording:
-            row.note = f"the same data as {twin}: combined once"
-            continue
-        verified.append(each)
+    rows = [row for row in ledger.rows if row.folder]  # of the others retrieve has said why
+    schema()  # once, before several ask
+    # Most of the time goes into SQLite and hashing, which let other threads run.
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for row, found in zip(rows, pool.map(functools.partial(_look, output), rows), strict=True):
+            if isinstance(found, VolumeError):
+                row.fail(str(found), "empty" if str(found).startswith("empty") else "damaged")
+                ledger.lose("verify", row, row.note, file=getattr(found, "file", layout.MANIFEST))
+            elif found is not None:
+                content, each = found
+                if (twin := first.setdefault(content, row.recording)) != row.recording:
+                    row.note = f"the same data as {twin}: combined once"
+                else:
+                    verified.append(each)
     return verified
+
+
+def _look(output: Path, row: Row) -> tuple[tuple[str, str], Verified] | VolumeError | None:
+    """Return hashes and content of the copy that *row* has, or why it is of no use; None if nothing was published."""
+    try:
+        manifest = Manifest.parse(_content(output / row.folder, layout.MANIFEST))
+        if manifest.data is None or manifest.sources is None:  # a manifest has both or neither
+            return None
+        return (manifest.data.sha256, manifest.sources.sha256), _verify(row, output / row.folder, manifest)
+    except VolumeError as error:
+        return error
 
 
 def _verify(row: Row, folder: Path, manifest: Manifest) -> Verified:

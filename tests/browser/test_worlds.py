@@ -242,7 +242,7 @@ async def test_a_narrow_screen_needs_no_sideways_scrolling(tab: Tab, collected: 
         assert await tab.evaluate("window.innerWidth") == 360
         beyond = await tab.evaluate(
             "[...document.querySelectorAll('main:not([hidden]) *')].filter(e => e.checkVisibility() && "
-            "!e.closest('.aside') && e.getBoundingClientRect().right > 361).map(e => e.outerHTML.slice(0, 80))"
+            "!e.closest('.aside, .word') && e.getBoundingClientRect().right > 361).map(e => e.outerHTML.slice(0, 80))"
         )
         assert beyond == []
 
@@ -253,7 +253,7 @@ async def test_evil_texts_are_texts(tab: Tab, collected: Collected) -> None:
     assert "✗ 1 loss" in ledger
     await tab.open(address(collected, EVIL_NAME))
     assert await tab.evaluate(OPENED) == plain(EVIL_NAME)
-    source = await tab.evaluate("document.querySelector('#L1 .c').textContent")
+    source = await tab.evaluate("document.querySelector('#L1 .c span').textContent")
     assert source == "x = 1  # </script><script>alert(1)</script> \\u202e <b>bold</b>"
     assert await tab.evaluate("document.querySelectorAll('img, b:has(b), script').length") == 2
     assert tab.complaints == []
@@ -281,7 +281,7 @@ async def test_a_thousand_files_open_quickly(blank: Tab, tmp_path: Path) -> None
     await blank.open(large.as_uri())
     opened = time.monotonic() - started
     assert await blank.evaluate("document.querySelectorAll('#files tbody tr').length") == 1000
-    assert opened < 10  # 0.6 s where nothing else runs
+    assert opened < 10  # measured: 0.5 to 1.0 s on two busy cores
 
 
 def test_without_a_browser_the_way_to_get_one_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@
     return counts.map((count, kind) => {
       const letter = make("span", "letter", LETTERS[kind]);
       letter.setAttribute("aria-hidden", "true");
-      return make("li", KINDS[kind] || "excluded", letter, make("b", "", String(count)), " " + WORDS[kind]);
+      return make("li", KINDS[kind] || "excluded", letter, make("b", "", String(count)), make("span", "word", " " + WORDS[kind]));
     });
   }
 
@@ -151,9 +151,8 @@
       kind.append(make("span", "aside", MEANING[mark]));
       kind.title = MEANING[mark];
     }
-    const code = make("td", "c");
+    const code = make("td", "c", make("span", "", text));
     if (file.partial[number]) code.append(make("span", "p", branches(file.partial[number])));
-    code.append(text);
     const made = make("tr", CLASSES[mark] || "", make("td", "n", link), kind, code);
     made.id = `L${number}`;
     made.tabIndex = -1;

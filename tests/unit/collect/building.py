@@ -142,11 +142,11 @@ class Recording:
         described: dict[str, Any] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest(), **counts}
         return self.change(data=dataclasses.replace(self.manifest.data, **described))
 
-    def publish_sources(self, text: str) -> Recording:
-        """Publish *text* as the fingerprints, with a manifest that is honest about its hash."""
+    def publish_sources(self, content: bytes) -> Recording:
+        """Publish *content* as the fingerprints, with a manifest that is honest about its hash."""
         assert self.manifest.sources is not None
-        self.sources.write_text(text)
-        described = dataclasses.replace(self.manifest.sources, sha256=hashlib.sha256(text.encode()).hexdigest())
+        self.sources.write_bytes(content)
+        described = dataclasses.replace(self.manifest.sources, sha256=hashlib.sha256(content).hexdigest())
         return self.change(sources=described)
 
 

@@ -91,7 +91,8 @@ class TestCollect:
         blob = unix.sources.read_text().partition('"git": ')[2]
         change_here(project)
         text = recording.sources.read_text().partition(CART)
-        recording.publish_sources(text[0] + text[1] + text[2].partition('"git": ')[0] + '"git": ' + blob)
+        lied = text[0] + text[1] + text[2].partition('"git": ')[0] + '"git": ' + blob
+        recording.publish_sources(lied.encode())
         shutil.rmtree(windows.path)
         shutil.rmtree(unix.path)
         result = run("collect", "--realign")

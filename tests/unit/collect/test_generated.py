@@ -1,0 +1,159 @@
+"""Whatever one recording is turned into, the others are reported completely, and it is named or it is sound.
+
+`HYPOTHESIS_EFFORT=100` tries a hundred times as much.
+"""
+
+from __future__ import annotations
+
+import random
+import resource
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import coverage
+import pytest
+from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from coverage_hooks import collecting
+from coverage_hooks.cli import commands
+from coverage_hooks.collect.combine import Inputs
+from coverage_hooks.collect.ledger import Ledger
+from coverage_hooks.collect.report import Configuration
+from coverage_hooks.collect.retrieve import Patience
+from coverage_hooks.collect.runs import Choice
+from coverage_hooks.collect.sources.directory import Directory
+from coverage_hooks.collecting import Request
+from tests.unit.collect.building import SOURCES, Project, Recording, examples, make_project, record
+from tests.unit.collect.mutating import MUTATIONS
+
+#: What the sound ones ran: some of it nobody else did.
+SOUND = ({"shop/cart.py": {1, 2, 7}}, {"shop/cart.py": {1, 3}, "shop/parts/till.py": {1, 2}}, {"shop/unused.py": {1}})
+BAD = {"shop/cart.py": {1, 8}, "shop/unused.py": {1, 2}, "shop/__init__.py": {0}}
+ARCS = {name: {(-1, line) for line in lines if line} for name, lines in BAD.items() if lines != {0}}
+
+#: Seconds and bytes that collecting four recordings may take, whatever is in them.
+SECONDS, BYTES = 20.0, 300 << 20
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return make_project(tmp_path_factory.mktemp("generated") / "checkout")
+
+
+def lines_of(path: Path) -> dict[str, set[int]]:
+    """Return the lines in a data file by file name, without those that have none."""
+    data = coverage.CoverageData(str(path), read_only=True)
+    data.read()
+    found = {name: set(data.lines(name) or ()) for name in data.measured_files()}
+    data.close(force=True)
+    return {name: lines for name, lines in found.items() if lines}
+
+
+def spoil(volume: Path, chance: random.Random, names: list[str], *, branch: bool) -> Recording:
+    """Write two recordings onto *volume* and let what *names* says happen to them; return the first."""
+    bad, other = (
+        record(volume, host=host, branch=branch, measured=ARCS if branch else BAD) for host in ("bad", "other-bad")
+    )
+    for name in sorted(names, key="replace_entry".__eq__):  # last of all, as reading a FIFO would take forever
+        with suppress(OSError):  # an earlier one took away what this one wanted to spoil
+            MUTATIONS[name](chance, bad, other)
+    return bad
+
+
+def merged(*parts: dict[str, set[int]]) -> dict[str, set[int]]:
+    """Return the union of *parts*."""
+    return {name: set().union(*(part.get(name, set()) for part in parts)) for part in parts for name in part}
+
+
+def in_checkout(checkout: Project, measured: dict[str, set[int]]) -> dict[str, set[int]]:
+    return {str(checkout.root / name.removeprefix("/app/")): lines for name, lines in measured.items()}
+
+
+def check(checkout: Project, output: Path, ledger: Ledger, sound: list[Recording]) -> None:
+    """Compare what was combined with what is sound, and with what those claim that nothing is said against."""
+    blamed = {loss.recording for loss in ledger.losses}
+    assert not blamed & {each.name for each in sound}
+    for each, measured in zip(sound, SOUND, strict=True):
+        assert lines_of(output / f"data/.coverage.{each.name}") == in_checkout(checkout, measured)
+    claims = [in_checkout(checkout, measured) for measured in SOUND]
+    for row in ledger.rows:
+        kept = output / f"data/.coverage.{row.recording}"
+        if row.recording in blamed or row.recording in {each.name for each in sound} or not kept.exists():
+            assert row.recording in blamed or row.note or kept.exists()
+            continue
+        raw = [path for path in (output / row.folder).glob("data-*.coverage") if path.is_file()]
+        claims.append(in_checkout(checkout, lines_of(max(raw, key=lambda path: path.stat().st_mtime_ns))))
+    if not blamed:
+        assert lines_of(output / "cluster.coverage") == merged(*claims)
+    found = lines_of(output / "cluster.coverage")
+    for name, lines in merged(*claims[: len(SOUND)]).items():
+        assert lines <= found[name]
+    for name, lines in found.items():
+        assert max(lines) <= Path(name).read_text().count("\n") + 1
+
+
+@settings(
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)  # fmt: skip
+@given(
+    seed=st.integers(0, 2**64),
+    names=st.lists(st.sampled_from(sorted(MUTATIONS)), min_size=1, max_size=3),
+    branch=st.sampled_from([False, False, False, True]),
+)
+def test_the_sound_ones_stay_exact(
+    checkout: Project, tmp_path_factory: pytest.TempPathFactory, seed: int, names: list[str], *, branch: bool
+) -> None:
+    base = tmp_path_factory.mktemp("generated")
+    sound = [record(base / "volume", host=f"sound-{n}", measured=each) for n, each in enumerate(SOUND)]
+    spoil(base / "volume", random.Random(seed), names, branch=branch)
+    begin, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # By name: the newest run is whichever a manifest claims to be newer.
+    request = Request(choice=Choice(run="run-1"), patience=Patience(minimum=0.05, intervals=0, poll=0.01))
+    collecting.retrieve(Directory(base / "volume"), base / "out", request)
+    ledger = collecting.combine(
+        base / "out", Configuration(checkout.root / ".coveragerc", checkout.root), Inputs(realign=seed % 2 == 0)
+    )
+    assert time.monotonic() - begin < SECONDS
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10 < BYTES
+    check(checkout, base / "out", ledger, sound)
+
+
+@settings(max_examples=examples(6), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**64), names=st.lists(st.sampled_from(sorted(MUTATIONS)), min_size=1, max_size=3))
+def test_every_output_copes_with_it(
+    checkout: Project,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    seed: int,
+    names: list[str],
+) -> None:
+    base = tmp_path_factory.mktemp("outputs")
+    sound = [record(base / "volume", host=f"sound-{n}", measured=each) for n, each in enumerate(SOUND)]
+    spoil(base / "volume", random.Random(seed), names, branch=False)
+    monkeypatch.setattr("coverage_hooks.collect.retrieve.LONGEST_INTERVAL", 0.1)
+    monkeypatch.chdir(checkout.root)
+    arguments = [
+        "collect",
+        "--from",
+        str(base / "volume"),
+        "--run",
+        "run-1",
+        "--silent-after",
+        "0.1",
+        "--output",
+        str(base / "out"),
+    ]
+    result = CliRunner().invoke(commands, arguments, catch_exceptions=False)
+    ledger = Ledger.load(base / "out")
+    assert result.exit_code == (1 if ledger.open_losses else 0)
+    assert "Traceback" not in result.output
+    assert not {"\x1b", "\u202e", "\0"} & set(result.output)
+    for loss in ledger.losses:
+        assert loss.recording in result.output
+    for name in ("summary.json", "summary.md", "html/index.html", "coverage.xml"):
+        assert (base / "out" / name).stat().st_size
+    assert {str(checkout.root / name) for name in SOURCES} >= set(lines_of(base / "out/.coverage"))
+    check(checkout, base / "out", ledger, sound)
