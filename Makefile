@@ -9,16 +9,17 @@ SOURCES := coverage_hooks keycloak_operator tests examples
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test lint types test-unit test-chart test-functional test-browser browser-deps e2e cluster-deps \
-  cluster-up cluster-down format crds chart docs lock clean
+.PHONY: help venv demo test lint types test-unit test-chart test-workflows test-functional test-browser browser-deps e2e \
+  cluster-deps cluster-up cluster-down coverage coverage-place coverage-unit coverage-retrieve coverage-combine \
+  coverage-report format crds chart docs lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/ready ## Record a running operator, stop it, and see what its tests covered
 	$(BIN)/python -m examples.demo
 
-test: lint types test-unit test-chart test-functional ## Everything that must pass
+test: lint types test-workflows test-unit test-chart test-functional ## Everything that must pass
 
 lint: $(VENV)/ready ## Style, and which module may import which
 	$(BIN)/ruff check $(SOURCES)
@@ -35,8 +36,39 @@ test-unit: $(VENV)/ready ## Pure code and real child processes; seconds, no netw
 test-chart: $(VENV)/ready ## The chart's renders, rights and schema, and what a real API server says of them
 	$(BIN)/pytest tests/chart
 
+test-workflows: $(VENV)/ready ## The workflow of every push, as GitHub reads it
+	$(BIN)/pytest tests/workflows
+
 test-functional: $(VENV)/ready ## Real operators against a real kube-apiserver and etcd
 	$(BIN)/pytest tests/functional
+
+coverage: coverage-place coverage-unit ## Unit tests and a recorded run in one report: FROM=, or NAMESPACE= and RELEASE= or CLAIM=
+	$(BIN)/coverage-hooks collect $(PLACE) --unit $(UNIT_DATA) $(JUDGING)
+
+coverage-unit: $(VENV)/ready ## Measure the operator's unit tests, into build/coverage-unit
+	$(BIN)/coverage run --data-file=$(UNIT_DATA) -m pytest $(UNIT_TESTS)
+
+coverage-retrieve: coverage-place $(VENV)/ready ## Copy what was recorded, and say who is missing: FROM= or NAMESPACE=, and RUN=
+	scripts/retrieve-coverage.sh $(PLACE)
+
+coverage-combine: $(VENV)/ready ## Verify what was copied, and combine it with the unit data
+	scripts/combine-coverage.sh --unit $(UNIT_DATA)
+
+coverage-report: $(VENV)/ready ## Report what was combined, below build/coverage; FAIL_UNDER= is the least
+	$(BIN)/coverage-hooks report $(JUDGING)
+
+# Where the recordings are is asked before the unit tests run.
+coverage-place:
+	@: $(PLACE)
+
+UNIT_TESTS := tests/unit/keycloak_operator
+UNIT_DATA := build/coverage-unit/.coverage
+PLACE = $(if $(FROM),--from '$(FROM)',$(if $(and $(NAMESPACE),$(or $(RELEASE),$(CLAIM))),$(IN_CLUSTER),$(error $(NO_PLACE)))) \
+  $(if $(RUN),--run '$(RUN)')
+IN_CLUSTER = --namespace '$(NAMESPACE)' $(if $(RELEASE),--release '$(RELEASE)') $(if $(CLAIM),--claim '$(CLAIM)')
+NO_PLACE = say where the operator recorded: FROM=DIR, or NAMESPACE=NAME and RELEASE=NAME or CLAIM=NAME; \
+  RUN=ID chooses the run, else it is the newest
+JUDGING = $(if $(FAIL_UNDER),--fail-under '$(FAIL_UNDER)')
 
 format: $(VENV)/ready ## Put the code into its one format
 	$(BIN)/ruff format $(SOURCES)

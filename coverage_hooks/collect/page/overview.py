@@ -11,7 +11,7 @@ from coverage_hooks.collect.ledger import Ledger, Row
 from coverage_hooks.collect.page.data import LETTERS
 from coverage_hooks.collect.plain import plain
 from coverage_hooks.collect.report import Report, World
-from coverage_hooks.collect.summary import blame, cause
+from coverage_hooks.collect.summary import blame, cause, ending, lost
 from coverage_hooks.collect.tables import percent
 
 #: A page with more recordings than this starts with their table closed.
@@ -90,7 +90,7 @@ def _ledger(ledger: Ledger) -> str:
     earlier = [f"earlier, not combined: {each.recording} {each.run} {each.note}" for each in ledger.earlier]
     return (
         f'<details {state}><summary><h2>Ledger</h2> <span class="quiet">{count}</span></summary>'
-        + _table(("recording", "pod", "state", "files", "lines", "note"), map(_row, ledger.rows))
+        + _table(("recording", "pod", "state", "files", "lines", "lost", "ending", "note"), map(_row, ledger.rows))
         + f'<p class="quiet">Completeness: {escaped(ledger.completeness)}</p>{_list([*notes, *earlier])}</details>'
     )
 
@@ -98,7 +98,7 @@ def _ledger(ledger: Ledger) -> str:
 def _row(row: Row) -> tuple[str, ...]:
     state = f'<span class="{"good" if row.state in _GOOD else "bad"}">{escaped(row.state)}</span>'
     note = "; ".join(filter(None, [cause(row), *row.problems]))
-    cells = (row.recording or "(none)", row.pod), (str(row.files), str(row.lines), note)
+    cells = (row.recording or "(none)", row.pod), (str(row.files), str(row.lines), lost(row), ending(row), note)
     return (*map(escaped, cells[0]), state, *map(escaped, cells[1]))
 
 
