@@ -13,10 +13,16 @@ from typing import Any
 
 import pytest
 
+from coverage_hooks.errors import UsageError
+from coverage_hooks.pytest_plugin import _OPTIONS
+from coverage_hooks.testing.wish import wish
 from tests.cluster import wait_until
 from tests.unit.collect.building import Project, make_project, record
 
 ROOT = Path(__file__).parents[2]
+
+#: What is installed here and a user need not have; to load it takes more time than all else in such a short session.
+_WITHOUT = [f"-pno:{name}" for name in ("cacheprovider", "hypothesispytest", "asyncio", "anyio", "timeout")]
 
 #: What plays the operator: a fixture that leaves a recording of the session's run when it is torn down.
 OPERATOR = """
@@ -69,7 +75,7 @@ class Checkout:
         script = f"{before}\nimport sys, pytest\nsys.exit(pytest.main())"
         command = ["-c", script] if before else ["-m", "pytest"]
         return subprocess.Popen(
-            [sys.executable, *command, "-p", "no:cacheprovider", *map(str, arguments)],
+            [sys.executable, *command, *_WITHOUT, *map(str, arguments)],
             cwd=self.root,
             env=kept | {"PYTHONPATH": f"{self.root}:{ROOT}"} | environment,
             stdout=subprocess.PIPE,
@@ -117,9 +123,12 @@ class TestWithoutAnOption:
         assert ended.code == 0, ended.said
         assert "coverage of the operator" not in ended.said
 
-    def test_the_run_has_an_id_all_the_same(self, checkout: Checkout) -> None:
+    def test_the_run_has_an_id_all_the_same_and_one_on_all_workers(self, checkout: Checkout) -> None:
         checkout.project.write({"test_it.py": "def test_it(coverage_hooks_run):\n    print(coverage_hooks_run)\n"})
-        assert "pytest-20" in checkout.run("-rP").said
+        said = checkout.run("-rP", "-n", 2, "--dist=each").said
+        runs = [line for line in said.splitlines() if line.startswith("pytest-20")]
+        assert len(runs) == 2
+        assert len(set(runs)) == 1
 
 
 class TestCollecting:
@@ -148,12 +157,14 @@ class TestCollecting:
             assert ended.code == 0, ended.said
             assert ended.summary["run"] == run
 
-    def test_processes_that_tests_start_know_the_run(self, checkout: Checkout) -> None:
+    def test_processes_that_tests_start_know_the_run_and_workers_do_not_collect(self, checkout: Checkout) -> None:
         test = (
-            "import subprocess, sys\ndef test_it(operator, coverage_hooks_run):\n"
+            "import subprocess, sys\ndef test_it(operator, coverage_hooks_run, pytestconfig, worker_id):\n"
             "    code = 'import os; print(os.environ[\"COVERAGE_HOOKS_RUN\"])'\n"
             "    run = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True).stdout.strip()\n"
             "    assert run == coverage_hooks_run\n"
+            "    collects = pytestconfig.pluginmanager.hasplugin('coverage_hooks_collecting')\n"
+            "    assert collects == (worker_id == 'master')\n"
         )
         checkout.project.write({"test_it.py": test})
         for workers in (0, 2):
@@ -169,7 +180,7 @@ class TestCollecting:
 
 
 class TestFailing:
-    @pytest.mark.parametrize("option", ["-v", "-x", "--maxfail=1"])
+    @pytest.mark.parametrize("option", ["-v", "-x"])
     def test_tests_that_fail_are_collected_and_keep_their_exit_code(self, checkout: Checkout, option: str) -> None:
         checkout.project.write({"test_it.py": "def test_it(operator):\n    assert 0\ndef test_more():\n    pass\n"})
         for workers in (0, 2):
@@ -215,7 +226,9 @@ class TestFailing:
     def test_an_interrupted_run_is_collected(self, checkout: Checkout, *, group: bool) -> None:
         hang = "import pathlib, threading\ndef test_it(operator):\n    pathlib.Path('here').touch()\n"
         checkout.project.write({"test_it.py": f"{hang}    threading.Event().wait(60)\n"})
-        process = checkout.start("--coverage-hooks-from", checkout.volume, "-n", 2 * group)
+        # A shell has what it runs in the background ignore interrupts, and so has everything below it.
+        heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+        process = checkout.start("--coverage-hooks-from", checkout.volume, "-n", 2 * group, before=heed)
         wait_until((checkout.root / "here").exists, "the test runs", within=60)
         process.send_signal(signal.SIGINT)
         if group:  # a terminal would interrupt the workers, too
@@ -229,7 +242,7 @@ class TestFailing:
 
 
 class TestNotCollecting:
-    @pytest.mark.parametrize("option", ["--collect-only", "--setup-plan", "--fixtures", "--help", "--version"])
+    @pytest.mark.parametrize("option", ["--collect-only", "--setup-plan", "--fixtures"])
     def test_what_only_shows_something_reads_no_volume(self, checkout: Checkout, option: str) -> None:
         ended = checkout.run("--coverage-hooks-from", checkout.root / "nowhere", option)
         assert ended.code == 0, ended.said
@@ -250,17 +263,22 @@ class TestWrongUse:
     @pytest.mark.parametrize(
         ("options", "said"),
         [
-            (["--coverage-hooks-fail-under=80"], "say where the recordings are"),
-            (["--coverage-hooks-namespace=shop"], "say what to read in namespace 'shop'"),
-            (["--coverage-hooks-from=x", "--coverage-hooks-claim=y"], "exclude each other"),
-            (["--coverage-hooks-from=x", "--coverage-hooks-fail-under=101"], "with PERCENT from 0"),
-            (["--coverage-hooks-from=x", "--coverage-hooks-expect=0"], "expected at least 1"),
+            ({"fail-under": 80.0}, "say where the recordings are"),
+            ({"namespace": "shop"}, "say what to read in namespace 'shop'"),
+            ({"from": "x", "claim": "y"}, "exclude each other"),
+            ({"from": "x", "fail-under": 101.0}, "with PERCENT from 0"),
+            ({"from": "x", "expect": 0}, "expected at least 1"),
         ],
     )
-    def test_is_told_before_any_test(self, checkout: Checkout, options: list[str], said: str) -> None:
-        ended = checkout.run(*options)
+    def test_is_refused(self, tmp_path: Path, options: dict[str, Any], said: str) -> None:
+        nothing = {name: settings.get("default") for name, settings in _OPTIONS.items()}
+        with pytest.raises(UsageError, match=said):
+            wish(nothing | options, "run-1", tmp_path)
+
+    def test_is_told_before_any_test(self, checkout: Checkout) -> None:
+        ended = checkout.run("--coverage-hooks-fail-under=80")
         assert ended.code == pytest.ExitCode.USAGE_ERROR
-        assert said in ended.said
+        assert "say where the recordings are" in ended.said
         assert "passed" not in ended.said
 
     def test_a_cluster_that_is_not_there_is_told_before_any_test(self, checkout: Checkout) -> None:
