@@ -263,10 +263,10 @@ class TestWrongUse:
     @pytest.mark.parametrize(
         ("options", "said"),
         [
-            ({"fail-under": 80.0}, "say where the recordings are"),
+            ({"fail-under": ["80"]}, "say where the recordings are"),
             ({"namespace": "shop"}, "say what to read in namespace 'shop'"),
             ({"from": "x", "claim": "y"}, "exclude each other"),
-            ({"from": "x", "fail-under": 101.0}, "with PERCENT from 0"),
+            ({"from": "x", "fail-under": ["101"]}, "with PERCENT from 0"),
             ({"from": "x", "expect": 0}, "expected at least 1"),
         ],
     )
