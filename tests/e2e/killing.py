@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import Any
 
@@ -10,7 +11,7 @@ from tests.e2e.waiting import wait_until
 
 # On the node: the one process of the container that has no parent in it.
 _KILLER = """
-import os, pathlib, signal, sys
+import os, pathlib, signal, sys, time
 container = sys.argv[1]
 def member(process):
     try:
@@ -24,24 +25,26 @@ members = [process for process in pathlib.Path("/proc").glob("[0-9]*") if member
 first = [process for process in members if inside(process) == "1"]
 assert len(first) == 1, members
 os.kill(int(first[0].name), signal.SIGKILL)
-print("killed", flush=True)
+print("killed at", time.time(), flush=True)
 """
 
 
-def kill_container(privileged: Namespace, status: dict[str, Any]) -> None:
-    """Send SIGKILL to the first process of the container of *status*, from a pod that sees all processes of its node.
+def kill_container(privileged: Namespace, status: dict[str, Any]) -> float:
+    """Send SIGKILL to the first process of the container of *status*, and return when, in seconds since the epoch.
 
-    Such a pod is let into namespace *privileged* only. The test's cluster has one node.
+    That takes a pod which sees all processes of its node, and is let into namespace *privileged* only. The test's
+    cluster has one node.
     """
     name = f"kills-{uuid.uuid4().hex[:8]}"
     container = status["containerID"].rpartition("/")[2]
     privileged.apply(_killer(name, privileged.image, container))
     try:
-        wait_until(
-            lambda: "killed" in privileged.try_kubectl("logs", name),
+        said = wait_until(
+            lambda: re.search(r"killed at (\S+)", privileged.try_kubectl("logs", name)),
             "the container is killed",
             details=lambda: privileged.describe(name),
         )
+        return float(said[1])
     finally:
         privileged.kubectl("delete", "pod", name, "--grace-period=1", "--wait=false")
 

@@ -9,6 +9,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -28,11 +29,15 @@ ACTS, HANDLERS = "faulty/acts.py", "faulty/handlers.py"
 
 @dataclass
 class Scene:
-    """The faulty operator, a witness, and somebody who may do anything to the node."""
+    """The faulty operator, a witness, and somebody who may do anything to the node.
+
+    `killed_at` is when a process was killed by this scenario itself, in seconds since the epoch.
+    """
 
     operator: Faulty
     privileged: Namespace
     output: Path
+    killed_at: float | None = None
 
     @property
     def namespace(self) -> Namespace:
@@ -114,7 +119,7 @@ def three_crashes(scene: Scene) -> None:
 def killed_on_the_node(scene: Scene) -> None:
     scene.operator.deploy()
     scene.operator.work()
-    kill_container(scene.privileged, scene.operator.container())
+    scene.killed_at = kill_container(scene.privileged, scene.operator.container())
     scene.operator.wait_until_restarted()
     scene.operator.end()
 
@@ -262,6 +267,10 @@ async def test_an_ending_is_told_and_nothing_is_lost_that_was_not_said(
         assert done.never_ran(ACTS, act)
     lost = [row["lost_seconds"] for row in rows if row["state"] in {"killed", "ended"}]
     assert all(seconds is not None and 0 <= seconds <= scenario.lost for seconds in lost), done.said
+    if scene.killed_at is not None:
+        # What is stated is no less than the truth, and at most a second more, as Kubernetes tells an end to a second.
+        truth = scene.killed_at - datetime.fromisoformat(rows[0]["snapshot_at"]).timestamp()
+        assert truth - 0.1 <= lost[0] <= truth + 1.2, (truth, lost)
     assert done.ledger["proven"], done.said
 
 
