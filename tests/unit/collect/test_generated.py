@@ -117,7 +117,7 @@ def check(checkout: Project, output: Path, ledger: Ledger, sound: list[Recording
 
 
 @settings(
-    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )  # fmt: skip
 @given(
     seed=st.integers(0, 2**64),
@@ -142,7 +142,7 @@ def test_the_sound_ones_stay_exact(
     check(checkout, base / "out", ledger, sound, lost)
 
 
-@settings(max_examples=examples(6), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(3), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**64), names=NAMES)
 def test_every_output_copes_with_it(
     checkout: Project,
