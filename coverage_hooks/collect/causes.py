@@ -146,7 +146,11 @@ def _why_failed(instance: Instance, events: list[Event]) -> Why | None:
 
 def _why_restarted(instance: Instance, ended: Ended, events: list[Event]) -> Why | None:
     """Return why the kubelet restarted the container, which only an event tells."""
-    event = _during(instance, [each for each in events if _is_restart(each, instance)])
+    told = [each for each in events if _is_restart(each, instance)]
+    before = next(
+        (each for each in instance.pod.of_container(instance.container) if each.restart == instance.restart - 1), None
+    )
+    event = _during(instance, told, before)
     if event is None:
         return None
     manner = "it did not end on SIGTERM" if ended.exit_code == _SIGKILL else "it ended on SIGTERM"
@@ -224,14 +228,16 @@ def _is_restart(event: Event, instance: Instance) -> bool:
     return about and event.reason == "Killing" and not event.message.startswith("Stopping container")
 
 
-def _during(instance: Instance, events: list[Event]) -> Event | None:
-    """Return the newest of *events* that happened while *instance* ran.
+def _during(instance: Instance, events: list[Event], before: Instance | None = None) -> Event | None:
+    """Return the newest of *events* that happened while *instance* ran, and not while *before* did.
 
     An event that recurred is one object: of what happened between its first and last time, it tells only how often.
+    What happened in the second in which one instance ended and the next began is what ended the first.
     """
     for event in reversed(events):
-        if any(_ran_at(instance, moment) for moment in (event.last, event.first)):
-            return event
+        for moment in (event.last, event.first):
+            if _ran_at(instance, moment) and not (before is not None and _ran_at(before, moment)):
+                return event
     return None
 
 

@@ -175,7 +175,7 @@ def grace_overrun(scene: Scene) -> None:
 
 def two_replicas(scene: Scene) -> None:
     scene.operator.deploy(replicas=2, claim={"accessModes": ["ReadWriteMany"]})
-    scene.operator.work(pods=2)
+    scene.operator.work()  # which of them does it is not said
     scene.operator.end()
 
 

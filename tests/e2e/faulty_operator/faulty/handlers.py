@@ -35,16 +35,23 @@ def take_down(**_: Any) -> None:
 @kopf.on.create("configmaps", labels={"for": "faulty"})
 def create(name: str, body: kopf.Body, **_: Any) -> None:
     """Do what a ConfigMap says, as often as it says, also if this process does not live to see the end of it."""
-    times = DONE / name
-    done = times.stat().st_size if times.exists() else 0
-    if done < int(body["data"].get("times", "1")):
-        times.write_bytes(bytes(done + 1))
+    if _is_due(name, int(body["data"].get("times", "1"))):
         acts.ACTS[body["data"]["act"]]()
     print(f"did {name}", flush=True)  # noqa: T201 - what its tests wait for
 
 
 @kopf.on.update("configmaps", labels={"for": "faulty"})
-async def block(**_: Any) -> None:
-    """Never let anything else run in the event loop."""
-    acts.tell_all()
-    time.sleep(3600)  # noqa: ASYNC251 - that is the fault
+async def block(name: str, **_: Any) -> None:
+    """Never let anything else run in the event loop; but the next process shall."""
+    if _is_due(f"block-{name}", 1):
+        acts.tell_all()
+        time.sleep(3600)  # noqa: ASYNC251 - that is the fault
+
+
+def _is_due(name: str, times: int) -> bool:
+    """Return whether this is to be done once more, and remember that it was."""
+    path = DONE / name
+    done = path.stat().st_size if path.exists() else 0
+    if done < times:
+        path.write_bytes(bytes(done + 1))
+    return done < times
