@@ -199,6 +199,23 @@ class TestCauses:
         assert (row.state, row.cause, row.exit_code) == ("finished", "exited", 0)
         assert row.ending == "exit code 0; something that its first process started was killed for memory before"
 
+    def test_a_failed_probe_ended_the_process_before_and_not_the_one_that_began_in_that_second(
+        self, tmp_path: Path
+    ) -> None:
+        documents = lines("liveness-ends-on-term")
+        moments = ("2026-11-23T10:56:18Z", "2026-11-23T10:56:45Z", "2026-11-23T10:57:00Z")
+
+        def ended(number: int) -> Document:
+            identity = f"containerd://{number}"
+            times = {"startedAt": moments[number], "finishedAt": moments[number + 1]}
+            return {"terminated": {"exitCode": 0, "reason": "Completed", "containerID": identity, **times}}
+
+        _statuses(documents)[-1].update(containerID="containerd://1", state=ended(1), lastState=ended(0))
+        for status in _statuses(documents)[:-1]:
+            status["containerID"] = "containerd://0" if status.get("containerID") else ""
+        rows = join(read(tmp_path / "w", documents), [], claim="coverage").rows
+        assert [(row.restart, row.cause) for row in rows] == [(0, "probe"), (1, "exited")]
+
     def test_the_cause_is_known_also_when_the_node_lost_sight_of_the_container(self, tmp_path: Path) -> None:
         documents = lines("kubelet-eviction")
         unknown = {"exitCode": 137, "reason": "ContainerStatusUnknown", "startedAt": None, "finishedAt": None}
