@@ -19,8 +19,7 @@ from coverage_hooks.collect.cluster.witness import Asking
 from coverage_hooks.collect.retrieve import Patience
 from coverage_hooks.collect.sources.directory import Directory
 from coverage_hooks.collecting import Request
-from tests.e2e.mounted import watching as making
-from tests.e2e.mounted.watching import Volume, program, recorded
+from tests.e2e.mounted.watching import Volume, kill, recorded
 from tests.e2e.namespaces import Namespace, claim
 from tests.e2e.waiting import wait_until
 
@@ -30,9 +29,7 @@ CLAIM = "coverage"
 def test_a_status_that_is_watched_shows_a_kill_and_leaves_its_word_for_collect(
     namespace: Namespace, coverage_image: str, tmp_path: Path
 ) -> None:
-    watched = recorded("watched", coverage_image, program(), CLAIM)
-    watched["spec"]["securityContext"]["runAsUser"] = 65532  # so that the reader knows whose files these are
-    namespace.apply(claim(CLAIM), watched)
+    namespace.apply(claim(CLAIM), recorded("watched", coverage_image, CLAIM))
     bound = wait_until(lambda: (namespace.find("pvc", CLAIM) or {})["spec"].get("volumeName"), "the claim is bound")
     volume = Volume(namespace.cluster.volume(bound))
     volume.wait_for(namespace, "watched")
@@ -43,7 +40,7 @@ def test_a_status_that_is_watched_shows_a_kill_and_leaves_its_word_for_collect(
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         _read_until(process.stdout, "  one  running  ")
-        making.kill(namespace.name, "watched")
+        kill(namespace.name, "watched")
         _read_until(process.stdout, "killed by SIGKILL (exit code 137)")
         process.send_signal(signal.SIGINT)
         assert process.wait() == 0
