@@ -66,12 +66,6 @@ _JUDGING = (
 )  # fmt: skip
 
 
-def _with(command: _Command, decorators: tuple[Callable[[_Command], _Command], ...]) -> _Command:
-    for decorator in reversed(decorators):
-        command = decorator(command)
-    return command
-
-
 def retrieving(command: _Command) -> _Command:
     """Give *command* the options of retrieving, as arguments `source`, `progress` and `request`."""
 
@@ -100,7 +94,7 @@ def retrieving(command: _Command) -> _Command:
         )
         reading(request=request, **rest)
 
-    return _with(wrapped, _RETRIEVING)
+    return options.added(wrapped, _RETRIEVING)
 
 
 def combining(command: _Command) -> _Command:
@@ -110,7 +104,7 @@ def combining(command: _Command) -> _Command:
     def wrapped(*, units: tuple[Path, ...], allow_mismatch: tuple[str, ...], realign: bool, **rest: object) -> None:
         command(inputs=Inputs(units=list(units), allow_mismatch=list(allow_mismatch), realign=realign), **rest)
 
-    return _with(wrapped, _COMBINING)
+    return options.added(wrapped, _COMBINING)
 
 
 def configuring(command: _Command) -> _Command:
@@ -120,7 +114,7 @@ def configuring(command: _Command) -> _Command:
     def wrapped(*, rcfile: Path | None, **rest: object) -> None:
         command(configuration=Configuration(rcfile, Path.cwd()), **rest)
 
-    return _with(wrapped, _CONFIGURING)
+    return options.added(wrapped, _CONFIGURING)
 
 
 def judging(command: _Command) -> _Command:
@@ -134,7 +128,7 @@ def judging(command: _Command) -> _Command:
         thresholds = [Threshold.parse(text) for text in fail_under]
         command(thresholds=thresholds, against=comparing.read(compare) if compare is not None else None, **rest)
 
-    return _with(wrapped, _JUDGING)
+    return options.added(wrapped, _JUDGING)
 
 
 @click.command()

@@ -60,7 +60,7 @@ _READING = (
 
 def in_cluster(command: Callable[..., None]) -> Callable[..., None]:
     """Add which claim is meant, in which cluster."""
-    return _with(command, _IN_CLUSTER)
+    return added(command, _IN_CLUSTER)
 
 
 def source(command: Callable[..., None]) -> Callable[..., None]:
@@ -97,12 +97,13 @@ def source(command: Callable[..., None]) -> Callable[..., None]:
         with places.opened(place, progress) as source:
             command(source=source, progress=progress, **rest)
 
-    return _with(wrapped, _READING)
+    return added(wrapped, _READING)
 
 
-def _with(
+def added(
     command: Callable[..., None], decorators: Iterable[Callable[[Callable[..., None]], Callable[..., None]]]
 ) -> Callable[..., None]:
+    """Return *command* with the options that *decorators* add; in its help they stand in this order."""
     for decorator in reversed(list(decorators)):
         command = decorator(command)
     return command
