@@ -11,7 +11,7 @@ SOURCES := coverage_hooks keycloak_operator tests examples
 .DELETE_ON_ERROR:
 .PHONY: help venv demo test lint types test-unit test-chart test-workflows test-functional test-browser browser-deps e2e \
   cluster-deps cluster-up cluster-down coverage coverage-place coverage-unit coverage-retrieve coverage-combine \
-  coverage-report format crds chart docs lock clean
+  coverage-report benchmark format crds chart docs lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,10 @@ IN_CLUSTER = --namespace '$(NAMESPACE)' $(if $(RELEASE),--release '$(RELEASE)') 
 NO_PLACE = say where the operator recorded: FROM=DIR, or NAMESPACE=NAME and RELEASE=NAME or CLAIM=NAME; \
   RUN=ID chooses the run, else it is the newest
 JUDGING = $(if $(FAIL_UNDER),--fail-under '$(FAIL_UNDER)')
+
+benchmark: $(VENV)/ready ## How long combining takes, in turn with coverage.py's own, and that both make the same
+	$(BIN)/python -m tests.benchmarks.combining lines 1000
+	$(BIN)/python -m tests.benchmarks.combining arcs 300
 
 format: $(VENV)/ready ## Put the code into its one format
 	$(BIN)/ruff format $(SOURCES)

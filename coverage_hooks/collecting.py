@@ -29,7 +29,6 @@ from coverage_hooks.collect.report import Configuration, Report
 from coverage_hooks.collect.retrieve import Patience
 from coverage_hooks.collect.runs import Choice
 from coverage_hooks.collect.sources import Limits, Source
-from coverage_hooks.collect.verify import Verified
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,19 +96,21 @@ def _witness(source: Source, path: Path) -> Witness:
     return source.witness(path) if isinstance(source, Witnessed) else Written(path)
 
 
-def verify(output: Path) -> tuple[Ledger, list[Verified]]:
+def verify(output: Path) -> Ledger:
     """Check the raw copies below *output*."""
     ledger = Ledger.load(output)
     ledger.begin("verify")
-    verified = verifying.verify(ledger, output)
+    for _ in verifying.verify(ledger, output):
+        pass
     ledger.save(output)
-    return ledger, verified
+    return ledger
 
 
 def combine(output: Path, configuration: Configuration, inputs: Inputs) -> Ledger:
     """Write the data files of the worlds below *output*; nothing that was not just verified is opened."""
-    ledger, verified = verify(output)
-    combining.combine(ledger, verified, output, configuration, inputs)
+    ledger = Ledger.load(output)
+    ledger.begin("verify")
+    combining.combine(ledger, verifying.verify(ledger, output), output, configuration, inputs)
     ledger.save(output)
     return ledger
 

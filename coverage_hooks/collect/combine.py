@@ -10,7 +10,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from coverage.exceptions import CoverageException
 
 from coverage_hooks.collect import checkout, files, union
 from coverage_hooks.collect.checkout import Checkout
+from coverage_hooks.collect.contents import read_data
 from coverage_hooks.collect.ledger import Ledger
 from coverage_hooks.collect.realign import Realigner, Realignment, Tally
 from coverage_hooks.collect.remap import Refused, Remapped, Remapper, common_tail
@@ -28,7 +29,7 @@ from coverage_hooks.collect.skew import skews
 from coverage_hooks.collect.union import Union
 from coverage_hooks.collect.verify import Verified
 from coverage_hooks.errors import UsageError
-from coverage_hooks.volume.manifest import Fingerprint
+from coverage_hooks.volume.manifest import Fingerprint, Process
 
 MADE_BY = "made by `coverage run -m pytest`"
 
@@ -46,7 +47,7 @@ class Inputs:
 
 
 def combine(
-    ledger: Ledger, verified: list[Verified], output: Path, configuration: Configuration, inputs: Inputs
+    ledger: Ledger, verified: Iterable[Verified], output: Path, configuration: Configuration, inputs: Inputs
 ) -> None:
     """Write the data files of *verified* and of the unit data below *output*; what cannot be used becomes losses."""
     sources = checkout.read_checkout(configuration.selected, configuration.folder)
@@ -57,26 +58,68 @@ def combine(
     with explained(), tempfile.TemporaryDirectory(dir=output, prefix=".combine-") as scratch:
         work = _Work(configuration, output, Path(scratch))
         unit = work.read_units(inputs.units)
-        branch = work.choose_mode(ledger, unit, verified)
-        for skew in skews((each.process for each in verified), coverage.__version__):
-            ledger.note("combine", skew)
+        kinds = _Kinds(ledger, unit)
         remapper = Remapper(sources, work.by_paths_setting, Realigner(sources) if inputs.realign else None)
-        with work.writing(files.CLUSTER, branch=branch) as cluster:
-            for each in (each for each in verified if each.content.arcs == branch):
-                remapped = _remapped(ledger, each, sources, remapper, inputs)
-                try:
-                    cluster.add(work.write_recording(each, remapped))
-                except sqlite3.Error as error:  # none is known to come so far; one recording must not stop the rest
-                    ledger.lose("combine", each.row, f"SQLite says: {error}", file=each.path.name)
+        cluster = Union()
+        for each in kinds.fitting(verified):
+            remapped = _remapped(ledger, each, sources, remapper, inputs)
+            try:
+                work.add(cluster, each, remapped)
+            except sqlite3.Error as error:  # none is known to come so far; one recording must not stop the rest
+                ledger.lose("combine", each.row, f"SQLite says: {error}", file=each.path.name)
+        for told in skews(kinds.processes, coverage.__version__):
+            ledger.note("combine", told)
         for place, told in work.realigned():
             ledger.note("combine", f"realigned {sources.shown(place)}: {told}")
-        parts = [output / files.CLUSTER]
+        branch = kinds.branch if kinds.branch is not None else configuration.branch
+        work.write(cluster, files.CLUSTER, branch=branch)
         if unit is not None:
-            work.copy(unit, files.UNIT)
-            parts.append(unit)
-        with work.writing(files.COMBINED, branch=branch) as combined:
-            for part in parts:
-                combined.add(part)
+            work.write(unit.facts, files.UNIT, branch=branch)
+            cluster.update(unit.facts)
+        work.write(cluster, files.COMBINED, branch=branch)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Unit:
+    """What the unit data says, with names of the checkout."""
+
+    facts: Union
+    branch: bool
+
+
+class _Kinds:
+    """Whether lines or branches are reported: as the unit data has it, else as most of the sound recordings have it.
+
+    The two cannot be mixed, so recordings of the other kind are losses. `branch` is None before anybody could tell.
+    """
+
+    def __init__(self, ledger: Ledger, unit: _Unit | None) -> None:
+        self.branch = None if unit is None else unit.branch
+        self.processes: list[Process] = []
+        self._ledger = ledger
+        self._against = "the other recordings" if unit is None else "the unit data"
+        self._follow = unit is None
+
+    def fitting(self, verified: Iterable[Verified]) -> Iterator[Verified]:
+        """Yield those that can be combined; `UsageError` when there is unit data and none of them fits it."""
+        if self._follow and len({row.arcs > 0 for row in self._ledger.rows if row.files}) > 1:
+            # Only here does it take all to know what to do with the first.
+            verified = list(verified)
+            self.branch = sum(each.branch for each in verified) * 2 >= len(verified)
+        others = 0
+        for each in verified:
+            self.processes.append(each.process)
+            if self.branch is None:
+                self.branch = each.branch
+            if each.branch == self.branch:
+                yield each
+                continue
+            others += 1
+            this = f"recording {each.row.recording}"
+            reason = _mixed(*((this, self._against) if self.branch else (self._against, this)))
+            self._ledger.lose("combine", each.row, reason, file=each.path.name)
+        if not self._follow and others and others == len(self.processes):
+            raise UsageError(reason)
 
 
 def _remapped(ledger: Ledger, verified: Verified, sources: Checkout, remapper: Remapper, inputs: Inputs) -> Remapped:
@@ -112,8 +155,8 @@ class _Work:
         self._tallies: dict[tuple[Path, Fingerprint], Tally] = {}
         self._blank: dict[bool, bytes] = {}
 
-    def read_units(self, units: list[Path]) -> Path | None:
-        """Return the unit data as one file with names of the checkout; `UsageError` when a unit file is unusable."""
+    def read_units(self, units: list[Path]) -> _Unit | None:
+        """Return what the unit data says, all of it; `UsageError` when a unit file is unusable."""
         if not units:
             return None
         modes = {unit: self._check_unit(unit) for unit in units}
@@ -122,17 +165,18 @@ class _Work:
             raise UsageError(_mixed(f"unit data {str(lines)!r}", f"unit data {str(branches)!r}"))
         merged = self._scratch / "units"
         self._configuration.combine(units, merged)
-        with _reading(merged) as data:
-            measured = sorted(data.measured_files())
-        self._check_unit_paths(measured, units)
+        content = read_data(merged)
+        self._check_unit_paths(content.paths, units)
         selected = set(self._configuration.selected)
-        found = {path: self._configuration.place(path) for path in measured}
+        found = {path: self._configuration.place(path) for path in content.paths}
         places = {path: self._configuration.name(place) for path, place in found.items() if place in selected}
         if not places:
-            raise UsageError(f"{_named(units)}: nothing in it is selected by `run:source`; {_unit_advice(measured)}")
-        with self._filling(self._scratch / "unit", branch=modes[units[0]]) as renamed:
-            renamed.add(merged, places)
-        return self._scratch / "unit"
+            raise UsageError(
+                f"{_named(units)}: nothing in it is selected by `run:source`; {_unit_advice(content.paths)}"
+            )
+        facts = Union()
+        facts.add(content, places)
+        return _Unit(facts=facts, branch=modes[units[0]])
 
     def _check_unit(self, unit: Path) -> bool:
         """Return whether *unit* has branches."""
@@ -146,49 +190,29 @@ class _Work:
         except CoverageException as error:
             raise UsageError(f"unit data {str(unit)!r} cannot be read: {error}; it is {MADE_BY}") from None
 
-    def _check_unit_paths(self, measured: list[str], units: list[Path]) -> None:
+    def _check_unit_paths(self, measured: Iterable[str], units: list[Path]) -> None:
         """Refuse unit data of another checkout, which coverage.py would report as nothing at all."""
         for path in measured:
             if not self._configuration.place(path).exists() and any(common_tail(path, n) > 1 for n in self._names):
                 raise UsageError(f"{_named(units)}: {_unit_advice([path])}")
 
-    def choose_mode(self, ledger: Ledger, unit: Path | None, verified: list[Verified]) -> bool:
-        """Return whether branches are reported: as the unit data has it, else as most recordings have it.
-
-        Lines and branches cannot be mixed: recordings of the other kind are losses.
-        """
-        if unit is not None:
-            with _reading(unit) as data:
-                branch = data.has_arcs()
-        elif verified:
-            branch = sum(each.content.arcs for each in verified) * 2 >= len(verified)
-        else:
-            return self._configuration.branch
-        others = [each for each in verified if each.content.arcs != branch]
-        against = "the unit data" if unit is not None else "the other recordings"
-        if unit is not None and others and len(others) == len(verified):
-            lines, branches = f"recording {others[0].row.recording}", against
-            raise UsageError(_mixed(*((lines, branches) if branch else (branches, lines))))
-        for each in others:
-            this = f"recording {each.row.recording}"
-            reason = _mixed(*((this, against) if branch else (against, this)))
-            ledger.lose("combine", each.row, reason, file=each.path.name)
-        return branch
-
-    def write_recording(self, verified: Verified, remapped: Remapped) -> Path:
-        """Write the accepted part of *verified* as one of the files that ``coverage combine`` may be given."""
+    def add(self, world: Union, verified: Verified, remapped: Remapped) -> None:
+        """Add the accepted part of *verified* to *world*, and write it as a file for ``coverage combine``."""
         places = {path: self._configuration.name(place) for path, place in remapped.files.items()}
         moved = {path: self._tally(verified, path, realigned) for path, realigned in remapped.realigned.items()}
         places |= {path: self._configuration.name(realigned.place) for path, realigned in remapped.realigned.items()}
         target = files.make_folder(self._output / files.DATA) / f".coverage.{verified.row.recording}"
-        half = self._scratch / "half"
         if not moved and len(set(places.values())) == len(verified.content.paths):  # nothing but names changes
+            half = self._scratch / "half"
             shutil.copyfile(verified.path, half)
             union.rename(half, places, self._names)
+            half.replace(target)
+            world.add(verified.content, places)
         else:
-            with self._filling(half, branch=verified.content.arcs) as renamed:
-                renamed.add(verified.path, places, moved)
-        return half.replace(target)
+            facts = Union()
+            facts.add(verified.content, places, moved)
+            self._write(facts, target, branch=verified.branch)
+            world.update(facts)
 
     def _tally(self, verified: Verified, path: str, realignment: Realignment) -> Tally:
         key = realignment.place, verified.fingerprints[path]
@@ -201,30 +225,22 @@ class _Work:
         for (place, _), tally in sorted(self._tallies.items(), key=lambda item: item[0][0]):
             yield place, tally.told()
 
-    @contextmanager
-    def writing(self, name: str, *, branch: bool) -> Iterator[Union]:
-        """Give data file *name* of the output to fill, in which every selected file is named, run or not."""
-        made = self._scratch / name
-        with self._filling(made, branch=branch) as filled:
-            yield filled
-        made.replace(self._output / name)
+    def write(self, facts: Union, name: str, *, branch: bool) -> None:
+        """Write *facts* as data file *name* of the output."""
+        self._write(facts, self._output / name, branch=branch)
 
-    def copy(self, part: Path, name: str) -> None:
-        """Make data file *part* data file *name* of the output too."""
-        shutil.copyfile(part, self._scratch / "half")
-        (self._scratch / "half").replace(self._output / name)
-
-    @contextmanager
-    def _filling(self, target: Path, *, branch: bool) -> Iterator[Union]:
+    def _write(self, facts: Union, target: Path, *, branch: bool) -> None:
+        """Make *target* a data file of *facts* in which every selected file is named, run or not."""
         if branch not in self._blank:
             blank = self._scratch / "blank"
             with _fresh(blank) as data:
                 _declare(data, branch=branch)
                 data.touch_files(self._names)
             self._blank[branch] = blank.read_bytes()
-        target.write_bytes(self._blank[branch])
-        with union.extending(target, arcs=branch) as filled:
-            yield filled
+        half = self._scratch / "half"
+        half.write_bytes(self._blank[branch])
+        facts.write(half)
+        half.replace(target)
 
     def by_paths_setting(self, paths: Iterable[str]) -> dict[str, Path]:
         """Return where the ``[paths]`` setting leads *paths* to, by letting coverage.py combine a file of them.
@@ -284,7 +300,7 @@ def _named(units: list[Path]) -> str:
     return f"unit data {', '.join(repr(str(unit)) for unit in units)}"
 
 
-def _unit_advice(paths: list[str]) -> str:
+def _unit_advice(paths: Sequence[str]) -> str:
     return (
         f"it measured {paths[0]!r}, which is not in this checkout; was it made elsewhere? "
         "Set `[run] relative_files = true`, or name the folders in `[paths]`"

@@ -61,7 +61,7 @@ class Remapper:
         """Return where each measured path of *verified* belongs."""
         result = Remapped()
         tied: dict[str, list[SourceFile]] = {}
-        highest = verified.content.highest
+        highest = verified.content.tops
         for path in verified.content.paths:
             same = self._same_content(verified, path)
             if len(same) > 1:
@@ -132,7 +132,7 @@ class Remapper:
         return Refused(path=path, nearest=near[0].path if len(near) == 1 else None, reason=reason)
 
     def _break_ties(
-        self, result: Remapped, verified: Verified, tied: dict[str, list[SourceFile]], highest: dict[str, int]
+        self, result: Remapped, verified: Verified, tied: dict[str, list[SourceFile]], highest: Mapping[str, int]
     ) -> None:
         hinted = self._hints(tied)
         roots = _roots(result.files)

@@ -38,6 +38,9 @@ _COLORS = {
     "empty": "red",
 }
 
+#: From how many rows on those of which there is nothing to tell are only counted.
+MANY_ROWS = 40
+
 #: What a log that is no terminal is given: names of recordings are long.
 LOG_WIDTH = 160
 
@@ -53,6 +56,7 @@ def console() -> Console:
 
 def show_ledger(out: Console, ledger: Ledger) -> None:
     """Print who was recorded, and what else the volume said."""
+    shown = [row for row in ledger.rows if len(ledger.rows) < MANY_ROWS or row.state != "finished" or cause(row)]
     rows = [
         (
             row.recording or "(none)",
@@ -64,13 +68,17 @@ def show_ledger(out: Console, ledger: Ledger) -> None:
             ending(row),
             cause(row),
         )
-        for row in ledger.rows
+        for row in shown
     ]
     chosen = f"since {ledger.since}" if ledger.since else f"of run {ledger.run or '(unnamed)'}"
-    missing = len(rows) - len(ledger.recorded)
+    missing = len(ledger.rows) - len(ledger.recorded)
     show_line(out, f"{len(ledger.recorded)} recordings {chosen}{f', {missing} missing' if missing else ''}")
     if rows:
         out.print(_table(("recording", "pod", "state", "files", "lines", "lost", "ending", "note"), rows))
+    if others := len(ledger.rows) - len(rows):
+        show_line(
+            out, f"{others} {'more ' if rows else ''}finished, with nothing to tell of them: {files.LEDGER} has all"
+        )
     for row in ledger.rows:
         for problem in row.problems:
             show_line(out, f"problem  {row.recording}: {problem}")

@@ -12,11 +12,13 @@ import functools
 import hashlib
 import os
 import sqlite3
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import coverage
 
@@ -40,16 +42,22 @@ class Verified:
     content: Content
     fingerprints: Mapping[str, Fingerprint]
 
+    @property
+    def branch(self) -> bool:
+        """Whether branches were measured, not lines."""
+        return self.content.branch
 
-def verify(ledger: Ledger, output: Path) -> list[Verified]:
-    """Return what of the raw copies of *ledger* is sound, identical data once; the rest becomes losses."""
-    verified: list[Verified] = []
+
+def verify(ledger: Ledger, output: Path) -> Iterator[Verified]:
+    """Yield what of the raw copies of *ledger* is sound, identical data once; the rest becomes losses.
+
+    Whoever asks for the next one gives up the one before, so no more than a few are ever in memory.
+    """
     first: dict[tuple[str, str], str] = {}
     rows = [row for row in ledger.rows if row.folder]  # of the others retrieve has said why
     schema()  # once, before several ask
-    # Most of the time goes into SQLite and hashing, which let other threads run.
     with ThreadPoolExecutor(WORKERS) as pool:
-        for row, found in zip(rows, pool.map(functools.partial(_look, output), rows), strict=True):
+        for row, found in zip(rows, _ahead(pool, functools.partial(_look, output), rows), strict=True):
             if isinstance(found, VolumeError):
                 row.fail(str(found), "empty" if str(found).startswith("empty") else "damaged")
                 ledger.lose("verify", row, row.note, file=getattr(found, "file", layout.MANIFEST))
@@ -58,12 +66,29 @@ def verify(ledger: Ledger, output: Path) -> list[Verified]:
                 if (twin := first.setdefault(content, row.recording)) != row.recording:
                     row.note = f"the same data as {twin}: combined once"
                 else:
-                    verified.append(each)
-    return verified
+                    yield each
 
 
-def _look(output: Path, row: Row) -> tuple[tuple[str, str], Verified] | VolumeError | None:
-    """Return hashes and content of the copy that *row* has, or why it is of no use; None if nothing was published."""
+def _ahead(pool: ThreadPoolExecutor, function: Callable[[Row], _Found], rows: Iterable[Row]) -> Iterator[_Found]:
+    """Yield what *function* makes of each of *rows*, at work on a few more while the caller is busy with one.
+
+    Most of the time goes into SQLite and hashing, which let other threads run.
+    """
+    waiting: deque[Future[_Found]] = deque()
+    for row in rows:
+        waiting.append(pool.submit(function, row))
+        if len(waiting) > 2 * WORKERS:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+#: Hashes and content of a recording, or why it is of no use; None if nothing was published.
+_Found: TypeAlias = "tuple[tuple[str, str], Verified] | VolumeError | None"
+
+
+def _look(output: Path, row: Row) -> _Found:
+    """Return what there is to say of the copy that *row* has."""
     try:
         manifest = Manifest.parse(_content(output / row.folder, layout.MANIFEST))
         if manifest.data is None or manifest.sources is None:  # a manifest has both or neither
@@ -153,7 +178,7 @@ def _check_counts(manifest: Manifest, data: DataFile, content: Content) -> None:
             f"damaged: {found[0]} files, {found[1]} lines, {found[2]} arcs; "
             f"the manifest says {claimed[0]}, {claimed[1]}, {claimed[2]}",
         )
-    if content.arcs != manifest.process.branch:
+    if content.branch != manifest.process.branch:
         raise DamagedError(data.file, "damaged: manifest and data disagree on whether branches were measured")
 
 

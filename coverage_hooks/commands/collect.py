@@ -171,8 +171,7 @@ def retrieve(source: Source, progress: Progress, request: Request, output: Path)
 @options.output
 def verify(output: Path) -> None:
     """Check every raw copy against its manifest, and whether coverage.py may open it."""
-    ledger, _ = collecting.verify(output)
-    _end(ledger, output)
+    _end(collecting.verify(output), output)
 
 
 @click.command()

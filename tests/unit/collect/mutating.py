@@ -208,8 +208,8 @@ def change_tables(chance: random.Random, bad: Recording, other: Recording) -> No
     with suppress(DamagedError):
         found = read_content(bad.data, schema())
         counts = {"files": len(found.paths), "lines": found.line_count, "arcs": found.arc_count}
-        if found.arcs != bad.manifest.process.branch:
-            bad = bad.change(process=dataclasses.replace(bad.manifest.process, branch=found.arcs))
+        if found.branch != bad.manifest.process.branch:
+            bad = bad.change(process=dataclasses.replace(bad.manifest.process, branch=found.branch))
     bad.publish_data(bad.data.read_bytes(), **counts)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import json
 import os
 import re
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,8 @@ from hypothesis import strategies as st
 from coverage_hooks.collect.plain import folder_name, markdown, plain
 from coverage_hooks.collect.report import World
 from coverage_hooks.collect.summary import percent
-from tests.unit.collect.building import Project, pod, record
+from coverage_hooks.collect.terminal import MANY_ROWS
+from tests.unit.collect.building import STARTED, Project, pod, record
 from tests.unit.collect.conftest import Run
 
 EVIL = "\x1b[31mred\x07 [bold]x[/bold] <script>alert(1)</script> | `a` [b](c) \u202e\ud800 \n# title"
@@ -94,3 +97,23 @@ def test_evil_contexts_do_not_reach_html(run: Run, volume: Path, project: Projec
     assert run("collect").exit_code == 0
     for page in (project.root / "build/coverage/html").glob("*.html"):
         assert "<script>alert" not in page.read_text()
+
+
+@pytest.mark.parametrize("quiet", [MANY_ROWS - 3, MANY_ROWS - 2])
+def test_of_many_recordings_those_are_shown_of_which_there_is_something_to_tell(
+    run: Run, volume: Path, quiet: int
+) -> None:
+    for number in range(quiet):  # no two of them the same
+        lines = {line for line in range(1, 8) if number + 1 >> line - 1 & 1}
+        record(volume, host="quiet", started_at=STARTED + timedelta(seconds=number), measured={"shop/cart.py": lines})
+    forked = record(volume, host="forked")
+    forked.change(process=dataclasses.replace(forked.manifest.process, forks=2))
+    record(volume, host="damaged").data.unlink()
+    result = run("collect")
+    shown = [line for line in result.output.splitlines() if line.startswith("quiet-") and "finished" in line]
+    counted = f"{quiet} more finished, with nothing to tell of them" in result.output
+    assert (len(shown), counted) == ((quiet, False) if quiet + 2 < MANY_ROWS else (0, True))
+    assert [line.split("-")[0] for line in result.output.splitlines() if re.match("(forked|damaged)-", line)] == [
+        "damaged",
+        "forked",
+    ]

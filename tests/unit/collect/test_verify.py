@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import time
 from contextlib import closing, suppress
@@ -33,13 +34,13 @@ def test_counts_are_those_of_coverage(tmp_path: Path, contexts: list[str], *, br
     data = coverage.CoverageData(str(path), read_only=True)
     data.read()
     files = data.measured_files()
-    assert set(content.highest) == files
+    assert set(content.tops) == files
     assert content.line_count == sum(len(data.lines(file) or ()) for file in files)
     assert content.arc_count == sum(len(data.arcs(file) or ()) for file in files)
-    assert content.arcs == branch
+    assert content.branch == branch
     for file in files:
         numbers = [abs(number) for arc in data.arcs(file) or () for number in arc] or data.lines(file) or [0]
-        assert content.highest[file] == max(numbers)
+        assert content.tops[file] == max(numbers)
 
 
 def test_a_file_of_coverage_itself_passes_whatever_suffix_it_was_given(tmp_path: Path) -> None:
@@ -77,9 +78,43 @@ def test_a_file_that_claims_a_million_lines_costs_no_time(tmp_path: Path) -> Non
     assert time.monotonic() - start < 5
 
 
+def change_behind_the_index(path: Path, table: str, change: str) -> None:
+    """Carry out *change* on *table* while SQLite does not know of the index that makes its rows unique."""
+    index = f"sqlite_autoindex_{table}_1"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        kept = connection.execute("SELECT * FROM sqlite_master WHERE name = ?", (index,)).fetchone()
+        (sql,) = connection.execute("SELECT sql FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("DELETE FROM sqlite_master WHERE name = ?", (index,))
+        without = re.sub(r",\s*unique \([^)]*\)", "", sql)
+        connection.execute("UPDATE sqlite_master SET sql = ? WHERE name = ?", (without, table))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(change)
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("INSERT INTO sqlite_master VALUES (?, ?, ?, ?, ?)", kept)
+        connection.execute("UPDATE sqlite_master SET sql = ? WHERE name = ?", (sql, table))
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "said"),
+    [
+        ("arc", "DELETE FROM arc WHERE tono = 5", "4 arcs in the table, 5 in its index"),
+        ("file", "UPDATE file SET path = '/b.py'", "missing from index"),
+        ("context", "UPDATE context SET context = 'other'", "missing from index"),
+    ],
+)
+def test_a_table_that_its_index_disagrees_with_is_damaged(tmp_path: Path, table: str, change: str, said: str) -> None:
+    path = tmp_path / "data"
+    path.write_bytes(data_bytes({"/a.py": ARCS["/a.py"]}, branch=True))
+    contents.read_content(path, schema())
+    change_behind_the_index(path, table, change)
+    with pytest.raises(DamagedError, match=said):
+        contents.read_content(path, schema())
+
+
 def ledger_of(volume: Path, output: Path) -> tuple[Ledger, int]:
     ledger = retrieve(Directory(volume), output, Choice())
-    return ledger, len(verify(ledger, output))
+    return ledger, len(list(verify(ledger, output)))
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
