@@ -138,6 +138,8 @@ CATALOGUE: dict[str, list[Case]] = {
              reason="the manifest is empty", exit_code=0),
         Case(done="its configuration would have made coverage.py lose data", spoil=_nothing, who="stubborn",
              reason="sigterm = True is ignored", exit_code=0),
+        Case(done="one of its problems would clear the screen and turn the text around",
+             spoil=lambda r: r.change(problems=["\x1b[2J\u202egone"]), reason="\\x1b[2J\\u202egone", exit_code=0),
     ],
     "The process": [
         Case(done="SIGKILL, and nobody watched the cluster", spoil=_nothing, who="killed", reason="does not move"),
