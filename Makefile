@@ -113,7 +113,7 @@ crds: $(VENV)/ready ## Make the custom resource definitions from the models
 chart: $(VENV)/ready ## Make the chart's schema and tables from the comments of its values
 	$(BIN)/python -m tests.chart.documents
 
-docs: $(VENV)/ready ## Make the list of commands from what they say of themselves
+docs: $(VENV)/ready ## Make the list of commands, and the table of damage, by asking and by doing
 	$(BIN)/python -m tests.documents
 
 lock: $(VENV)/ready ## Choose versions anew, for all platforms, with hashes

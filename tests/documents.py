@@ -1,4 +1,8 @@
-"""Makes docs/commands.md from what the commands say of themselves: ``python -m tests.documents``, or `make docs`."""
+"""Makes the pages that are made: ``python -m tests.documents``, or `make docs`.
+
+docs/commands.md is what the commands say of themselves; docs/damage.md is what comes of every damage, see
+`tests.damages`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from pathlib import Path
 import click
 
 from coverage_hooks.cli import commands
+from tests.damages.document import DAMAGE, damage_document
 
 COMMANDS = Path(__file__).parents[1] / "docs" / "commands.md"
 
@@ -53,3 +58,4 @@ def _meaning(option: click.Option) -> str:
 
 if __name__ == "__main__":
     COMMANDS.write_text(commands_document())
+    DAMAGE.write_text(damage_document())

@@ -24,6 +24,9 @@ from tests.cluster import wait_until
 #: Seconds that an answer may take on a busy machine.
 _PATIENCE = 30.0
 
+#: What it is called: by Debian, by Ubuntu and others, and by who else builds it.
+_NAMES = ("chromium", "chromium-browser", "google-chrome")
+
 _KEYS = {"Escape": 27, "Enter": 13, "ArrowDown": 40, "ArrowUp": 38}
 
 
@@ -33,8 +36,9 @@ class BrowserMissingError(Exception):
 
 def locate() -> str:
     """Return where chromium is."""
-    if found := shutil.which("chromium"):
-        return found
+    for name in _NAMES:
+        if found := shutil.which(name):
+            return found
     raise BrowserMissingError("no chromium on the PATH, and these tests need a real browser: run `make browser-deps`")
 
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from coverage_hooks.collect import page
-from coverage_hooks.collect.ledger import Ledger
+from coverage_hooks.collect.ledger import Ledger, Row
 from coverage_hooks.collect.page.data import LETTERS
 from coverage_hooks.collect.plain import plain
 from coverage_hooks.collect.report import Report, World
@@ -20,6 +20,7 @@ from coverage_hooks.collect.worlds import KINDS, Compared, Split
 from tests.browser import chromium
 from tests.browser.chromium import BrowserMissingError, Tab
 from tests.browser.conftest import EVIL_NAME, Collected
+from tests.browser.pictures import terminal
 
 FOCUSED = "document.activeElement.textContent"
 SHOWN = "[...document.querySelectorAll('#files td.name')].map(each => each.textContent)"
@@ -245,6 +246,78 @@ async def test_a_narrow_screen_needs_no_sideways_scrolling(tab: Tab, collected: 
             "!e.closest('.aside, .word') && e.getBoundingClientRect().right > 361).map(e => e.outerHTML.slice(0, 80))"
         )
         assert beyond == []
+
+
+def crowded(tmp_path: Path, *, rows: int) -> str:
+    """Return the address of a page with so many processes of long names: every second one killed, the last missing."""
+    name = "my-operator-controller-manager-7d9c6b5f4d"
+    made = [
+        Row(
+            recording=f"{name}-{number:05d}-20260131T235959Z-{number:08x}" if number + 1 < rows else "",
+            pod=f"production/{name}-{number:05d}",
+            state="killed" if number % 2 else "finished",
+            files=120,
+            lines=12_000 + number,
+            lost_seconds=1.1,
+            ending="killed, out of memory (OOMKilled)",
+            note="lost is what ran in its last 1.1 s at most",
+        )
+        for number in range(rows)
+    ]
+    ledger = Ledger(run="crowded", rows=made)
+    for row in made[1::2]:
+        ledger.lose("retrieve", row, row.note)
+    source = tmp_path / "source.py"
+    source.write_text("x = 1\n")
+    world = World(lines=100, branches=None, percent=100)
+    worlds: dict[str, World | None] = {"unit": world, "cluster": world, "combined": world}
+    one = Compared(lines=Split.of({1}, {1}, {1}), branches=None, excluded=[])
+    report = Report(
+        totals=worlds, files={"one.py": worlds}, compared={"one.py": one}, paths={"one.py": source}, omitted={},
+        excluded_lines=0,
+    )  # fmt: skip
+    (tmp_path / "crowded.html").write_text(page.render(ledger, report))
+    return (tmp_path / "crowded.html").as_uri()
+
+
+@pytest.mark.parametrize("width", [390, 1024, 1280])
+async def test_states_and_numbers_of_the_ledger_are_read_whole(blank: Tab, tmp_path: Path, width: int) -> None:
+    await blank.resize(width, 860, mobile=width == 390)
+    await blank.open(crowded(tmp_path, rows=6))
+    assert await blank.evaluate("document.documentElement.scrollWidth") == width
+    broken = await blank.evaluate(
+        "[...document.querySelectorAll('td[data-title=state], td[data-title=files], td[data-title=lines], "
+        "td[data-title=lost]')].filter((cell) => { const text = document.createRange(); "
+        "text.selectNodeContents(cell); const tops = [...text.getClientRects()].map((part) => part.top); "
+        "return Math.max(...tops) - Math.min(...tops) > 8; }).map((cell) => cell.textContent)"
+    )
+    assert broken == []
+    assert "5 recordings, 1 missing" in await blank.evaluate("document.getElementById('overview').textContent")
+
+
+async def test_many_losses_are_a_line_until_they_are_asked_for(blank: Tab, tmp_path: Path) -> None:
+    await blank.open(crowded(tmp_path, rows=300))
+    is_open = "document.querySelector('#losses details').open"
+    assert await blank.evaluate(is_open) is False
+    assert await blank.evaluate("document.getElementById('files').getBoundingClientRect().top") < 860
+    assert "150" in await blank.evaluate("document.querySelector('#losses summary').textContent")
+    await blank.evaluate("document.querySelector('a.state').focus()")
+    await blank.press("Enter")
+    assert await blank.evaluate(is_open) is True
+    await blank.open(crowded(tmp_path, rows=4))
+    assert await blank.evaluate(is_open) is True
+
+
+def test_the_picture_of_a_terminal_asks_nobody_for_anything() -> None:
+    files = "".join(f"shop/{number}.py  10.0 %  1\r\n" for number in range(40))
+    printed = f"2 recordings\r\nfile  unit  cluster only\r\n{files}all lines  10.0 %\r\n\x1b[1;31mLOSS  it\x1b[0m\r\n"
+    drawing = terminal(printed).replace("&#160;", " ")
+    assert "… and 34 more" in drawing
+    assert "shop/5.py" in drawing
+    assert "shop/6.py" not in drawing
+    assert "LOSS  it" in drawing
+    assert "url(http" not in drawing
+    assert "@font-face" not in drawing
 
 
 async def test_evil_texts_are_texts(tab: Tab, collected: Collected) -> None:

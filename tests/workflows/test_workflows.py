@@ -14,10 +14,44 @@ from tests.workflows.actionlint import complaints
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 
+#: The first major version of each action that runs with Node 24: runners have no older one any more.
+NODE_24 = {
+    "actions/cache": 5,
+    "actions/checkout": 5,
+    "actions/download-artifact": 7,
+    "actions/setup-go": 6,
+    "actions/setup-java": 5,
+    "actions/setup-python": 6,
+    "actions/upload-artifact": 6,
+    "codecov/codecov-action": 6,
+}
+
 
 def steps(workflow: Path) -> list[dict[str, Any]]:
     document = yaml.safe_load(workflow.read_text())
     return [step for job in document["jobs"].values() for step in job["steps"]]
+
+
+def targets() -> set[str]:
+    """Return what `make` can make."""
+    return set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+def made(workflow: Path) -> set[str]:
+    """Return what *workflow* makes."""
+    found = [re.findall(r"\bmake ((?:[a-z0-9-]+\b ?)+)", step.get("run", "")) for step in steps(workflow)]
+    return {target for each in found for words in each for target in words.split()} - {"FROM"}
+
+
+def made_by(job: dict[str, Any], word: str) -> bool:
+    return any(f"make coverage-{word}" in step.get("run", "") for step in job["steps"])
+
+
+def artifacts(job: dict[str, Any], way: str) -> list[str]:
+    """Return the names of what *job* uploads or downloads."""
+    return [
+        step["with"]["name"] for step in job["steps"] if step.get("uses", "").startswith(f"actions/{way}-artifact@")
+    ]
 
 
 def test_there_is_one() -> None:
@@ -30,11 +64,43 @@ class TestWorkflow:
         assert complaints(actionlint, workflow) == []
 
     def test_makes_targets_that_there_are(self, workflow: Path) -> None:
-        targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-        made = [re.findall(r"\bmake ((?:[a-z0-9-]+\b ?)+)", step.get("run", "")) for step in steps(workflow)]
-        used = {target for found in made for words in found for target in words.split()} - {"FROM"}
+        assert made(workflow)
+        assert made(workflow) <= targets()
+
+    def test_runs_every_tier(self, workflow: Path) -> None:
+        tiers = {target for target in targets() if target.startswith("test-")} | {"lint", "types", "e2e"}
+        assert tiers <= made(workflow)
+
+    def test_uses_no_action_that_wants_an_old_node(self, workflow: Path) -> None:
+        used = {step["uses"] for step in steps(workflow) if "uses" in step}
         assert used
-        assert used <= targets
+        for action, _, version in (each.partition("@v") for each in used):
+            assert int(version) >= NODE_24[action], f"{action}@v{version}"
+
+    def test_downloads_what_a_job_before_it_uploads(self, workflow: Path) -> None:
+        jobs = yaml.safe_load(workflow.read_text())["jobs"]
+        for job in jobs.values():
+            wanted = set(artifacts(job, "download"))
+            assert wanted <= set(artifacts(jobs[job["needs"]], "upload") if wanted else ())
+
+    def test_a_loss_keeps_nothing_from_being_reported_and_kept(self, workflow: Path) -> None:
+        [job] = [job for job in yaml.safe_load(workflow.read_text())["jobs"].values() if made_by(job, "retrieve")]
+        first = next(number for number, step in enumerate(job["steps"]) if "coverage-retrieve" in step.get("run", ""))
+        after = job["steps"][first + 1 :]
+        assert [step.get("if") for step in after] == ["${{ !cancelled() }}"] * len(after)
+        assert any("coverage-report" in step.get("run", "") for step in after)
+        assert artifacts({"steps": after}, "upload") == ["coverage"]
+
+    def test_shows_the_summary_once(self, workflow: Path) -> None:
+        runs = [step.get("run", "") for step in steps(workflow)]
+        assert not [run for run in runs if "summary.md" in run]  # `report` puts it there
+        assert [run for run in runs if "make demo" in run] == ["env --unset=GITHUB_STEP_SUMMARY make demo"]
+
+    def test_what_runs_as_root_is_told_what_the_job_says(self, workflow: Path) -> None:
+        for job in yaml.safe_load(workflow.read_text())["jobs"].values():
+            for step in job["steps"]:
+                if "sudo env" in step.get("run", "") and "e2e" in step["run"]:
+                    assert all(f'"{name}=${name}"' in step["run"] for name in ("PATH", "HOME", *job["env"]))
 
     def test_keys_of_caches_name_files_that_there_are(self, workflow: Path) -> None:
         keys = [step["with"]["key"] for step in steps(workflow) if step.get("uses", "").startswith("actions/cache@")]

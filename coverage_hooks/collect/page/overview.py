@@ -14,7 +14,7 @@ from coverage_hooks.collect.report import Report, World
 from coverage_hooks.collect.summary import blame, cause, ending, lost
 from coverage_hooks.collect.tables import percent
 
-#: A page with more recordings than this starts with their table closed.
+#: A page with more losses, or more recordings, than this starts with their list closed.
 _OPEN = 8
 
 _TITLES = {"unit": "Unit tests", "cluster": "Cluster", "combined": "Together"}
@@ -76,15 +76,20 @@ def _legend(report: Report) -> Iterator[str]:
 def _losses(ledger: Ledger) -> Iterator[str]:
     if not ledger.losses:
         return
-    yield '<section class="losses" id="losses"><h2>Losses</h2><ul>'
+    count = f"{len(ledger.open_losses)}{' and waived ones' if len(ledger.open_losses) < len(ledger.losses) else ''}"
+    state = "open" if len(ledger.losses) <= _OPEN else ""
+    yield f'<section class="losses" id="losses"><details {state}><summary><h2>Losses</h2> <span class="quiet">{count}'
+    yield "</span></summary><ul>"
     for loss in ledger.losses:
         waived = '<b class="waived">waived</b> ' if loss.waived else ""
         yield f"<li>{waived}<b>{escaped(blame(loss))}</b> {escaped(loss.reason)}</li>"
-    yield "</ul></section>"
+    yield "</ul></details></section>"
 
 
 def _ledger(ledger: Ledger) -> str:
-    count = f"{len(ledger.rows)} recording{'' if len(ledger.rows) == 1 else 's'}"
+    recorded = len(ledger.recorded)
+    missing = len(ledger.rows) - recorded
+    count = f"{recorded} recording{'' if recorded == 1 else 's'}{f', {missing} missing' if missing else ''}"
     state = "open" if len(ledger.rows) <= _OPEN else ""
     notes = [note.text for note in ledger.notes]
     earlier = [f"earlier, not combined: {each.recording} {each.run} {each.note}" for each in ledger.earlier]

@@ -215,7 +215,7 @@
 
   function say() {
     if (!stops.length) at("position").textContent = "nothing uncovered";
-    else at("position").textContent = stop < 0 ? `${stops.length} uncovered places` : `uncovered ${stop + 1} of ${stops.length}`;
+    else at("position").textContent = stop < 0 ? `${stops.length} uncovered ${stops.length === 1 ? "place" : "places"}` : `uncovered ${stop + 1} of ${stops.length}`;
   }
 
   function show(number) {
@@ -267,6 +267,7 @@
   }
 
   function follow() {
+    if (location.hash === "#losses" && at("losses")) at("losses").querySelector("details").open = true;
     const asked = new URLSearchParams();
     for (const part of location.hash.slice(1).split("&")) {
       const [key, ...rest] = part.split("=");
