@@ -103,8 +103,14 @@ def _read(path: Path, *, tracked: bool) -> SourceFile | None:
         content = path.read_bytes()
     except OSError:  # listed and gone: a report cannot show it either
         return None
-    lines = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n").count(b"\n") + 1
-    return SourceFile(path=path, sha256=hashlib.sha256(content).hexdigest(), lines=lines, tracked=tracked)
+    return SourceFile(
+        path=path, sha256=hashlib.sha256(content).hexdigest(), lines=count_lines(content), tracked=tracked
+    )
+
+
+def count_lines(source: bytes) -> int:
+    """Return the number of the last line that code of *source* can be on; an empty module is on line 1."""
+    return len(source.splitlines()) or 1  # of bytes: at the very places where Python ends a line
 
 
 def find_sources(entries: Iterable[str], bases: list[Path], *, namespaces: bool) -> Iterator[Path]:

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from coverage_hooks.collect.checkout import Checkout, SourceFile
+from coverage_hooks.collect.checkout import Checkout, SourceFile, count_lines
 from coverage_hooks.volume.manifest import Fingerprint
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -132,7 +132,7 @@ def compare(there: bytes, here: bytes, place: Path) -> Realignment:
             lines.update(zip(range(mine.first, mine.last + 1), range(theirs.first, theirs.last + 1), strict=True))
     # What starts at line 1 beside the module has the same number; when that line moved, nobody can tell them apart.
     module = lines.get(1) == 1 or not any(_first_line(node) == 1 for node in ast.walk(tree) if isinstance(node, _CODE))
-    return Realignment(place=place, length=_count_lines(there), lines=lines, module=module)
+    return Realignment(place=place, length=count_lines(there), lines=lines, module=module)
 
 
 def _parsed(source: bytes) -> ast.Module:
@@ -185,7 +185,3 @@ def _last_line(node: ast.AST, text: list[bytes]) -> int:
     while last > _first_line(node) and (not text[last - 1].strip() or text[last - 1].lstrip().startswith(b"#")):
         last -= 1  # remarks between the header and the body belong to neither
     return last
-
-
-def _count_lines(source: bytes) -> int:
-    return len(source.splitlines()) + 1

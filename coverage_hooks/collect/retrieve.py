@@ -198,11 +198,20 @@ def _judge(ledger: Ledger, row: Row, manifest: Manifest, age: float, *, silent: 
     if manifest.state == "running":
         _judge_running(ledger, row, manifest, age, silent=silent)
     if manifest.data is None:
-        row.fail("announced itself and published nothing; see its problems, and the operator's log", "announced")
+        row.fail(_nothing_published(manifest), "announced")
         ledger.lose("retrieve", row, row.note)
     if modules := lost_at_start(manifest):
         reason = "imported before recording started, so what ran by then is lost; call coverage_hooks.start() first"
         ledger.lose("retrieve", row, reason, file=", ".join(modules))
+
+
+def _nothing_published(manifest: Manifest) -> str:
+    advice = (
+        "see its problems, and the operator's log"
+        if manifest.problems
+        else "nothing of `run:source` ran, or the operator's coverage configuration names other code; see its log too"
+    )
+    return f"announced itself and published nothing; {advice}"
 
 
 def _judge_running(ledger: Ledger, row: Row, manifest: Manifest, age: float, *, silent: bool) -> None:

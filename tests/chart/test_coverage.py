@@ -110,6 +110,12 @@ def test_the_claim_says_who_can_read_it(helm: Helm) -> None:
     }
 
 
+def test_the_claim_says_what_its_image_is_pulled_with(helm: Helm) -> None:
+    rendered = helm.template({"coverage.enabled": True, "imagePullSecrets": [{"name": "one"}, {"name": "two"}]})
+    annotations = rendered.only("PersistentVolumeClaim")["metadata"]["annotations"]
+    assert annotations[f"{ANNOTATION}/image-pull-secrets"] == "one,two"
+
+
 def test_large_ids_are_told_as_numbers(helm: Helm) -> None:
     context = {"runAsUser": 1000660000, "runAsGroup": 0, "fsGroup": 1000670000}
     rendered = helm.template({"coverage.enabled": True, "podSecurityContext": context})

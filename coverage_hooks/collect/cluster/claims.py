@@ -18,7 +18,7 @@ from coverage_hooks.collect.cluster.connection import REQUEST_TIMEOUT, Target, a
 from coverage_hooks.errors import SourceError, UsageError
 
 DOMAIN = "coverage-hooks.vriesdemichael.github.io"
-IMAGE, UID, GID = (f"{DOMAIN}/{name}" for name in ("image", "uid", "gid"))
+IMAGE, UID, GID, PULL_SECRETS = (f"{DOMAIN}/{name}" for name in ("image", "uid", "gid", "image-pull-secrets"))
 
 #: On every reader, which is how it is told from what it reads.
 MANAGED = {"app.kubernetes.io/managed-by": "coverage-hooks"}
@@ -102,7 +102,7 @@ async def look(api: ApiClient, namespace: str, claim: str, image: str | None) ->
         gid=_id(annotations, GID, _own(holder, container, "fs_group") or _own(holder, container, "run_as_group")),
         node=holder.spec.node_name if holder and not shared else None,
         tolerations=_tolerations(api, holder) if holder else [],
-        pull_secrets=[each.name for each in holder.spec.image_pull_secrets or ()] if holder else [],
+        pull_secrets=_pull_secrets(annotations, holder),
         holders=[pod.metadata.name for pod in holders],
     )
 
@@ -156,6 +156,13 @@ def _own(pod: Any, container: Any, name: str) -> int | None:
         if value is not None:
             return int(value)
     return None
+
+
+def _pull_secrets(annotations: dict[str, str], pod: Any) -> list[str]:
+    """Return the names of Secrets to pull the image with: those of the annotation, or else of the *pod*."""
+    if PULL_SECRETS in annotations:
+        return [name for each in annotations[PULL_SECRETS].split(",") if (name := each.strip())]
+    return [each.name for each in pod.spec.image_pull_secrets or ()] if pod else []
 
 
 def _tolerations(api: ApiClient, pod: Any) -> list[dict[str, Any]]:

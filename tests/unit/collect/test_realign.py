@@ -126,7 +126,7 @@ class TestCollect:
         change_here(project)
         result = run("collect", "--realign")
         assert result.exit_code == 1
-        assert "damaged: line 99 of a file with 9 lines" in result.output
+        assert "damaged: line 99 of a file with 8 lines" in result.output
 
     def test_a_twin_that_a_build_has_left_is_not_taken(self, run: Run, volume: Path, project: Project) -> None:
         record(volume)
