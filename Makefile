@@ -43,7 +43,7 @@ test-functional: $(VENV)/ready ## Real operators against a real kube-apiserver a
 	$(BIN)/pytest tests/functional
 
 coverage: coverage-place coverage-unit ## Unit tests and a recorded run in one report: FROM=, or NAMESPACE= and RELEASE= or CLAIM=
-	$(BIN)/coverage-hooks collect $(PLACE) --unit $(UNIT_DATA) $(JUDGING)
+	$(BIN)/coverage-hooks collect $(PLACE) --unit $(UNIT_DATA) --xml-per-world $(JUDGING)
 
 coverage-unit: $(VENV)/ready ## Measure the operator's unit tests, into build/coverage-unit
 	$(BIN)/coverage run --data-file=$(UNIT_DATA) -m pytest $(UNIT_TESTS)
@@ -55,7 +55,7 @@ coverage-combine: $(VENV)/ready ## Verify what was copied, and combine it with t
 	scripts/combine-coverage.sh --unit $(UNIT_DATA)
 
 coverage-report: $(VENV)/ready ## Report what was combined, below build/coverage; FAIL_UNDER= is the least
-	$(BIN)/coverage-hooks report $(JUDGING)
+	$(BIN)/coverage-hooks report --xml-per-world $(JUDGING)
 
 # Where the recordings are is asked before the unit tests run.
 coverage-place:

@@ -66,13 +66,14 @@ def collect(
     inputs: Inputs,
     *,
     against: Summary | None = None,
+    xml_per_world: bool = False,
 ) -> Collected:
     """Take every step."""
     ledger = retrieve(source, output, request)
     if not ledger.recorded:
         return Collected(ledger=ledger, report=None)
     combine(output, configuration, inputs)
-    return report(output, configuration, against=against)
+    return report(output, configuration, against=against, xml_per_world=xml_per_world)
 
 
 def retrieve(source: Source, output: Path, request: Request) -> Ledger:
@@ -115,10 +116,12 @@ def combine(output: Path, configuration: Configuration, inputs: Inputs) -> Ledge
     return ledger
 
 
-def report(output: Path, configuration: Configuration, *, against: Summary | None = None) -> Collected:
+def report(
+    output: Path, configuration: Configuration, *, against: Summary | None = None, xml_per_world: bool = False
+) -> Collected:
     """Write the reports below *output*, and what changed since the summary *against*."""
     ledger = Ledger.load(output)
-    done = reporting.report(output, configuration)
+    done = reporting.report(output, configuration, xml_per_world=xml_per_world)
     changes = comparing.compare(against, done) if against is not None else None
     summary.write(output, ledger, done, changes)
     page.write(output, ledger, done, changes)

@@ -18,13 +18,25 @@ from coverage_hooks.errors import UsageError
 RAW, LEDGER, DATA = "raw", "ledger.json", "data"
 UNIT, CLUSTER, COMBINED = "unit.coverage", "cluster.coverage", ".coverage"
 HTML, XML, LCOV, WORLDS = "html", "coverage.xml", "coverage.lcov", "worlds.html"
+XML_OF = {UNIT: "unit.xml", CLUSTER: "cluster.xml"}
 SUMMARY_JSON, SUMMARY_MARKDOWN = "summary.json", "summary.md"
 
 
 def clear(output: Path) -> None:
     """Remove what an earlier collect left in *output*, so that nothing old is taken for new; raw copies are kept."""
     make_folder(output)
-    made = (UNIT, CLUSTER, COMBINED, f"{HTML}/index.html", XML, LCOV, WORLDS, SUMMARY_JSON, SUMMARY_MARKDOWN)
+    made = (
+        UNIT,
+        CLUSTER,
+        COMBINED,
+        f"{HTML}/index.html",
+        XML,
+        *XML_OF.values(),
+        LCOV,
+        WORLDS,
+        SUMMARY_JSON,
+        SUMMARY_MARKDOWN,
+    )
     for path in (*(output / DATA).glob(".coverage.*"), *(output / name for name in made)):
         path.unlink(missing_ok=True)
 

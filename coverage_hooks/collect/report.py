@@ -142,12 +142,17 @@ class Configuration:
         with self._analysis(data_file) as analysis:
             return _json_report(analysis, self.selected)
 
+    def write_xml(self, data_file: Path, target: Path) -> None:
+        """Write the XML report of *data_file* over the selected files as *target*."""
+        with self._analysis(data_file) as analysis:
+            _xml_report(analysis, [str(path) for path in self.selected], target)
+
     def write_files(self, data_file: Path, output: Path) -> float:
         """Write the HTML, XML and LCOV reports of *data_file* below *output*; return its coverage in percent."""
         with self._analysis(data_file) as analysis:
             paths = [str(path) for path in self.selected]
             analysis.html_report(morfs=paths, directory=str(output / files.HTML))
-            analysis.xml_report(morfs=paths, outfile=str(output / files.XML))
+            _xml_report(analysis, paths, output / files.XML)
             # Of the three, this one counts what it leaves out for its shortness, too.
             return analysis.lcov_report(morfs=paths, outfile=str(output / files.LCOV))
 
@@ -177,7 +182,7 @@ class Report:
     excluded_lines: int
 
 
-def report(output: Path, configuration: Configuration) -> Report:
+def report(output: Path, configuration: Configuration, *, xml_per_world: bool = False) -> Report:
     """Write coverage.py's reports of what was combined below *output* and return the three worlds."""
     data_file = output / files.COMBINED
     unit, cluster = (
@@ -190,6 +195,10 @@ def report(output: Path, configuration: Configuration) -> Report:
     compared = {name: worlds.compare(_file(unit, name), _file(cluster, name), name) for name in names}
     combined = _union(list(compared.values()))
     _check(combined, configuration.write_files(data_file, output))
+    if xml_per_world:
+        for name, target in files.XML_OF.items():
+            if (output / name).is_file():
+                configuration.write_xml(output / name, output / target)
     return Report(
         totals={"unit": _world(unit, "totals"), "cluster": _world(cluster, "totals"), "combined": combined},
         files={
@@ -259,6 +268,14 @@ def _json_report(analysis: coverage.Coverage, paths: list[Path], **options: Any)
         analysis.json_report(morfs=[str(path) for path in paths], outfile="-", **options)
     document: dict[str, Any] = json.loads(written.getvalue())
     return document
+
+
+def _xml_report(analysis: coverage.Coverage, paths: list[str], target: Path) -> None:
+    # Names would begin below `run:source`, and of two packages with a `settings.py` nobody could tell whose it is; so
+    # they begin where the configuration is read, in the checkout.
+    for option in ("run:source", "run:source_pkgs", "run:source_dirs"):
+        analysis.set_option(option, [])
+    analysis.xml_report(morfs=paths, outfile=str(target))
 
 
 @contextlib.contextmanager

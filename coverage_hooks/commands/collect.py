@@ -63,6 +63,8 @@ _JUDGING = (
                       "of lines, branches, percent: unit=40, combined.branches=80."),
     click.option("--compare", type=click.Path(path_type=Path), metavar="SUMMARY_JSON",
                  help="An earlier collect's summary.json: say what was gained and lost since, by file and world."),
+    click.option("--xml-per-world", is_flag=True,
+                 help="Write unit.xml and cluster.xml too, for services that keep them apart, as Codecov's flags do."),
 )  # fmt: skip
 
 
@@ -147,13 +149,16 @@ def collect(
     output: Path,
     thresholds: list[Threshold],
     against: Summary | None,
+    xml_per_world: bool,
 ) -> None:
     """Collect the recordings of a test run into one report, together with unit data.
 
     Ends with 0 only when everything expected arrived and was verified.
     """
     with progress.busy("waiting for the beats of running recordings, copying, verifying, combining"):
-        done = collecting.collect(source, output, request, configuration, inputs, against=against)
+        done = collecting.collect(
+            source, output, request, configuration, inputs, against=against, xml_per_world=xml_per_world
+        )
     _end(done.ledger, output, done=done, thresholds=thresholds)
 
 
@@ -187,9 +192,16 @@ def combine(configuration: Configuration, inputs: Inputs, output: Path) -> None:
 @configuring
 @judging
 @options.output
-def report(configuration: Configuration, output: Path, thresholds: list[Threshold], against: Summary | None) -> None:
+def report(
+    *,
+    configuration: Configuration,
+    output: Path,
+    thresholds: list[Threshold],
+    against: Summary | None,
+    xml_per_world: bool,
+) -> None:
     """Report what was combined: on the terminal, as HTML, XML, LCOV, JSON and Markdown."""
-    done = collecting.report(output, configuration, against=against)
+    done = collecting.report(output, configuration, against=against, xml_per_world=xml_per_world)
     _end(done.ledger, output, done=done, thresholds=thresholds)
 
 

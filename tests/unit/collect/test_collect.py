@@ -9,6 +9,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import coverage
 import pytest
@@ -72,6 +73,35 @@ def test_every_output_is_there(run: Run, volume: Path, project: Project) -> None
     assert (output / "raw/run-1" / recording.name / "data-3.coverage").read_bytes() == recording.data.read_bytes()
     assert not list(output.glob(".*.tmp"))
     assert not list(output.glob(".combine-*"))
+
+
+@pytest.mark.parametrize("settings", ["", "relative_files = True\n"])
+def test_xml_tells_two_files_of_one_name_apart(run: Run, volume: Path, project: Project, settings: str) -> None:
+    project.write({
+        ".coveragerc": f"[run]\nsource = shop, other\n{settings}",
+        "other/__init__.py": "",
+        "other/cart.py": "only = 1\n",
+    })  # fmt: skip
+    project.commit()
+    record(volume)
+    assert run("collect", "--unit", make_unit(project), "--xml-per-world").exit_code == 0
+
+    def hits(name: str) -> dict[str, list[int]]:
+        root = ET.parse(project.root / "build/coverage" / name).getroot()
+        assert [source.text for source in root.iter("source")] == [str(project.root)]
+        return {
+            each.attrib["filename"]: [
+                int(line.attrib["number"]) for line in each.iter("line") if line.get("hits") == "1"
+            ]
+            for each in root.iter("class")
+        }
+
+    both, unit, cluster = (hits(name) for name in ("coverage.xml", "unit.xml", "cluster.xml"))
+    assert both.keys() == unit.keys() == cluster.keys() == {*SOURCES, "other/__init__.py", "other/cart.py"}
+    assert both["other/cart.py"] == []
+    assert cluster["shop/cart.py"] == [1, 2, 3, 4, 7]
+    assert both["shop/cart.py"] == sorted({*unit["shop/cart.py"], *cluster["shop/cart.py"]})
+    assert unit["shop/cart.py"] != cluster["shop/cart.py"]
 
 
 def test_branches_are_counted_as_coverage_counts_them(run: Run, volume: Path, project: Project) -> None:
