@@ -23,17 +23,21 @@ of Secrets are never in a message.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 #: soon: seconds · backoff: 5 to 60 seconds · minute · resync: the next resync · never: when the spec changes
 Retry = Literal["soon", "backoff", "minute", "resync", "never"]
 
 
 class OperatorError(Exception):
-    """The base: nothing else is raised on purpose."""
+    """The base: nothing else is raised on purpose.
+
+    `done` are the events of what was done before it: they happened all the same, and no later pass knows of them.
+    """
 
     reason: ClassVar[str]
     retry: ClassVar[Retry] = "resync"
+    done: tuple[Any, ...] = ()
 
 
 class WaitingError(OperatorError):

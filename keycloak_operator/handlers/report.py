@@ -37,6 +37,7 @@ class Report:
         """
         fields = {"observedGeneration": body.metadata["generation"]} if error.retry in {"never", "resync"} else {}
         news = await self._write(body, fields, "False", error.reason, str(error))
+        self.tell(body, error.done)
         if news:
             self.tell(body, [Event(type="Warning", reason=error.reason, message=str(error))])
         return news

@@ -33,11 +33,18 @@ SCOPES = {"default": "defaultClientScopes", "optional": "optionalClientScopes"}
 
 async def reconcile(world: World, client: KeycloakClient) -> Outcome:
     """Create the client or correct it, and write its Secret; write nothing if all is as declared."""
+    outcome = Outcome()
+    with outcome.told():
+        outcome.status = await _reconcile(world, client, outcome)
+    return outcome
+
+
+async def _reconcile(world: World, client: KeycloakClient, outcome: Outcome) -> dict[str, Any]:
+    """Return the status."""
     realm = await references.ready_parent(world, KeycloakRealm, client.realm_key, client)
     keycloak = await references.ready_parent(world, Keycloak, realm.keycloak_key, realm)
     declared, versions = await _declared(world, client)
     admin = await references.admin_of(world, keycloak)
-    outcome = Outcome()
     where = _Place(admin, realm.spec.realm.realm, client.spec.client.client_id)
     actual = await _existing(where, client, declared, outcome)
     changed = await converge(
@@ -54,14 +61,13 @@ async def reconcile(world: World, client: KeycloakClient) -> Outcome:
         drifted = client.status.observed_generation == client.metadata.generation
         outcome.tell("DriftCorrected" if drifted else "Updated", f"{where}: {', '.join(changed)}")
     issuer = f"{keycloak.spec.external.url}/realms/{where.realm}"
-    outcome.status = {
+    return {
         "clientId": where.client_id,
         "id": actual["id"],
         "issuer": issuer,
         "secretName": await _write_secret(world, client, where, actual, issuer),
         "secretVersions": [version.model_dump(by_alias=True) for version in versions],
     }
-    return outcome
 
 
 async def release(world: World, client: KeycloakClient) -> Outcome:

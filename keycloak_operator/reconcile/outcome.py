@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from keycloak_operator.errors import OperatorError
 from keycloak_operator.reconcile.ports import Cluster, Keycloaks
 
 
@@ -27,6 +30,15 @@ class Outcome:
     def tell(self, reason: str, message: str) -> None:
         """Add a normal event."""
         self.events.append(Event(reason=reason, message=message))
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Let an error on the way take along what was done before it."""
+        try:
+            yield
+        except OperatorError as error:
+            error.done = tuple(self.events)
+            raise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

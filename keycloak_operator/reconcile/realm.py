@@ -20,17 +20,18 @@ async def reconcile(world: World, realm: KeycloakRealm) -> Outcome:
     hidden, versions = await _hidden(world, realm)
     admin = await references.admin_of(world, keycloak)
     outcome = Outcome()
-    actual = await _existing(admin, realm, declared, outcome)
     name = realm.spec.realm.realm
-    changed = await converge(
-        declared,
-        actual,
-        what=f"realm {name}",
-        write=functools.partial(admin.update_realm, name),
-        read=functools.partial(admin.get_realm, name),
-        hidden=hidden,
-        force=versions != realm.status.secret_versions,
-    )
+    with outcome.told():
+        actual = await _existing(admin, realm, declared, outcome)
+        changed = await converge(
+            declared,
+            actual,
+            what=f"realm {name}",
+            write=functools.partial(admin.update_realm, name),
+            read=functools.partial(admin.get_realm, name),
+            hidden=hidden,
+            force=versions != realm.status.secret_versions,
+        )
     if changed and not outcome.events:
         _tell_of_changes(outcome, realm, f"realm {name}", changed)
     outcome.status = {

@@ -184,6 +184,7 @@ async def test_what_keycloak_refuses_is_shown_in_its_words(stage: Stage) -> None
     await stage.user.apply("KeycloakRealm", "realm", realm(stage, {"browserFlow": "no such flow"}))
     found = await stage.user.wait_for("KeycloakRealm", "realm", "RejectedByKeycloak")
     assert found["status"]["observedGeneration"] == 1
+    await stage.user.wait_for_event("realm", "Created")  # it is there, and only its settings were refused
     declared = {"smtpServer": {"host": "mail"}}
     generation = await stage.user.apply("KeycloakRealm", "realm", realm(stage, declared))
 

@@ -124,8 +124,9 @@ async def test_a_secret_that_is_gone_or_changed_is_written_again(scene: Scene) -
 
 async def test_a_secret_of_somebody_else_is_left_alone(scene: Scene) -> None:
     scene.cluster.add_secret("it-credentials", owner="uid-other", mine="yes")
-    with pytest.raises(errors.SecretConflictError, match="choose another outputSecret"):
+    with pytest.raises(errors.SecretConflictError, match="choose another outputSecret") as raised:
         await client.reconcile(scene.world, resource())
+    assert [event.reason for event in raised.value.done] == ["Created"], "the client is there all the same"
     assert dict(scene.cluster.secrets["team", "it-credentials"].data) == {"mine": "yes"}
 
 
