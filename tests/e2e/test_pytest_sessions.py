@@ -53,6 +53,13 @@ MAKES_NAMESPACE = """
         subprocess.run(["kubectl", "create", "namespace", os.environ["NAMESPACE"]], check=True)
 """
 
+DELETES_NAMESPACE = """
+    @pytest.fixture(scope="session", autouse=True)
+    def namespace():
+        yield
+        subprocess.run(["kubectl", "delete", "namespace", os.environ["NAMESPACE"], "--wait=false"], check=True)
+"""
+
 WORKS = """
     def test_it_works(operator):
         operator.work()
@@ -179,8 +186,20 @@ def test_a_claim_that_is_not_there_is_told_with_what_to_do(faulty: Project, plac
     done = faulty.run(f"--coverage-hooks-{place}=nobodys")
     assert done.code == 1, done.said
     assert "1 passed" in done.said
+    _is_told(done, why)
+
+
+def test_a_namespace_that_a_fixture_deletes_is_told_with_what_to_do(faulty: Project) -> None:
+    faulty.write(conftest=FAULTY + DELETES_NAMESPACE, test_it=WORKS)
+    done = faulty.run(f"--coverage-hooks-claim={CLAIM}")
+    assert done.code == 1, done.said
+    # By then it may be gone.
+    _is_told(done, "it is being terminated|not found")
+
+
+def _is_told(done: Collected, why: str) -> None:
     (loss,) = re.findall("LOSS  nothing could be collected: .*", done.said)
-    assert why in loss
+    assert re.search(why, loss), loss
     assert "hint  a claim is read when the last fixture is torn down, and has to be there then" in done.said
 
 
