@@ -61,9 +61,16 @@ def collect(wish: Wish, units: list[Path], outcome: Outcome) -> None:
         _collect(wish, units, outcome)
     except (CoverageHooksError, OSError) as error:
         outcome.losses.append(f"nothing could be collected: {error}" if outcome.ledger is None else str(error))
+        if outcome.ledger is None and wish.place.namespace is not None:
+            outcome.hints.append(
+                "hint  a claim is read when the last fixture is torn down, and has to be there then: install the "
+                "operator with its coverage on, and let no fixture delete claim or namespace; "
+                "what is called --NAME here is --coverage-hooks-NAME"
+            )
     except KeyboardInterrupt:
         outcome.losses.append(
-            "collecting was interrupted; what is still on the volume can be had by coverage-hooks collect"
+            "collecting was interrupted; what is still on the volume can be had by "
+            f"coverage-hooks collect --run {wish.request.choice.run}"
         )
 
 

@@ -39,6 +39,7 @@ class Faulty:
 
     namespace: Namespace
     image: str
+    run: str = RUN
 
     def prepare(self, **claim: Any) -> None:
         """Put there what its pods need."""
@@ -82,7 +83,7 @@ class Faulty:
         values = {
             "COVERAGE_HOOKS_ENABLED": "true",
             "COVERAGE_HOOKS_DIR": _VOLUME,
-            "COVERAGE_HOOKS_RUN": RUN,
+            "COVERAGE_HOOKS_RUN": self.run,
             "COVERAGE_HOOKS_RCFILE": f"{_FOLDER}/.coveragerc",
             "COVERAGE_HOOKS_POD_CONTAINER": "operator",
             "PYTHONPATH": _FOLDER,
@@ -202,7 +203,7 @@ class Faulty:
 
     async def collected(self, output: Path, *options: str) -> Collected:
         """Collect from its claim, through a reader; what a witness wrote into *output* is taken into account."""
-        arguments = [f"--namespace={self.namespace.name}", f"--claim={CLAIM}", f"--run={RUN}", *options]
+        arguments = [f"--namespace={self.namespace.name}", f"--claim={CLAIM}", f"--run={self.run}", *options]
         kubeconfig = f"--kubeconfig={self.namespace.cluster.kubeconfig}"
         return await asyncio.to_thread(collect, PROJECT, output, kubeconfig, *arguments)
 

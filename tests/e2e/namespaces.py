@@ -109,7 +109,7 @@ class Namespace:
         self.try_kubectl("delete", _KINDS, "--all", "--wait=false")
         for found in self.try_kubectl("get", _KINDS, "--output=name").split():
             self.try_kubectl("patch", found, "--type=merge", '--patch={"metadata": {"finalizers": null}}')
-        self.cluster.kubectl("delete", "namespace", self.name, "--wait=false")
+        self.cluster.kubectl("delete", "namespace", self.name, "--ignore-not-found", "--wait=false")
 
 
 @contextlib.contextmanager

@@ -147,6 +147,7 @@ async def test_one_witness_sees_what_becomes_of_pods(session: Session, workers: 
     assert code == 1, said  # nobody made the claim
     assert "LOSS  nothing could be collected: " in said
     assert "nobodys" in said
+    assert "hint  a claim is read when the last fixture is torn down" in said
     testimony = notebook.read(session.output / notebook.NAME)
     assert testimony is not None
     seen = [each for each in testimony.entries if isinstance(each, Seen) and isinstance(each.what, Pod)]

@@ -50,7 +50,7 @@ def make(volume: Path, pod: str) -> None:
             name: wanted[name] for name in ("recording", "run", "state", "started_at", "snapshot_at", "published_at")
         }
         assert found.manifest.pod is not None
-        made.change(**kept, pod=found.manifest.pod)
+        made.change(**kept, pod=found.manifest.pod, interval=0.05)
         made.path.rename(volume / found.recording)
 
 
