@@ -172,7 +172,12 @@ class Ledger:
 
     def save(self, output: Path) -> None:
         """Keep the ledger in folder *output* for the next step."""
-        files.write(output / files.LEDGER, json.dumps(dataclasses.asdict(self), indent=1) + "\n")
+        document = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        # Row by row: thousands of them as one document, and that as one text, would take more than all the rest.
+        with files.replacing(output / files.LEDGER) as file:
+            for part in json.JSONEncoder(indent=1, default=dataclasses.asdict).iterencode(document):
+                file.write(part.encode("utf-8", "backslashreplace"))
+            file.write(b"\n")
 
     @classmethod
     def load(cls, output: Path) -> Ledger:

@@ -411,11 +411,7 @@ def _book(path: Path | None, header: Header, before: Testimony | None) -> Book:
 
 async def _document(answer: aiohttp.ClientResponse) -> Document:
     if answer.status >= HTTPStatus.BAD_REQUEST:
-        raise (
-            ApiException(status=answer.status, reason=answer.reason)
-            if False
-            else _refused(answer.status, await answer.text())
-        )
+        raise _refused(answer.status, await answer.text())
     document: Document = json.loads(await answer.read())
     return document
 
