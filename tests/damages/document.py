@@ -22,7 +22,7 @@ collects it.
 
 On every one of these volumes lie **two sound recordings beside the bad one, and each time they are reported
 completely**: every line that they ran is in the report, and where nothing of the bad recording arrived, no other line.
-Only where the volume as a whole is not what was asked for is there no report. A unit test does all of it again and
+Only where the volume as a whole is not what was asked for is there no report. A test does all of it again and
 compares.
 
 The first word says what to do about it:
