@@ -16,7 +16,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from coverage_hooks.collect.contents import Content, pack, unpack
+from coverage_hooks.collect.arcs import Arcs, pack, unpack
+from coverage_hooks.collect.contents import Content
 
 
 class Moved(Protocol):
@@ -35,6 +36,7 @@ class Union:
     def __init__(self) -> None:
         self._lines: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._arcs: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
+        self._last: dict[tuple[str, str], Arcs] = {}  # what was added last need not be added again
         self._tracers: dict[str, str] = {}
 
     def add(
@@ -52,10 +54,11 @@ class Union:
                 self._lines[places[path], context] |= bits
         for (path, context), arcs in (content.arcs or {}).items():
             if path in moved:
-                ends = (moved[path].arc(*unpack(arc)) for arc in arcs)
-                arcs = [pack(*each) for each in ends if each is not None]  # noqa: PLW2901
-            if path in places:
-                self._arcs[places[path], context].update(arcs)
+                ends = (moved[path].arc(*arc) for arc in arcs)
+                self._arcs[places[path], context].update(pack(each for each in ends if each is not None))
+            elif path in places and self._last.get(key := (places[path], context)) is not arcs:
+                self._arcs[key].update(arcs.packed)
+                self._last[key] = arcs
 
     def update(self, other: Union) -> None:
         """Add what *other* has."""

@@ -22,6 +22,7 @@ from typing import TypeAlias
 
 import coverage
 
+from coverage_hooks.collect.arcs import Parser
 from coverage_hooks.collect.contents import Content, DamagedError, Schema, read_content, read_schema
 from coverage_hooks.collect.ledger import Ledger, Row
 from coverage_hooks.errors import VolumeError
@@ -57,7 +58,7 @@ def verify(ledger: Ledger, output: Path) -> Iterator[Verified]:
     rows = [row for row in ledger.rows if row.folder]  # of the others retrieve has said why
     schema()  # once, before several ask
     with ThreadPoolExecutor(WORKERS) as pool:
-        for row, found in zip(rows, _ahead(pool, functools.partial(_look, output), rows), strict=True):
+        for row, found in zip(rows, _ahead(pool, functools.partial(_look, output, Parser()), rows), strict=True):
             if isinstance(found, VolumeError):
                 row.fail(str(found), "empty" if str(found).startswith("empty") else "damaged")
                 ledger.lose("verify", row, row.note, file=getattr(found, "file", layout.MANIFEST))
@@ -87,23 +88,23 @@ def _ahead(pool: ThreadPoolExecutor, function: Callable[[Row], _Found], rows: It
 _Found: TypeAlias = "tuple[tuple[str, str], Verified] | VolumeError | None"
 
 
-def _look(output: Path, row: Row) -> _Found:
+def _look(output: Path, parser: Parser, row: Row) -> _Found:
     """Return what there is to say of the copy that *row* has."""
     try:
         manifest = Manifest.parse(_content(output / row.folder, layout.MANIFEST))
         if manifest.data is None or manifest.sources is None:  # a manifest has both or neither
             return None
-        return (manifest.data.sha256, manifest.sources.sha256), _verify(row, output / row.folder, manifest)
+        return (manifest.data.sha256, manifest.sources.sha256), _verify(row, output / row.folder, manifest, parser)
     except VolumeError as error:
         return error
 
 
-def _verify(row: Row, folder: Path, manifest: Manifest) -> Verified:
+def _verify(row: Row, folder: Path, manifest: Manifest, parser: Parser) -> Verified:
     data, sources = manifest.data, manifest.sources
     assert data is not None
     assert sources is not None  # the manifest has both or neither
     _check_bytes(folder, data)
-    content = read_content(folder / data.file, schema())
+    content = read_content(folder / data.file, schema(), parser)
     _check_counts(manifest, data, content)
     text = _content(folder, sources.file)
     if hashlib.sha256(text).hexdigest() != sources.sha256:
