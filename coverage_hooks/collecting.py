@@ -70,6 +70,7 @@ def collect(
 ) -> Collected:
     """Take every step."""
     ledger = retrieve(source, output, request)
+    source.close()  # a report may take long, and nobody else could mount the claim meanwhile
     if not ledger.recorded:
         return Collected(ledger=ledger, report=None)
     combine(output, configuration, inputs)

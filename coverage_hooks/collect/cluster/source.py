@@ -85,11 +85,15 @@ class Claim:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._leave()
+        self.close()
         if self._failure is not None:
             if error is None:
                 raise self._failure
             self._say(str(self._failure))
+
+    def close(self) -> None:
+        """Take the reader away; that it could not be is raised when the context is left."""
+        self._leave()
 
     def witness(self, path: Path) -> Asking:
         """Return who can say what became of the pods; *path* is where a witness may have written."""

@@ -37,3 +37,6 @@ class Source(Protocol):
 
     def copy(self, recording: str, name: str, target: Path, *, limit: int) -> None:
         """Copy file *name* of *recording* to *target*, whole or not at all; `VolumeError` when it cannot be had."""
+
+    def close(self) -> None:
+        """Let go of what reading took, such as a pod; nothing can be read afterwards. May be called again."""

@@ -14,6 +14,11 @@ from xml.etree import ElementTree as ET
 import coverage
 import pytest
 
+from coverage_hooks import collecting
+from coverage_hooks.collect.combine import Inputs
+from coverage_hooks.collect.report import Configuration
+from coverage_hooks.collect.sources.directory import Directory
+from coverage_hooks.collecting import Request
 from tests.unit.collect.building import SOURCES, STARTED, Project, record
 from tests.unit.collect.conftest import Run
 
@@ -262,3 +267,18 @@ def test_a_step_too_early_says_what_comes_first(run: Run, step: str, advice: str
     result = run(step, source=None)
     assert result.exit_code == 2
     assert f"run `coverage-hooks {advice}` first" in result.output
+
+
+def test_the_source_is_let_go_of_before_anything_is_combined(volume: Path, project: Project) -> None:
+    class Watched(Directory):
+        found: list[str] | None = None
+
+        def close(self) -> None:
+            self.found = sorted(path.name for path in output.iterdir())
+
+    output = project.root / "build/coverage"
+    record(volume)
+    source = Watched(volume)
+    collecting.collect(source, output, Request(), Configuration(None, project.root), Inputs())
+    assert source.found == ["ledger.json", "raw"]
+    assert (output / "summary.json").is_file()
