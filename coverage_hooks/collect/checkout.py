@@ -63,6 +63,16 @@ class Checkout:
         except _NoGitError:
             return False
 
+    def uncommitted(self) -> list[Path]:
+        """Return those of `files` that are not what the revision has; nothing is refreshed for it, so all are read."""
+        try:
+            # No lock: git would otherwise write down what it learned about times of files on the way.
+            listed = _git(self.root, "--no-optional-locks", "diff", "--name-only", "-z", "HEAD", "--")
+        except _NoGitError:  # no commit yet, or no git
+            return [file.path for file in self.files] if not self.note else []
+        changed = {self.root / name for name in listed.split("\0") if name}
+        return [file.path for file in self.files if file.path in changed or not file.tracked]
+
     def shown(self, path: Path) -> str:
         """Return *path* as people name it: relative to the checkout where it can be."""
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
