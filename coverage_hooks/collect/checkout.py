@@ -64,13 +64,14 @@ class Checkout:
             return False
 
     def uncommitted(self) -> list[Path]:
-        """Return those of `files` that are not what the revision has; nothing is refreshed for it, so all are read."""
+        """Return those of `files` that are not what the revision has, or that git does not track; without git, none."""
         try:
-            # No lock: git would otherwise write down what it learned about times of files on the way.
-            listed = _git(self.root, "--no-optional-locks", "diff", "--name-only", "-z", "HEAD", "--")
-        except _NoGitError:  # no commit yet, or no git
-            return [file.path for file in self.files] if not self.note else []
-        changed = {self.root / name for name in listed.split("\0") if name}
+            # Not `git diff`, which writes down what it learns about times of files, locks or no locks.
+            quiet = ("--no-optional-locks", "status", "--porcelain", "-z", "--no-renames", "--untracked-files=no")
+            listed = _git(self.root, *quiet)
+        except _NoGitError:
+            return []
+        changed = {self.root / entry[3:] for entry in listed.split("\0") if entry}  # after two letters and a space
         return [file.path for file in self.files if file.path in changed or not file.tracked]
 
     def shown(self, path: Path) -> str:

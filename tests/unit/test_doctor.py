@@ -71,7 +71,9 @@ class TestInAPod:
     """Where nothing but the extra ``record`` is."""
 
     def test_what_would_be_recorded_is_well_and_nothing_changes(self, pods_python: Path, tmp_path: Path) -> None:
-        made = Program(tmp_path, True, True)
+        made = Program(tmp_path, True, True, plugin="def coverage_init(reg, options): pass\n")
+        with open(tmp_path / ".coveragerc", "a") as rcfile:
+            rcfile.write("plugins = program.plugin\n")
         made.volume.mkdir()
         before = snapshot(tmp_path)
         done = run(pods_python, made)
