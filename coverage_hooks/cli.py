@@ -4,7 +4,7 @@ A command's module is imported when the command is called: ``kopf-run`` has to s
 be measured is imported, and runs where the packages of the test machine are not installed.
 
 Exit codes: 0 everything expected arrived and was verified · 1 loss, mismatch, damage, or under a threshold · 2 wrong
-use · 3 the source cannot be reached.
+use · 3 the source cannot be reached. Of `doctor`: 0 nothing is wrong · 1 something is · 2 and 3 as above.
 """
 
 from __future__ import annotations
@@ -13,7 +13,15 @@ import importlib
 import sys
 from typing import Any
 
-import click
+try:
+    import click
+except ModuleNotFoundError as error:
+    # No command is there to say it: somebody asks in an image that has neither Kopf nor the packages of a test machine.
+    sys.stderr.write(
+        f"error: the command line needs package {error.name!r}, which is not installed: where operators run, "
+        "pip install 'coverage-hooks[record]'; on the test machine, pip install 'coverage-hooks[collect]'\n"
+    )
+    sys.exit(2)
 
 from coverage_hooks.errors import CoverageHooksError, SourceError, UsageError
 
@@ -30,6 +38,10 @@ COMMANDS = {
     "status": ("coverage_hooks.commands.volume:status", "List what lies on a volume."),
     "prune": ("coverage_hooks.commands.volume:prune", "Delete recordings from a volume."),
     "role": ("coverage_hooks.commands.role:role", "Print the Role that is enough to collect from a claim."),
+    "doctor": (
+        "coverage_hooks.commands.doctor:doctor",
+        "Say what keeps an operator from being recorded, or its recordings from being collected.",
+    ),
     "kopf-run": ("coverage_hooks.commands.kopf_run:kopf_run", "Run an operator with `kopf run`, recorded."),
 }
 

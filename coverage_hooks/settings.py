@@ -9,10 +9,13 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 PREFIX = "COVERAGE_HOOKS_"
+
+#: coverage.py's own: each starts a measurement of its own, beside which this package starts none.
+RIVALS = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
 
 _ON = {"1", "true", "yes", "on"}
 _OFF = {"", "0", "false", "no", "off"}
@@ -90,6 +93,49 @@ class Settings:
             pod=pod if pod != PodIdentity() else None,
             problems=problems,
         )
+
+
+#: Every variable that `Settings` reads.
+NAMES = tuple(
+    PREFIX + name
+    for name in (
+        *("ENABLED", "DIR", "INTERVAL", "EXIT_TIMEOUT", "RUN", "RCFILE", "REVISION", "CONTEXT"),
+        *(f"POD_{each.name.upper()}" for each in fields(PodIdentity)),
+    )
+)
+
+#: How alike a name has to be to one of ours, from 0 to 1, to be taken for a slip of the pen.
+_ALIKE = 0.9
+
+
+def strangers(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the variables of *environ* that look like settings and are none, each with the one that was likely meant.
+
+    That is empty where nothing is near.
+    """
+    # Imported here: an operator that is not recorded pays for no import that it does not need.
+    import difflib  # noqa: PLC0415
+
+    found = {}
+    for name in sorted(environ.keys() - set(NAMES)):
+        if name.startswith(PREFIX):
+            # Without what they all have in common, or they would all be alike.
+            rests = [each.removeprefix(PREFIX) for each in NAMES]
+            near = difflib.get_close_matches(name.removeprefix(PREFIX).upper(), rests, 1)
+            found[name] = PREFIX + near[0] if near else ""
+        elif near := difflib.get_close_matches(name.upper(), NAMES, 1, _ALIKE):
+            found[name] = near[0]
+    return found
+
+
+def rivals(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Return the variables of *environ* that make coverage.py measure every process by itself."""
+    return [name for name in RIVALS if environ.get(name)]
+
+
+def in_pod(environ: Mapping[str, str] = os.environ) -> bool:
+    """Return whether this process runs in a container of a pod, as Kubernetes tells each of them."""
+    return bool(environ.get("KUBERNETES_SERVICE_HOST"))
 
 
 def build_summary(environ: Mapping[str, str] = os.environ) -> Path | None:

@@ -63,6 +63,17 @@ class Checkout:
         except _NoGitError:
             return False
 
+    def uncommitted(self) -> list[Path]:
+        """Return those of `files` that are not what the revision has, or that git does not track; without git, none."""
+        try:
+            # Not `git diff`, which writes down what it learns about times of files, locks or no locks.
+            quiet = ("--no-optional-locks", "status", "--porcelain", "-z", "--no-renames", "--untracked-files=no")
+            listed = _git(self.root, *quiet)
+        except _NoGitError:
+            return []
+        changed = {self.root / entry[3:] for entry in listed.split("\0") if entry}  # after two letters and a space
+        return [file.path for file in self.files if file.path in changed or not file.tracked]
+
     def shown(self, path: Path) -> str:
         """Return *path* as people name it: relative to the checkout where it can be."""
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)

@@ -51,11 +51,6 @@ _COMBINING = (
                       "repository here has it, proves unchanged."),
 )  # fmt: skip
 
-_CONFIGURING = (
-    click.option("--rcfile", type=click.Path(path_type=Path), metavar="FILE",
-                 help="The coverage configuration; default: coverage.py's own search."),
-)  # fmt: skip
-
 _JUDGING = (
     click.option("--fail-under", multiple=True, metavar="[WORLD[.PART]=]PERCENT",
                  help="The least coverage; may be repeated. A number alone is combined coverage as coverage.py counts "
@@ -71,7 +66,7 @@ _JUDGING = (
 def retrieving(command: _Command) -> _Command:
     """Give *command* the options of retrieving, as arguments `source`, `progress` and `request`."""
 
-    reading = options.source(command)  # inside, so that wrong use is told before anything is opened
+    reading = options.reading(command)  # inside, so that wrong use is told before anything is opened
 
     @functools.wraps(reading)
     def wrapped(
@@ -96,7 +91,7 @@ def retrieving(command: _Command) -> _Command:
         )
         reading(request=request, **rest)
 
-    return options.added(wrapped, _RETRIEVING)
+    return options.added(wrapped, (*options.READING, *_RETRIEVING))
 
 
 def combining(command: _Command) -> _Command:
@@ -116,7 +111,7 @@ def configuring(command: _Command) -> _Command:
     def wrapped(*, rcfile: Path | None, **rest: object) -> None:
         command(configuration=Configuration(rcfile, Path.cwd()), **rest)
 
-    return options.added(wrapped, _CONFIGURING)
+    return options.configuration(wrapped)
 
 
 def judging(command: _Command) -> _Command:

@@ -12,7 +12,6 @@ import click
 
 from coverage_hooks.commands import places
 from coverage_hooks.commands.places import Place
-from coverage_hooks.commands.progress import Progress
 
 _AGE = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -46,10 +45,16 @@ _IN_CLUSTER = (
     click.option("--context", metavar="NAME", help="The context in the kubeconfig; default: the current one."),
 )  # fmt: skip
 
-_READING = (
+#: Which folder, or which claim in which cluster.
+WHERE = (
     click.option("--from", "directory", type=click.Path(path_type=Path), metavar="DIR",
                  help="The folder that COVERAGE_HOOKS_DIR named in the operator, or where its volume is mounted here."),
     *_IN_CLUSTER,
+)  # fmt: skip
+
+#: Where to read, and through which pod; for a command that is `reading`.
+READING = (
+    *WHERE,
     click.option("--reader", metavar="NAME", help="Read through this pod, which somebody applied, and make none."),
     click.option("--reader-image", metavar="IMAGE",
                  help="The image that reads the claim; default: the one that the claim is annotated with."),
@@ -63,8 +68,18 @@ def in_cluster(command: Callable[..., None]) -> Callable[..., None]:
     return added(command, _IN_CLUSTER)
 
 
+def where(command: Callable[..., None]) -> Callable[..., None]:
+    """Add which folder, or which claim in which cluster, is meant."""
+    return added(command, WHERE)
+
+
 def source(command: Callable[..., None]) -> Callable[..., None]:
     """Add where to read: *command* is given that as `source`, and `progress` to tell what it is doing."""
+    return added(reading(command), READING)
+
+
+def reading(command: Callable[..., None]) -> Callable[..., None]:
+    """Give *command*, of what the options of `READING` say, `source` and `progress`; whoever calls this adds them."""
 
     @functools.wraps(command)
     def wrapped(
@@ -93,11 +108,14 @@ def source(command: Callable[..., None]) -> Callable[..., None]:
         if reader_manifest:
             click.echo(places.reader_manifest(place), nl=False)
             return
+        # Imported here: it needs a package of the test machine, and `doctor` has these options in a pod, too.
+        from coverage_hooks.commands.progress import Progress  # noqa: PLC0415
+
         progress = Progress()
         with places.opened(place, progress) as source:
             command(source=source, progress=progress, **rest)
 
-    return added(wrapped, _READING)
+    return wrapped
 
 
 def added(
@@ -107,6 +125,14 @@ def added(
     for decorator in reversed(list(decorators)):
         command = decorator(command)
     return command
+
+
+def configuration(command: Callable[..., None]) -> Callable[..., None]:
+    """Add ``--rcfile``."""
+    return click.option(
+        "--rcfile", type=click.Path(path_type=Path), metavar="FILE",
+        help="The coverage configuration; default: coverage.py's own search.",
+    )(command)  # fmt: skip
 
 
 def output(command: Callable[..., None]) -> Callable[..., None]:

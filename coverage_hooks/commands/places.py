@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 from coverage_hooks.collect.sources import Source
 from coverage_hooks.collect.sources.directory import Directory
-from coverage_hooks.commands.progress import Progress
 from coverage_hooks.errors import UsageError
 
 if TYPE_CHECKING:
+    from coverage_hooks.collect.cluster.connection import Target
     from coverage_hooks.collect.cluster.source import Wish
+    from coverage_hooks.commands.progress import Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,18 +76,23 @@ def reader_manifest(place: Place) -> str:
 
 
 def _wish(place: Place) -> Wish:
-    from coverage_hooks.collect.cluster.connection import Target  # noqa: PLC0415 - as above
     from coverage_hooks.collect.cluster.source import Wish  # noqa: PLC0415 - as above
 
+    return Wish(target=target(place), image=place.reader_image, reader=place.reader)
+
+
+def target(place: Place) -> Target:
+    """Return which claim in which cluster *place*, which is no folder, means."""
+    from coverage_hooks.collect.cluster.connection import Target  # noqa: PLC0415 - as above
+
     assert place.namespace is not None
-    target = Target(
+    return Target(
         namespace=place.namespace,
         release=place.release,
         claim=place.claim,
         kubeconfig=place.kubeconfig,
         context=place.context,
     )
-    return Wish(target=target, image=place.reader_image, reader=place.reader)
 
 
 @contextmanager

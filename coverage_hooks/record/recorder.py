@@ -69,6 +69,17 @@ class Facts:
     config_sha256: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What a recording would measure: the file of its configuration, empty without one, and what that selects."""
+
+    configuration: str
+    source: list[str]
+    packages: list[str]
+    folders: list[str]
+    include: list[str]
+
+
 class Recorder:
     """One measurement of the whole process.
 
@@ -103,10 +114,7 @@ class Recorder:
 
     def start(self) -> list[str]:
         """Start measuring, and return the measured files that were imported before: their first lines are lost."""
-        # Everything that coverage.py warns about from now on, also while it runs, is for whoever reads the report.
-        self._coverage._warn = self._hear  # type: ignore[method-assign]  # noqa: SLF001 - there is no public way to listen
-        self._coverage._init()  # noqa: SLF001 - loads the plugins: they may change the configuration, so it goes first
-        overrides.override(self._coverage, self._problem)
+        self._prepare()
         if not any(self._option(name) for name in _SELECTING):
             self._problem("[run] names no source: which modules were imported too early to be recorded is unknown")
         self._coverage.start()
@@ -130,6 +138,17 @@ class Recorder:
                     register = functools.partial(monitoring.register_callback, monitoring.COVERAGE_ID, event, None)
                     calls.insert(0, register)
         return calls
+
+    def outlook(self) -> Outlook:
+        """Return what would be measured, without measuring anything; for one that is not, and will not be, started."""
+        self._prepare()
+        return Outlook(
+            configuration=self._coverage.config.config_file or "",
+            source=self._entries("run:source"),
+            packages=self._entries("run:source_pkgs"),
+            folders=self._entries("run:source_dirs"),
+            include=self._entries("run:include"),
+        )
 
     @property
     def is_live(self) -> bool:
@@ -174,6 +193,12 @@ class Recorder:
         return self._content()
 
     # -- starting ---------------------------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        # Everything that coverage.py warns about from now on, also while it runs, is for whoever reads the report.
+        self._coverage._warn = self._hear  # type: ignore[method-assign]  # noqa: SLF001 - there is no public way to listen
+        self._coverage._init()  # noqa: SLF001 - loads the plugins: they may change the configuration, so it goes first
+        overrides.override(self._coverage, self._problem)
 
     def _hear(self, msg: str, slug: str | None = None, once: bool = False) -> None:  # noqa: ARG002 - coverage.py's signature
         """Take a warning of coverage.py: a file that was imported before, or a problem."""
@@ -272,6 +297,9 @@ class Recorder:
         mapper = getattr(self._collector, "cached_mapped_file", str)
         return str(mapper(file))
 
+    def _entries(self, name: str) -> list[str]:
+        return [str(entry) for entry in self._option(name) or ()]
+
     def _option(self, name: str) -> Any:
         try:
             return self._coverage.get_option(name)
@@ -307,6 +335,17 @@ def fingerprint(content: bytes) -> Fingerprint:
     blob = hashlib.sha1(b"blob %d\0" % len(content), usedforsecurity=False)
     blob.update(content)
     return Fingerprint(sha256=hashlib.sha256(content).hexdigest(), git=blob.hexdigest())
+
+
+def version() -> str:
+    """Return the version of coverage.py."""
+    return coverage.__version__
+
+
+def has_c_tracer() -> bool:
+    """Whether this coverage.py was installed with its C tracer."""
+    found = dict(coverage.Coverage(data_file=None, config_file=False).sys_info())
+    return str(found.get("CTracer", "")).startswith("available")
 
 
 def is_measuring_already() -> bool:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coverage_hooks.settings import PodIdentity, Settings
+from coverage_hooks.settings import NAMES, PodIdentity, Settings, in_pod, rivals, strangers
 
 
 def read(**environment: str) -> Settings:
@@ -69,3 +69,51 @@ def test_a_working_folder_that_is_gone_is_a_problem_and_no_error(
     settings = read()
     assert settings.directory == Path(".coverage-hooks")
     assert len(settings.problems) == 1
+
+
+class TestNames:
+    def test_they_are_what_is_read(self) -> None:
+        asked = set()
+
+        class Spy(dict[str, str]):
+            def get(self, name: str, *_: str) -> str:  # type: ignore[override]
+                asked.add(name)
+                return ""
+
+        Settings.from_environment(Spy())
+        assert asked == set(NAMES)
+        assert len(NAMES) == len(set(NAMES))
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_none_of_them_is_a_stranger(self, name: str) -> None:
+        assert strangers({name: "1"}) == {}
+
+    @pytest.mark.parametrize(
+        ("name", "meant"),
+        [
+            ("COVERAGE_HOOKS_ENABELD", "COVERAGE_HOOKS_ENABLED"),
+            ("COVERAGE_HOOKS_DIRECTORY", ""),
+            ("COVERAGE_HOOKS_INTERVALL", "COVERAGE_HOOKS_INTERVAL"),
+            ("COVERAGE_HOOKS_enabled", "COVERAGE_HOOKS_ENABLED"),
+            ("COVERAGE_HOOKS_FOO", ""),
+            ("COVERAGE_HOOK_ENABLED", "COVERAGE_HOOKS_ENABLED"),
+            ("coverage_hooks_dir", "COVERAGE_HOOKS_DIR"),
+        ],
+    )
+    def test_a_slip_is_told_with_what_was_meant(self, name: str, meant: str) -> None:
+        assert strangers({name: "1", "PATH": "/"}) == {name: meant}
+
+    @pytest.mark.parametrize(
+        "name", ["COVERAGE_RCFILE", "COVERAGE_FILE", "COVERAGE_PROCESS_START", "COVERAGE_CORE", "HOOKS"]
+    )
+    def test_what_belongs_to_others_is_no_slip(self, name: str) -> None:
+        assert strangers({name: "1"}) == {}
+
+
+def test_coverages_own_variables_count_when_they_say_something() -> None:
+    assert rivals({"COVERAGE_PROCESS_START": "x", "COVERAGE_PROCESS_CONFIG": ""}) == ["COVERAGE_PROCESS_START"]
+
+
+def test_a_pod_is_known_by_what_kubernetes_tells_each() -> None:
+    assert in_pod({"KUBERNETES_SERVICE_HOST": "10.0.0.1"})
+    assert not in_pod({})

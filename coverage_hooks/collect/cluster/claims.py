@@ -83,7 +83,7 @@ async def look(api: ApiClient, namespace: str, claim: str, image: str | None) ->
     found = await _bound(core, namespace, claim)
     with asking("list", "pods", namespace):
         pods = await core.list_namespaced_pod(namespace, _request_timeout=REQUEST_TIMEOUT)
-    holders = [pod for pod in pods.items if _holds(pod, claim)]
+    holders = [pod for pod in pods.items if holds(pod, claim)]
     holder = next(iter(holders), None)
     container = _container(holder, claim) if holder else None
     annotations = found.metadata.annotations or {}
@@ -126,15 +126,16 @@ async def _bound(core: Any, namespace: str, claim: str) -> Any:
         await asyncio.sleep(_POLL)
 
 
-def _holds(pod: Any, claim: str) -> bool:
+def holds(pod: Any, claim: str) -> bool:
     """Return whether *pod*, which is no reader, has *claim* mounted now."""
     live = pod.spec.node_name and pod.status.phase in {"Pending", "Running"}
     return bool(
-        live and not READER.items() <= (pod.metadata.labels or {}).items() and list(_volumes_of(pod.spec, claim))
+        live and not READER.items() <= (pod.metadata.labels or {}).items() and list(volumes_of(pod.spec, claim))
     )
 
 
-def _volumes_of(spec: Any, claim: str) -> Iterable[str]:
+def volumes_of(spec: Any, claim: str) -> Iterable[str]:
+    """Yield the names by which the containers of pod *spec* mount *claim*."""
     for volume in spec.volumes or ():
         if volume.persistent_volume_claim and volume.persistent_volume_claim.claim_name == claim:
             yield volume.name
@@ -142,7 +143,7 @@ def _volumes_of(spec: Any, claim: str) -> Iterable[str]:
 
 def _container(pod: Any, claim: str) -> Any:
     """Return the container that writes to *claim*, which is one with coverage_hooks in it."""
-    volumes = set(_volumes_of(pod.spec, claim))
+    volumes = set(volumes_of(pod.spec, claim))
     for container in pod.spec.containers:
         if any(mount.name in volumes for mount in container.volume_mounts or ()):
             return container

@@ -79,14 +79,18 @@ def witnessing() -> list[Right]:
 
 async def check(api: ApiClient, namespace: str, rights: Iterable[Right]) -> None:
     """Raise `SourceError` that names every one of *rights* that whoever asks has not, before anything is half done."""
-    wanted = list(dict.fromkeys(rights))
-    allowed = await asyncio.gather(*(_is_allowed(api, namespace, right) for right in wanted))
-    missing = [str(right) for right, yes in zip(wanted, allowed, strict=True) if not yes]
-    if missing:
+    if lacking := await missing(api, namespace, rights):
         raise SourceError(
-            f"not allowed in namespace {namespace!r}: {', '.join(missing)}; "
+            f"not allowed in namespace {namespace!r}: {', '.join(map(str, lacking))}; "
             "`coverage-hooks role` prints a Role that is enough"
         )
+
+
+async def missing(api: ApiClient, namespace: str, rights: Iterable[Right]) -> list[Right]:
+    """Return those of *rights* that whoever asks has not; nothing is done but asking."""
+    wanted = list(dict.fromkeys(rights))
+    allowed = await asyncio.gather(*(_is_allowed(api, namespace, right) for right in wanted))
+    return [right for right, yes in zip(wanted, allowed, strict=True) if not yes]
 
 
 async def _is_allowed(api: ApiClient, namespace: str, right: Right) -> bool:
