@@ -24,6 +24,9 @@ DEADLINE = 30.0
 #: Beyond any line that a program has, so that no claim can make a set of lines fill the memory.
 LAST_LINE = 10_000_000
 
+#: Beyond any program, too, and little enough for the memory: content is held whole, of several files at a time.
+MOST_ARCS, MOST_BYTES = 2_000_000, 32 << 20
+
 _COMMENT = re.compile(r"--[^\n]*")
 _SPACE = re.compile(r"\s+")
 
@@ -67,8 +70,8 @@ class Content:
 
 
 def read_data(path: Path) -> Content:
-    """Return what data file *path* holds, which coverage.py has just read or written here."""
-    with _opened(path) as connection:
+    """Return what data file *path* holds, which coverage.py has just written here: however much and long that is."""
+    with closing(_connected(path)) as connection:
         return _read(connection, Parser())
 
 
@@ -79,6 +82,9 @@ def read_content(path: Path, schema: Schema, parser: Parser | None = None) -> Co
             _check_schema(connection, schema)
             _check_integrity(connection, schema)
             _refuse(connection)
+            _check_amount(connection)
+            # Up to here no value may be long; from here on a row is all arcs of a file, twenty characters each.
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 20 * MOST_ARCS)
             content = _read(connection, parser or Parser())
     except UnicodeDecodeError:  # the message itself, which quotes a broken schema
         raise DamagedError(path.name, "damaged: SQLite finds a schema that is no text") from None
@@ -99,11 +105,14 @@ class _FoundError(Exception):
     """A reason, before it is known which file it belongs to."""
 
 
+def _connected(path: Path) -> sqlite3.Connection:
+    # immutable: no lock, no journal and no write-ahead log beside the file is even looked for.
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    # immutable: no lock, no journal and no write-ahead log beside the file is even looked for.
-    uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
-    with closing(sqlite3.connect(uri, uri=True)) as connection:
+    with closing(_connected(path)) as connection:
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LAST_LINE // 4)
         end = time.monotonic() + DEADLINE
         connection.set_progress_handler(lambda: time.monotonic() > end, 10_000)
@@ -179,6 +188,14 @@ def _refuse(connection: sqlite3.Connection) -> None:
     asked = " UNION ALL ".join(f"SELECT '{what}' WHERE EXISTS ({query})" for what, query in _REFUSED.items())
     if found := connection.execute(asked).fetchone():
         raise _FoundError(f"damaged: it holds {found[0]}")
+
+
+def _check_amount(connection: sqlite3.Connection) -> None:
+    arcs, size = connection.execute(
+        "SELECT (SELECT count(*) FROM arc), (SELECT total(length(numbits)) FROM line_bits)"
+    ).fetchone()
+    if arcs > MOST_ARCS or size > MOST_BYTES:
+        raise _FoundError("damaged: it holds more than any program has")
 
 
 def _read(connection: sqlite3.Connection, parser: Parser) -> Content:

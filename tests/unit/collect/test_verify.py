@@ -58,6 +58,33 @@ def test_the_deadline_ends_what_would_take_forever(tmp_path: Path, monkeypatch: 
         contents.read_content(path, schema())
 
 
+def test_what_coverage_has_just_written_may_take_as_long_as_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "unit"
+    path.write_bytes(data_bytes({"/a.py": {(a, b) for a in range(300) for b in range(300)}}, branch=True))
+    monkeypatch.setattr(contents, "DEADLINE", -1)
+    assert contents.read_data(path).arc_count == 90_000
+
+
+def test_a_file_of_very_many_arcs_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    path.write_bytes(data_bytes({"/a.py": {(line, line + 1) for line in range(200_000)}}, branch=True))
+    assert contents.read_content(path, schema()).arc_count == 200_000
+    assert contents.read_data(path).arc_count == 200_000
+
+
+@pytest.mark.parametrize(("limit", "branch"), [("MOST_ARCS", True), ("MOST_BYTES", False)])
+def test_more_than_any_program_has_does_not_fill_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, *, branch: bool
+) -> None:
+    path = tmp_path / "data"
+    path.write_bytes(data_bytes(ARCS if branch else LINES, branch=branch))
+    monkeypatch.setattr(contents, limit, 3)
+    with pytest.raises(DamagedError, match="more than any program has"):
+        contents.read_content(path, schema())
+
+
 def test_files_beside_the_data_are_not_looked_at(tmp_path: Path) -> None:
     path = tmp_path / "data"
     path.write_bytes(data_bytes(LINES))
