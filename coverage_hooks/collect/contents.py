@@ -6,6 +6,7 @@ told apart: see `coverage_hooks.collect.verify`.
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 import time
@@ -14,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from coverage_hooks.collect.arcs import PACKED, Arcs, Parser
 from coverage_hooks.errors import VolumeError
@@ -41,10 +43,11 @@ class DamagedError(VolumeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schema:
-    """What coverage.py makes of an empty database, and the number that it gives this."""
+    """What coverage.py makes of an empty database, the number that it gives this, and all of it as it is `written`."""
 
     entries: frozenset[tuple[str, ...]]
     version: int
+    written: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +86,8 @@ def read_content(path: Path, schema: Schema, parser: Parser | None = None) -> Co
             _check_integrity(connection, schema)
             _refuse(connection)
             _check_amount(connection)
-            # Up to here no value may be long; from here on a row is all arcs of a file, twenty characters each.
-            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 20 * MOST_ARCS)
+            # Up to here no value may be long; from here on one is all arcs, or all lines, as text.
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max(20 * MOST_ARCS, 3 * MOST_BYTES))
             content = _read(connection, parser or Parser())
     except UnicodeDecodeError:  # the message itself, which quotes a broken schema
         raise DamagedError(path.name, "damaged: SQLite finds a schema that is no text") from None
@@ -121,9 +124,27 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def read_schema(connection: sqlite3.Connection) -> frozenset[tuple[str, ...]]:
-    """Return kind, name, table and definition of everything in a database; at most a hundred of them."""
-    return frozenset(_entries(connection))
+def fetch(connection: sqlite3.Connection, columns: str, source: str) -> list[list[Any]]:
+    """Return *columns* of every row of *source*, none of which may be a BLOB.
+
+    As one value, not row by row: each step of SQLite's lets other threads run, and then waits for its turn again, which
+    with a hundred rows takes longer than all the reading.
+    """
+    query = f"SELECT json_group_array(json_array({columns})) FROM {source}"  # noqa: S608 - names of ours
+    rows: list[list[Any]] = json.loads(connection.execute(query).fetchone()[0])
+    return rows
+
+
+def read_schema(connection: sqlite3.Connection) -> Schema:
+    """Return the schema of a database that coverage.py made."""
+    version: int = connection.execute("SELECT version FROM coverage_schema").fetchone()[0]
+    return Schema(entries=frozenset(_entries(connection)), version=version, written=_written(connection))
+
+
+def _written(connection: sqlite3.Connection) -> str:
+    entry = "quote(type) || quote(name) || quote(tbl_name) || quote(sql)"
+    everything = "(SELECT * FROM sqlite_master ORDER BY name LIMIT 100)"
+    return str(connection.execute(f"SELECT group_concat({entry}) FROM {everything}").fetchone()[0])  # noqa: S608
 
 
 def _entries(connection: sqlite3.Connection) -> Iterator[tuple[str, ...]]:
@@ -137,7 +158,17 @@ def _entries(connection: sqlite3.Connection) -> Iterator[tuple[str, ...]]:
 
 
 def _check_schema(connection: sqlite3.Connection, schema: Schema) -> None:
-    expected, found = schema.entries, read_schema(connection)
+    if _written(connection) != schema.written:
+        _compare_schema(connection, schema)
+    versions = connection.execute("SELECT version FROM coverage_schema LIMIT 2").fetchall()
+    if versions != [(schema.version,)]:
+        said = ", ".join(str(row[0]) for row in versions) or "none"
+        raise _FoundError(f"foreign: schema {said}, the coverage.py here reads {schema.version}")
+
+
+def _compare_schema(connection: sqlite3.Connection, schema: Schema) -> None:
+    """Refuse what differs in more than the remarks of another version of coverage.py."""
+    expected, found = schema.entries, frozenset(_entries(connection))
     if surplus := found - expected:
         kind, name, *_ = min(surplus)
         if any((kind, name) == (ours[0], ours[1]) for ours in expected):
@@ -146,10 +177,6 @@ def _check_schema(connection: sqlite3.Connection, schema: Schema) -> None:
     if missing := expected - found:
         kind, name, *_ = min(missing)
         raise _FoundError(f"foreign: {kind} {name!r} of coverage.py is missing")
-    versions = connection.execute("SELECT version FROM coverage_schema LIMIT 2").fetchall()
-    if versions != [(schema.version,)]:
-        said = ", ".join(str(row[0]) for row in versions) or "none"
-        raise _FoundError(f"foreign: schema {said}, the coverage.py here reads {schema.version}")
 
 
 def _check_integrity(connection: sqlite3.Connection, schema: Schema) -> None:
@@ -157,9 +184,13 @@ def _check_integrity(connection: sqlite3.Connection, schema: Schema) -> None:
 
     There are as many in it as in the table, and nobody reads them but from the index.
     """
-    small = sorted({table for _, _, table, _ in schema.entries if not table.startswith("sqlite_")} - {"arc"})
-    checks = ("quick_check(3)", *(f"integrity_check({table})" for table in small))
-    answers = [row[0] for check in checks for row in connection.execute(f"PRAGMA {check}") if row[0] != "ok"]
+    small = sorted({table for kind, name, table, _ in schema.entries if kind == "index"} - {"arc"})
+    checks = ["SELECT quick_check AS said FROM pragma_quick_check(3)"]
+    checks += [f"SELECT integrity_check FROM pragma_integrity_check('{table}')" for table in small]  # noqa: S608
+    answers = [
+        row[0]
+        for row in connection.execute(f"SELECT * FROM ({' UNION ALL '.join(checks)}) WHERE said != 'ok'")  # noqa: S608
+    ]
     index = "arc INDEXED BY sqlite_autoindex_arc_1 WHERE file_id > 0"  # without a condition SQLite does not use it
     listed, indexed = connection.execute(
         f"SELECT (SELECT count(*) FROM arc NOT INDEXED), (SELECT count(*) FROM {index})"  # noqa: S608
@@ -199,8 +230,8 @@ def _check_amount(connection: sqlite3.Connection) -> None:
 
 
 def _read(connection: sqlite3.Connection, parser: Parser) -> Content:
-    paths = dict(connection.execute("SELECT id, path FROM file ORDER BY path"))
-    contexts = dict(connection.execute("SELECT id, context FROM context"))
+    paths: dict[int, str] = dict(fetch(connection, "id, path", "file"))
+    contexts: dict[int, str] = dict(fetch(connection, "id, context", "context"))
     tracers = dict(connection.execute("SELECT path, tracer FROM tracer JOIN file ON file.id = file_id"))
     lines, arcs = {}, None
     if _has_arcs(connection):
@@ -213,7 +244,7 @@ def _read(connection: sqlite3.Connection, parser: Parser) -> Content:
         if top > LAST_LINE:
             raise _FoundError(f"damaged: {path} has a line beyond any program's")
     return Content(
-        paths=tuple(paths.values()),
+        paths=tuple(sorted(paths.values())),
         lines=lines,
         arcs=arcs,
         tracers=tracers,
@@ -236,8 +267,8 @@ def _has_arcs(connection: sqlite3.Connection) -> bool:
 def _read_lines(
     connection: sqlite3.Connection, paths: Mapping[int, str], contexts: Mapping[int, str]
 ) -> Iterator[tuple[tuple[str, str], int]]:
-    for file, context, numbits in connection.execute("SELECT file_id, context_id, numbits FROM line_bits"):
-        yield (paths[file], contexts[context]), int.from_bytes(numbits, "little")
+    for file, context, numbits in fetch(connection, "file_id, context_id, hex(numbits)", "line_bits"):
+        yield (paths[file], contexts[context]), int.from_bytes(bytes.fromhex(numbits), "little")
 
 
 def _measure_lines(lines: Mapping[tuple[str, str], int]) -> tuple[dict[str, int], int]:
@@ -261,11 +292,8 @@ _SOUND = f"""CASE WHEN typeof(fromno) = 'integer' AND fromno BETWEEN -{LAST_LINE
 def _read_arcs(
     connection: sqlite3.Connection, paths: Mapping[int, str], contexts: Mapping[int, str], parser: Parser
 ) -> Iterator[tuple[tuple[str, str], Arcs]]:
-    # As text, a group of arcs is one row: SQLite makes it while other threads run, and json parses it in a fraction of
-    # the time that fetching row by row takes.
-    for file, context, text in connection.execute(
-        f"SELECT file_id, context_id, json_group_array({_SOUND}) FROM arc GROUP BY file_id, context_id"  # noqa: S608
-    ):
+    groups = f"(SELECT file_id, context_id, json_group_array({_SOUND}) AS arcs FROM arc GROUP BY file_id, context_id)"  # noqa: S608
+    for file, context, text in fetch(connection, "file_id, context_id, arcs || ''", groups):
         if file not in paths:
             raise _FoundError("damaged: it holds arcs of an unknown file")
         if context not in contexts:

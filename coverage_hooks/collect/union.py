@@ -8,6 +8,7 @@ tests compare what comes out with what ``coverage combine`` makes of the same fi
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import types
 from collections import defaultdict
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from coverage_hooks.collect.arcs import Arcs, pack, unpack
-from coverage_hooks.collect.contents import Content
+from coverage_hooks.collect.contents import Content, fetch
 
 
 class Moved(Protocol):
@@ -93,15 +94,25 @@ class Union:
 
 
 def rename(target: Path, places: Mapping[str, str], names: Collection[str]) -> None:
-    """Give the paths of data file *target* the names in *places*, each its own, and let it name all of *names* too."""
+    """Give the paths of data file *target* the names in *places*, each its own, and let it name all of *names* too.
+
+    *target* is what verifying passed: its numbers of files are those that SQLite gave.
+    """
     with _written(target) as connection, connection:
-        numbers = dict(connection.execute("SELECT path, id FROM file"))
-        if numbers.keys() & set(places.values()):
+        numbers = fetch(connection, "id, path", "file")
+        if not places.keys().isdisjoint(places.values()):
             # By way of names that are no path: one file's new name may be another's old one.
-            connection.executemany("UPDATE file SET path = ? WHERE id = ?", [(f"/{i}\0", i) for i in numbers.values()])
-        connection.executemany("UPDATE file SET path = ? WHERE id = ?", [(places[p], i) for p, i in numbers.items()])
-        missing = set(names).difference(places.values())
-        connection.executemany("INSERT INTO file (path) VALUES (?)", [(name,) for name in sorted(missing)])
+            connection.execute("UPDATE file SET path = '/' || id || char(0)")
+        # As one list, so that it is one statement: see `fetch`.
+        renamed = json.dumps([[number, places[path]] for number, path in numbers])
+        connection.execute(
+            "WITH place(number, name) AS "
+            "(SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?)) "
+            "UPDATE file SET path = name FROM place WHERE file.id = number",
+            (renamed,),
+        )
+        missing = sorted(set(names).difference(places.values()))
+        connection.execute("INSERT INTO file (path) SELECT value FROM json_each(?)", (json.dumps(missing),))
 
 
 def _numbered(connection: sqlite3.Connection, table: str, column: str, names: Collection[str]) -> dict[str, int]:

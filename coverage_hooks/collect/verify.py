@@ -190,7 +190,6 @@ def schema() -> Schema:
     try:
         data.add_lines({})  # whatever is added first brings the schema
         with closing(sqlite3.connect(data.data_filename(), uri=True)) as connection:
-            version: int = connection.execute("SELECT version FROM coverage_schema").fetchone()[0]
-            return Schema(entries=read_schema(connection), version=version)
+            return read_schema(connection)
     finally:
         data.close(force=True)

@@ -202,7 +202,9 @@ DAMAGES = {
     "a line beyond any program": Damage(
         _sql("UPDATE line_bits SET numbits=CAST(zeroblob(1300000) || x'01' AS BLOB)"), data, "beyond any program's"
     ),
-    "more lines than fit": Damage(_sql("UPDATE line_bits SET numbits=zeroblob(9000000)"), data, "damaged: SQLite says"),
+    "more lines than fit": Damage(
+        _sql("UPDATE line_bits SET numbits=zeroblob(9000000)"), data, "damaged: it holds more than any program has"
+    ),
     # What the manifest says and is not so.
     "a size too large": Damage(
         _field("data", "size", value=10**12), data, "damaged: the manifest claims 1000000000000"
