@@ -58,6 +58,8 @@ def combine(
     with explained(), tempfile.TemporaryDirectory(dir=output, prefix=".combine-") as scratch:
         work = _Work(configuration, output, Path(scratch))
         unit = work.read_units(inputs.units)
+        if unit is not None and unit.changed:
+            ledger.note("combine", _stale(inputs.units, [sources.shown(path) for path in unit.changed]))
         kinds = _Kinds(ledger, unit)
         remapper = Remapper(sources, work.by_paths_setting, Realigner(sources) if inputs.realign else None)
         cluster = Union()
@@ -81,10 +83,11 @@ def combine(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Unit:
-    """What the unit data says, with names of the checkout."""
+    """What the unit data says, with names of the checkout, and the files in it that were changed after it was made."""
 
     facts: Union
     branch: bool
+    changed: list[Path]
 
 
 class _Kinds:
@@ -176,7 +179,7 @@ class _Work:
             )
         facts = Union()
         facts.add(content, places)
-        return _Unit(facts=facts, branch=modes[units[0]])
+        return _Unit(facts=facts, branch=modes[units[0]], changed=_changed_since(units, found.values()))
 
     def _check_unit(self, unit: Path) -> bool:
         """Return whether *unit* has branches."""
@@ -293,6 +296,20 @@ def _mixed(lines: str, branches: str) -> str:
     return (
         f"{lines} measured lines, {branches} measured branches: they cannot be combined; "
         "set `[run] branch` to the same in both configurations and record again"
+    )
+
+
+def _changed_since(units: Iterable[Path], places: Iterable[Path]) -> list[Path]:
+    """Return those of *places* that are newer than the oldest of *units*: it says nothing of what it measured."""
+    made = min(unit.stat().st_mtime for unit in units)
+    return sorted(place for place in places if place.is_file() and place.stat().st_mtime > made)
+
+
+def _stale(units: list[Path], changed: list[str]) -> str:
+    more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+    return (
+        f"{_named(units)} is older than {', '.join(changed[:3])}{more}: where lines have moved since, it says that the "
+        "wrong ones were run; run the unit tests again"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any, ClassVar
@@ -355,3 +356,14 @@ class TestConfiguration:
         result = run("collect")
         assert "excluded  2 lines" in result.output
         assert summary(project)["excluded_lines"] == 2
+
+
+def test_unit_data_that_is_older_than_a_source_is_told(run: Run, volume: Path, project: Project) -> None:
+    record(volume)
+    unit = make_unit(project)
+    assert "is older than" not in run("collect", "--unit", unit).output
+    later = unit.stat().st_mtime + 10
+    os.utime(project.root / "shop/cart.py", (later, later))  # nothing in unit data says what its lines were
+    result = run("collect", "--unit", unit)
+    assert result.exit_code == 0
+    assert "is older than shop/cart.py: where lines have moved" in " ".join(result.output.split())
