@@ -13,6 +13,9 @@ _LOWER = (1 << 32) - 1
 #: The expression in SQL that makes one number of the columns ``fromno`` and ``tono``, as `pack` does.
 PACKED = f"(fromno << 32) | (tono & {_LOWER})"
 
+#: Those that make ``fromno`` and ``tono`` of number ``value``, as `unpack` does.
+UNPACKED = f"value >> 32, (value & {_LOWER}) - ((value & {1 << 31}) << 1)"
+
 #: How many texts a `Parser` keeps, and the longest of them: they must not fill the memory.
 _MOST, _LONGEST = 2048, 1 << 14
 

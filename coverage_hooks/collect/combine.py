@@ -229,8 +229,12 @@ class _Work:
             yield place, tally.told()
 
     def write(self, facts: Union, name: str, *, branch: bool) -> None:
-        """Write *facts* as data file *name* of the output."""
-        self._write(facts, self._output / name, branch=branch)
+        """Write *facts* as data file *name* of the output; `UsageError` when there is no room for it."""
+        target = self._output / name
+        try:
+            self._write(facts, target, branch=branch)
+        except sqlite3.Error as error:
+            raise UsageError(f"{str(target)!r} cannot be written: SQLite says: {error}; is there room?") from None
 
     def _write(self, facts: Union, target: Path, *, branch: bool) -> None:
         """Make *target* a data file of *facts* in which every selected file is named, run or not."""

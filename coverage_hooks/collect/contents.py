@@ -86,8 +86,6 @@ def read_content(path: Path, schema: Schema, parser: Parser | None = None) -> Co
             _check_integrity(connection, schema)
             _refuse(connection)
             _check_amount(connection)
-            # Up to here no value may be long; from here on one is all arcs, or all lines, as text.
-            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max(20 * MOST_ARCS, 3 * MOST_BYTES))
             content = _read(connection, parser or Parser())
     except UnicodeDecodeError:  # the message itself, which quotes a broken schema
         raise DamagedError(path.name, "damaged: SQLite finds a schema that is no text") from None
@@ -207,10 +205,12 @@ _REFUSED = {
     "a path that is no text": "SELECT 1 FROM file WHERE typeof(path) != 'text' OR length(path) > 4096",
     "a context that is no text": "SELECT 1 FROM context WHERE typeof(context) != 'text' OR length(context) > 4096",
     "lines that are no bit set": "SELECT 1 FROM line_bits WHERE typeof(numbits) != 'blob'",
+    "a line beyond any program''s": f"SELECT 1 FROM line_bits WHERE length(numbits) > {LAST_LINE // 8 + 1}",  # noqa: S608
     "lines of an unknown file": "SELECT 1 FROM line_bits WHERE file_id NOT IN (SELECT id FROM file) OR file_id IS NULL",
     "lines of an unknown context": (
         "SELECT 1 FROM line_bits WHERE context_id NOT IN (SELECT id FROM context) OR context_id IS NULL"
     ),
+    "a plug-in of an unknown file": "SELECT 1 FROM tracer WHERE file_id NOT IN (SELECT id FROM file)",
 }
 
 
@@ -227,6 +227,8 @@ def _check_amount(connection: sqlite3.Connection) -> None:
     ).fetchone()
     if arcs > MOST_ARCS or size > MOST_BYTES:
         raise _FoundError("damaged: it holds more than any program has")
+    # Up to here no value may be long; from here on all arcs, or all lines, come as one text.
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max(20 * MOST_ARCS, 3 * MOST_BYTES))
 
 
 def _read(connection: sqlite3.Connection, parser: Parser) -> Content:

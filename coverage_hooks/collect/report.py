@@ -11,6 +11,7 @@ import functools
 import io
 import json
 import math
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,16 +146,24 @@ class Configuration:
     def write_xml(self, data_file: Path, target: Path) -> None:
         """Write the XML report of *data_file* over the selected files as *target*."""
         with self._analysis(data_file) as analysis:
-            _xml_report(analysis, [str(path) for path in self.selected], target)
+            self._write_xml(analysis, target)
 
     def write_files(self, data_file: Path, output: Path) -> float:
         """Write the HTML, XML and LCOV reports of *data_file* below *output*; return its coverage in percent."""
         with self._analysis(data_file) as analysis:
             paths = [str(path) for path in self.selected]
             analysis.html_report(morfs=paths, directory=str(output / files.HTML))
-            _xml_report(analysis, paths, output / files.XML)
+            self._write_xml(analysis, output / files.XML)
             # Of the three, this one counts what it leaves out for its shortness, too.
             return analysis.lcov_report(morfs=paths, outfile=str(output / files.LCOV))
+
+    def _write_xml(self, analysis: coverage.Coverage, target: Path) -> None:
+        # Names would begin below `run:source`, and of two packages with a `settings.py` nobody could tell whose it is;
+        # so they begin in the folder, or in what is above it and all files: others would be named by whole paths.
+        analysis.set_option("run:source", [os.path.commonpath([self.folder, *self.selected])])
+        analysis.set_option("run:source_pkgs", [])
+        analysis.set_option("run:source_dirs", [])
+        analysis.xml_report(morfs=[str(path) for path in self.selected], outfile=str(target))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,14 +277,6 @@ def _json_report(analysis: coverage.Coverage, paths: list[Path], **options: Any)
         analysis.json_report(morfs=[str(path) for path in paths], outfile="-", **options)
     document: dict[str, Any] = json.loads(written.getvalue())
     return document
-
-
-def _xml_report(analysis: coverage.Coverage, paths: list[str], target: Path) -> None:
-    # Names would begin below `run:source`, and of two packages with a `settings.py` nobody could tell whose it is; so
-    # they begin where the configuration is read, in the checkout.
-    for option in ("run:source", "run:source_pkgs", "run:source_dirs"):
-        analysis.set_option(option, [])
-    analysis.xml_report(morfs=paths, outfile=str(target))
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from coverage_hooks.collect.arcs import Arcs, pack, unpack
+from coverage_hooks.collect.arcs import UNPACKED, Arcs, pack
 from coverage_hooks.collect.contents import Content, fetch
 
 
@@ -86,11 +86,14 @@ class Union:
                     for (name, context), bits in self._lines.items()
                 ],
             )
-            for (name, context), arcs in self._arcs.items():
-                connection.executemany(
-                    "INSERT INTO arc (file_id, context_id, fromno, tono) VALUES (?, ?, ?, ?)",
-                    [(files[name], contexts[context], *unpack(arc)) for arc in sorted(arcs)],
-                )
+            # As one text for each group, which SQLite takes apart in less than half the time of row by row.
+            connection.executemany(
+                f"INSERT INTO arc (file_id, context_id, fromno, tono) SELECT ?, ?, {UNPACKED} FROM json_each(?)",  # noqa: S608
+                (
+                    (files[name], contexts[context], json.dumps(sorted(arcs)))
+                    for (name, context), arcs in self._arcs.items()
+                ),
+            )
 
 
 def rename(target: Path, places: Mapping[str, str], names: Collection[str]) -> None:

@@ -84,10 +84,10 @@ def _volume(settings: Settings, *, is_operators: bool) -> Iterator[Finding]:
 
 
 def _nearest(path: Path) -> Path:
-    """Return *path*, or the nearest folder above it that is there; `PermissionError` when that cannot be seen."""
+    """Return *path*, or the nearest of what is above it that is there; `PermissionError` when that cannot be seen."""
     for each in (path, *path.parents):
         try:
-            each.stat()
+            each.lstat()  # a link that leads nowhere is there, too: no folder can be made in its place
         except (FileNotFoundError, NotADirectoryError):
             continue
         return each

@@ -177,6 +177,9 @@ DAMAGES = {
     "a plug-in": Damage(
         _sql("INSERT INTO tracer SELECT id, 'x.y' FROM file LIMIT 1"), data, "foreign: measured through"
     ),
+    "a plug-in of a file that is not there": Damage(
+        _sql("INSERT INTO tracer VALUES (99, 'x.y')"), data, "damaged: it holds a plug-in of an unknown file"
+    ),
     "garbage with an honest hash": Damage(_garbage, data, "damaged: "),
     "lines and branches": Damage(_sql("INSERT INTO arc SELECT 1, 1, 1, 2"), data, "damaged: it holds both"),
     "neither lines nor branches": Damage(_sql("DELETE FROM meta WHERE key='has_arcs'"), data, "empty: "),
@@ -203,7 +206,7 @@ DAMAGES = {
         _sql("UPDATE line_bits SET numbits=CAST(zeroblob(1300000) || x'01' AS BLOB)"), data, "beyond any program's"
     ),
     "more lines than fit": Damage(
-        _sql("UPDATE line_bits SET numbits=zeroblob(9000000)"), data, "damaged: it holds more than any program has"
+        _sql("UPDATE line_bits SET numbits=zeroblob(9000000)"), data, "damaged: it holds a line beyond any program's"
     ),
     # What the manifest says and is not so.
     "a size too large": Damage(

@@ -109,6 +109,19 @@ def test_xml_tells_two_files_of_one_name_apart(run: Run, volume: Path, project: 
     assert unit["shop/cart.py"] != cluster["shop/cart.py"]
 
 
+@pytest.mark.parametrize("settings", ["", "relative_files = True\n"])
+def test_xml_names_files_above_the_working_folder_as_the_checkout_does(
+    run: Run, volume: Path, project: Project, monkeypatch: pytest.MonkeyPatch, settings: str
+) -> None:
+    project.write({"ci/.coveragerc": f"[run]\nsource = ../shop\n{settings}"})
+    record(volume)
+    monkeypatch.chdir(project.root / "ci")
+    assert run("collect").exit_code == 0
+    root = ET.parse("build/coverage/coverage.xml").getroot()
+    assert [source.text for source in root.iter("source")] == [str(project.root)]
+    assert {each.attrib["filename"] for each in root.iter("class")} == set(SOURCES)
+
+
 def test_branches_are_counted_as_coverage_counts_them(run: Run, volume: Path, project: Project) -> None:
     project.write({".coveragerc": "[run]\nsource = shop\nbranch = True\n"})
     record(volume, measured=ARCS, branch=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 from pathlib import Path
 from typing import Any, ClassVar
@@ -367,3 +368,23 @@ def test_unit_data_that_is_older_than_a_source_is_told(run: Run, volume: Path, p
     result = run("collect", "--unit", unit)
     assert result.exit_code == 0
     assert "is older than shop/cart.py: where lines have moved" in " ".join(result.output.split())
+
+
+def test_a_world_that_there_is_no_room_for_is_told(run: Run, volume: Path, project: Project) -> None:
+    source = {"shop/long.py": "pass\n" * 3000}
+    project.write(source)
+    for number in range(8):
+        steps = {(line, line + 1) for line in range(number * 300, number * 300 + 300)}
+        record(volume, host=str(number), branch=True, measured={"shop/long.py": steps}, sources=source)
+    assert run("retrieve").exit_code == 0
+    room, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (80 << 10, most))  # enough for any recording, not for all of them
+        result = run("combine", source=None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, most))
+    assert result.exit_code == 2
+    assert "cluster.coverage' cannot be written: SQLite says:" in result.output
+    output = project.root / "build/coverage"
+    assert not [path for name in ("*.coverage", ".combine-*") for path in output.glob(name)]
+    assert len(list((output / "data").iterdir())) == 8

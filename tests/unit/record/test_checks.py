@@ -111,6 +111,11 @@ class TestVolume:
         assert "is no folder" in told(self.at(tmp_path / "file"), "wrong")
         assert "is no folder" in told(self.at(tmp_path / "file" / "below"), "wrong")
 
+    def test_a_link_that_leads_nowhere_is_wrong(self, tmp_path: Path) -> None:
+        (tmp_path / "link").symlink_to(tmp_path / "gone")
+        assert "is no folder" in told(self.at(tmp_path / "link"), "wrong")
+        assert "is no folder" in told(self.at(tmp_path / "link" / "below"), "wrong")
+
     def test_where_nothing_can_be_made_is_told(self) -> None:
         """The kernel makes no folder there for anybody."""
         assert "/proc/self (proc" in (said := told(self.at(Path("/proc/self")), "wrong"))
