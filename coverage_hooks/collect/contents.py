@@ -129,7 +129,12 @@ def fetch(connection: sqlite3.Connection, columns: str, source: str) -> list[lis
     with a hundred rows takes longer than all the reading.
     """
     query = f"SELECT json_group_array(json_array({columns})) FROM {source}"  # noqa: S608 - names of ours
-    rows: list[list[Any]] = json.loads(connection.execute(query).fetchone()[0])
+    try:
+        rows: list[list[Any]] = json.loads(connection.execute(query).fetchone()[0])
+    except sqlite3.OperationalError as error:
+        if "decode" in str(error):  # and then comes all of it
+            raise _FoundError("damaged: it holds text that is not UTF-8") from None
+        raise
     return rows
 
 

@@ -195,7 +195,7 @@ DAMAGES = {
         _sql("UPDATE file SET path=x'ff' WHERE id=1"), data, "damaged: it holds a path that is no"
     ),
     "a path that is no text": Damage(
-        _sql("UPDATE file SET path=CAST(x'2fff' AS TEXT) WHERE id=1"), data, "damaged: SQLite says: Could not decode"
+        _sql("UPDATE file SET path=CAST(x'2fff' AS TEXT) WHERE id=1"), data, "damaged: it holds text that is not UTF-8"
     ),
     "a line beyond the file": Damage(
         _sql("UPDATE line_bits SET numbits=x'0000000002' WHERE file_id=3", lines=4),
