@@ -25,7 +25,7 @@ DEADLINE = 30.0
 LAST_LINE = 10_000_000
 
 #: Beyond any program, too, and little enough for the memory: content is held whole, of several files at a time.
-MOST_ARCS, MOST_BYTES = 2_000_000, 32 << 20
+MOST_ARCS, MOST_BYTES = 2_000_000, 40 << 20
 
 _COMMENT = re.compile(r"--[^\n]*")
 _SPACE = re.compile(r"\s+")
@@ -83,8 +83,6 @@ def read_content(path: Path, schema: Schema, parser: Parser | None = None) -> Co
             _check_integrity(connection, schema)
             _refuse(connection)
             _check_amount(connection)
-            # Up to here no value may be long; from here on a row is all arcs of a file, twenty characters each.
-            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 20 * MOST_ARCS)
             content = _read(connection, parser or Parser())
     except UnicodeDecodeError:  # the message itself, which quotes a broken schema
         raise DamagedError(path.name, "damaged: SQLite finds a schema that is no text") from None
@@ -180,6 +178,7 @@ _REFUSED = {
     "lines of an unknown context": (
         "SELECT 1 FROM line_bits WHERE context_id NOT IN (SELECT id FROM context) OR context_id IS NULL"
     ),
+    "a plug-in of an unknown file": "SELECT 1 FROM tracer WHERE file_id NOT IN (SELECT id FROM file)",
 }
 
 
@@ -196,6 +195,8 @@ def _check_amount(connection: sqlite3.Connection) -> None:
     ).fetchone()
     if arcs > MOST_ARCS or size > MOST_BYTES:
         raise _FoundError("damaged: it holds more than any program has")
+    if arcs:  # so that no lines are read: all arcs of a file come as one text, with twenty characters for each
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 20 * MOST_ARCS)
 
 
 def _read(connection: sqlite3.Connection, parser: Parser) -> Content:

@@ -177,6 +177,9 @@ DAMAGES = {
     "a plug-in": Damage(
         _sql("INSERT INTO tracer SELECT id, 'x.y' FROM file LIMIT 1"), data, "foreign: measured through"
     ),
+    "a plug-in of a file that is not there": Damage(
+        _sql("INSERT INTO tracer VALUES (99, 'x.y')"), data, "damaged: it holds a plug-in of an unknown file"
+    ),
     "garbage with an honest hash": Damage(_garbage, data, "damaged: "),
     "lines and branches": Damage(_sql("INSERT INTO arc SELECT 1, 1, 1, 2"), data, "damaged: it holds both"),
     "neither lines nor branches": Damage(_sql("DELETE FROM meta WHERE key='has_arcs'"), data, "empty: "),

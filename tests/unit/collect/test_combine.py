@@ -359,11 +359,11 @@ class TestConfiguration:
 
 
 def test_a_world_that_there_is_no_room_for_is_told(run: Run, volume: Path, project: Project) -> None:
+    source = {"shop/long.py": "pass\n" * 3000}
+    project.write(source)
     for number in range(8):
         steps = {(line, line + 1) for line in range(number * 300, number * 300 + 300)}
-        source = "pass\n" * 3000
-        project.write({"shop/long.py": source})
-        record(volume, host=str(number), branch=True, measured={"shop/long.py": steps}, sources={"shop/long.py": source})
+        record(volume, host=str(number), branch=True, measured={"shop/long.py": steps}, sources=source)
     assert run("retrieve").exit_code == 0
     room, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
