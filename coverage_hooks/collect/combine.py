@@ -215,10 +215,7 @@ class _Work:
             world.update(facts)
 
     def _tally(self, verified: Verified, path: str, realignment: Realignment) -> Tally:
-        key = realignment.place, verified.fingerprints[path]
-        tally = self._tallies.setdefault(key, Tally(realignment))
-        tally.recordings += 1
-        return tally
+        return self._tallies.setdefault((realignment.place, verified.fingerprints[path]), Tally(realignment))
 
     def realigned(self) -> Iterator[tuple[Path, str]]:
         """Yield every file that was realigned, with what there is to tell."""
