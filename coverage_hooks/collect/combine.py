@@ -105,7 +105,7 @@ class _Kinds:
         if self._follow and len(set(self._claimed())) > 1:
             # Only here does it take all to know what to do with the first.
             verified = list(verified)
-            self.branch = sum(each.branch for each in verified) * 2 >= len(verified)
+            self.branch = sum(each.branch for each in verified) * 2 >= len(verified) if verified else None
         others = 0
         for each in verified:
             self.processes.append(each.process)

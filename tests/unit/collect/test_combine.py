@@ -394,3 +394,12 @@ def test_what_was_damaged_before_and_is_sound_now_has_its_vote(run: Run, volume:
     losses = [line for line in result.output.splitlines() if line.startswith("LOSS")]
     assert len(losses) == 1
     assert losses[0].startswith("LOSS  a-")
+
+
+def test_where_nothing_is_sound_the_configuration_says_whether_there_are_branches(
+    run: Run, volume: Path, project: Project
+) -> None:
+    for recording in (record(volume, host="a"), record(volume, host="b", branch=True, measured=ARCS)):
+        recording.data.write_bytes(b"")
+    assert run("collect").exit_code == 1
+    assert summary(project)["totals"]["combined"]["branches"] is None
