@@ -23,7 +23,7 @@ from coverage_hooks.collect import verify as verifying
 from coverage_hooks.collect.combine import Inputs
 from coverage_hooks.collect.compare import Comparison, Summary
 from coverage_hooks.collect.endings import Witness, Witnessed
-from coverage_hooks.collect.ledger import Ledger
+from coverage_hooks.collect.ledger import STEPS, Ledger
 from coverage_hooks.collect.notebook import Written
 from coverage_hooks.collect.report import Configuration, Report
 from coverage_hooks.collect.retrieve import Patience
@@ -113,6 +113,7 @@ def combine(output: Path, configuration: Configuration, inputs: Inputs) -> Ledge
     ledger = Ledger.load(output)
     ledger.begin("verify")
     combining.combine(ledger, verifying.verify(ledger, output), output, configuration, inputs)
+    ledger.losses.sort(key=lambda loss: STEPS.index(loss.step))  # the two were at work by turns, recording by recording
     ledger.save(output)
     return ledger
 

@@ -105,10 +105,10 @@ class _Kinds:
 
     def fitting(self, verified: Iterable[Verified]) -> Iterator[Verified]:
         """Yield those that can be combined; `UsageError` when there is unit data and none of them fits it."""
-        if self._follow and len({row.arcs > 0 for row in self._ledger.rows if row.files}) > 1:
+        if self._follow and len(set(self._claimed())) > 1:
             # Only here does it take all to know what to do with the first.
             verified = list(verified)
-            self.branch = sum(each.branch for each in verified) * 2 >= len(verified)
+            self.branch = sum(each.branch for each in verified) * 2 >= len(verified) if verified else None
         others = 0
         for each in verified:
             self.processes.append(each.process)
@@ -123,6 +123,12 @@ class _Kinds:
             self._ledger.lose("combine", each.row, reason, file=each.path.name)
         if not self._follow and others and others == len(self.processes):
             raise UsageError(reason)
+
+    def _claimed(self) -> Iterator[bool | None]:
+        """Yield what the recordings claim to be; None for one that was damaged when it was verified before."""
+        for row in self._ledger.rows:
+            if row.files or (row.folder and row.state in {"damaged", "empty"}):
+                yield row.arcs > 0 if row.files else None
 
 
 def _remapped(ledger: Ledger, verified: Verified, sources: Checkout, remapper: Remapper, inputs: Inputs) -> Remapped:
@@ -218,10 +224,7 @@ class _Work:
             world.update(facts)
 
     def _tally(self, verified: Verified, path: str, realignment: Realignment) -> Tally:
-        key = realignment.place, verified.fingerprints[path]
-        tally = self._tallies.setdefault(key, Tally(realignment))
-        tally.recordings += 1
-        return tally
+        return self._tallies.setdefault((realignment.place, verified.fingerprints[path]), Tally(realignment))
 
     def realigned(self) -> Iterator[tuple[Path, str]]:
         """Yield every file that was realigned, with what there is to tell."""

@@ -27,7 +27,7 @@ DEADLINE = 30.0
 LAST_LINE = 10_000_000
 
 #: Beyond any program, too, and little enough for the memory: content is held whole, of several files at a time.
-MOST_ARCS, MOST_BYTES = 2_000_000, 32 << 20
+MOST_ARCS, MOST_BYTES = 2_000_000, 40 << 20
 
 _COMMENT = re.compile(r"--[^\n]*")
 _SPACE = re.compile(r"\s+")

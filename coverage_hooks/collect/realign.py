@@ -59,7 +59,6 @@ class Tally:
     """A realignment as data is moved by it, counting what went along and what did not."""
 
     def __init__(self, realignment: Realignment) -> None:
-        self.recordings = 0
         self._realignment = realignment
         self._lines: dict[int, bool] = {}
         self._arcs: dict[tuple[int, int], bool] = {}

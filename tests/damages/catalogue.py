@@ -196,7 +196,7 @@ CATALOGUE: dict[str, list[Case]] = {
         _unit("another schema", "another version of the schema"),
         _unit("two schemas", "two versions of the schema"),
         _unit("a plug-in", "a file was measured through a plug-in of coverage.py"),
-        _unit("a plug-in of a file that is not there", "a plug-in measured a file that it does not name"),
+        _unit("a plug-in of a file that is not there", "a plug-in for a file that it does not name"),
         _unit("garbage with an honest hash", "a page of it is noise"),
         _unit("lines and branches", "lines and branches in one file"),
         _unit("neither lines nor branches", "it does not say which of both it holds"),

@@ -388,3 +388,30 @@ def test_a_world_that_there_is_no_room_for_is_told(run: Run, volume: Path, proje
     output = project.root / "build/coverage"
     assert not [path for name in ("*.coverage", ".combine-*") for path in output.glob(name)]
     assert len(list((output / "data").iterdir())) == 8
+
+
+def test_what_was_damaged_before_and_is_sound_now_has_its_vote(run: Run, volume: Path, project: Project) -> None:
+    record(volume, host="a")
+    for number, host in enumerate("bc"):
+        record(volume, host=host, branch=True, measured={"shop/cart.py": {(-1, 1), (1, 2 + number)}})
+    run("retrieve")
+    copies = [path for host in "bc" for path in (project.root / "build").rglob(f"{host}-*/data-3.coverage")]
+    contents = [path.read_bytes() for path in copies]
+    for path in copies:
+        path.write_bytes(b"")
+    assert "truncated" in run("combine", source=None).output
+    for path, content in zip(copies, contents, strict=True):
+        path.write_bytes(content)
+    result = run("combine", source=None)
+    losses = [line for line in result.output.splitlines() if line.startswith("LOSS")]
+    assert len(losses) == 1
+    assert losses[0].startswith("LOSS  a-")
+
+
+def test_where_nothing_is_sound_the_configuration_says_whether_there_are_branches(
+    run: Run, volume: Path, project: Project
+) -> None:
+    for recording in (record(volume, host="a"), record(volume, host="b", branch=True, measured=ARCS)):
+        recording.data.write_bytes(b"")
+    assert run("collect").exit_code == 1
+    assert summary(project)["totals"]["combined"]["branches"] is None
