@@ -76,12 +76,16 @@ def _ahead(pool: ThreadPoolExecutor, function: Callable[[Row], _Found], rows: It
     Most of the time goes into SQLite and hashing, which let other threads run.
     """
     waiting: deque[Future[_Found]] = deque()
-    for row in rows:
-        waiting.append(pool.submit(function, row))
-        if len(waiting) > 2 * WORKERS:
+    try:
+        for row in rows:
+            waiting.append(pool.submit(function, row))
+            if len(waiting) > 2 * WORKERS:
+                yield waiting.popleft().result()
+        while waiting:
             yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+    finally:
+        for each in waiting:  # of a caller that was interrupted
+            each.cancel()
 
 
 #: Hashes and content of a recording, or why it is of no use; None if nothing was published.

@@ -26,9 +26,8 @@ class Report:
     async def synced(self, body: kopf.Body, outcome: Outcome) -> bool:
         """Report that the resource is as declared, and return whether that is news."""
         fields = {"observedGeneration": body.metadata["generation"], **outcome.status}
-        news = await self._write(body, fields, "True", "Synced", "as declared")
-        self.tell(body, outcome.events)
-        return news
+        self.tell(body, outcome.events)  # first: it was done, whether or not the status can be written
+        return await self._write(body, fields, "True", "Synced", "as declared")
 
     async def failed(self, body: kopf.Body, error: OperatorError) -> bool:
         """Report why it is not, and return whether that is news.
@@ -36,8 +35,8 @@ class Report:
         The generation counts as observed when trying again would change nothing.
         """
         fields = {"observedGeneration": body.metadata["generation"]} if error.retry in {"never", "resync"} else {}
-        news = await self._write(body, fields, "False", error.reason, str(error))
         self.tell(body, error.done)
+        news = await self._write(body, fields, "False", error.reason, str(error))
         if news:
             self.tell(body, [Event(type="Warning", reason=error.reason, message=str(error))])
         return news
