@@ -171,7 +171,7 @@ def _is_meant(found: Found, run: str | None, older_than: datetime | None) -> boo
 
 def _live(source: Directory, chosen: list[Found], patience: Patience) -> set[str]:
     running = [each.manifest for each in chosen if each.manifest and each.manifest.state == "running"]
-    return {manifest.recording for manifest in running} - await_beats(source, running, patience)
+    return {manifest.recording for manifest in running} - await_beats(source, running, patience, say=Progress().waiting)
 
 
 def _refusal(directory: Path, found: Found, live: set[str]) -> str:

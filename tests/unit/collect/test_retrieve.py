@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from coverage_hooks.collect import retrieve as retrieving
+from coverage_hooks.collect import runs
 from coverage_hooks.collect.retrieve import Patience, await_beats, retrieve
 from coverage_hooks.collect.runs import Choice
 from coverage_hooks.collect.sources import Limits
@@ -205,6 +206,30 @@ class TestBeats:
         found = await_beats(Directory(volume), [each.manifest for each in silent], BRIEF)
         assert time.monotonic() - start < 5 * BRIEF.minimum
         assert found == {each.name for each in silent}
+
+    def test_who_is_waited_for_is_said_once_when_it_takes_long(
+        self, volume: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(retrieving, "LONG_WAIT", 0.1)
+        names = sorted(running(volume, host=f"h{number}").name for number in range(4))
+        said: list[str] = []
+        found = runs.look(Directory(volume))
+        await_beats(Directory(volume), [each.manifest for each in found if each.manifest], BRIEF, say=said.append)
+        whom = f"{', '.join(names[:3])} and 1 more"
+        assert said == [f"waiting up to 0.3 s for the beats of 4 running recordings: {whom}", ""]
+
+    def test_a_short_wait_is_not_worth_a_word(self, volume: Path) -> None:
+        recording = running(volume)
+        said: list[str] = []
+        with beating(recording):
+            await_beats(Directory(volume), [recording.manifest], Patience(), say=said.append)
+        assert said == []
+
+    def test_a_log_has_a_line_of_the_wait(self, run: Run, volume: Path) -> None:
+        name = running(volume).name
+        result = run("collect", "--silent-after", 2.5)
+        said = f"waiting up to 2.5 s for the beats of 1 running recording: {name}\n"
+        assert result.stderr.count(said) == result.output.count("waiting") == 1
 
     def test_a_recording_that_finishes_meanwhile_is_finished(self, volume: Path, tmp_path: Path) -> None:
         recording = running(volume)

@@ -93,7 +93,7 @@ class TestPrune:
         self, run: Run, volume: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         recording = running(volume)
-        monkeypatch.setattr("coverage_hooks.commands.volume.await_beats", lambda *_: set())  # all of them live
+        monkeypatch.setattr("coverage_hooks.commands.volume.await_beats", lambda *_, **__: set())  # all of them live
         assert run("prune", "--all", "--yes").exit_code == 1
         assert names(volume) == {recording.name}
         assert run("prune", "--all", "--yes", "--force").exit_code == 0
