@@ -167,8 +167,9 @@ class Ledger:
         self.losses.append(Loss(step=step, recording=recording, pod=pod, file=file, reason=reason, waived=waived))
 
     def note(self, step: Step, text: str) -> None:
-        """Enter what a reader should know and nothing is lost by."""
-        self.notes.append(Note(step=step, text=text))
+        """Enter, once, what a reader should know and nothing is lost by."""
+        if (entered := Note(step=step, text=text)) not in self.notes:
+            self.notes.append(entered)
 
     def save(self, output: Path) -> None:
         """Keep the ledger in folder *output* for the next step."""
@@ -205,11 +206,22 @@ def lost_at_start(manifest: Manifest) -> list[str]:
 
     The start modules have it, as somebody has to start, and so do the packages that they are in.
     """
+    excused = _excused(manifest)
+    return [module for module in manifest.imported_before_start if module not in excused]
+
+
+def begun_at_start(manifest: Manifest) -> list[str]:
+    """Return the modules that ran before recording started and had the right to."""
+    excused = _excused(manifest)
+    return [module for module in manifest.imported_before_start if module in excused]
+
+
+def _excused(manifest: Manifest) -> set[str]:
     excused = set(manifest.start_modules)
     for module in manifest.start_modules:
         parts = module.split(".")
         excused.update(".".join(parts[:end]) for end in range(1, len(parts)))
-    return [module for module in manifest.imported_before_start if module not in excused]
+    return excused
 
 
 def as_document(ledger: Ledger) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from coverage_hooks.collect import endings, files, plain, runs
 from coverage_hooks.collect.endings import Moments, Witness
-from coverage_hooks.collect.ledger import Ledger, Row, lost_at_start
+from coverage_hooks.collect.ledger import Ledger, Row, begun_at_start, lost_at_start
 from coverage_hooks.collect.plain import counted
 from coverage_hooks.collect.runs import Choice, Chosen, Found
 from coverage_hooks.collect.sources import Limits, Source
@@ -231,6 +231,9 @@ def _judge(ledger: Ledger, row: Row, manifest: Manifest, age: float, *, silent: 
     if modules := lost_at_start(manifest):
         reason = "imported before recording started, so what ran by then is lost; call coverage_hooks.start() first"
         ledger.lose("retrieve", row, reason, file=", ".join(modules))
+    if modules := begun_at_start(manifest):
+        reason = "began before recording did, as they have to: lines that they ran by then read as never run"
+        ledger.note("retrieve", f"{', '.join(modules)} {reason}")
 
 
 def _nothing_published(manifest: Manifest) -> str:

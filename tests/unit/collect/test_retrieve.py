@@ -349,6 +349,18 @@ class TestLedger:
         assert result.exit_code == (1 if lost else 0)
         if lost:
             assert f"LOSS  {recording.name} {', '.join(lost)}: imported before recording started" in result.output
+        begun = ", ".join(module for module in before if module not in lost)
+        assert (f"note  {begun} began before recording did" in result.output) == bool(begun)
+
+    def test_of_what_began_before_recording_there_is_one_note_for_all_alike(self, run: Run, volume: Path) -> None:
+        for number in range(3):
+            record(volume, host=f"h{number}", imported_before_start=["shop"], start_modules=["shop.main"])
+        record(volume, host="other", imported_before_start=["shop", "shop.cart"], start_modules=["shop.cart"])
+        notes = [line for line in run("retrieve").output.splitlines() if line.startswith("note  ")]
+        assert [note.partition(" began before recording did, as they have to")[0] for note in notes] == [
+            "note  shop",
+            "note  shop, shop.cart",
+        ]
 
     def test_problems_and_forks_are_shown_and_are_no_losses(self, run: Run, volume: Path) -> None:
         recording = record(volume, problems=["sigterm was overridden"])
