@@ -167,9 +167,8 @@ class Ledger:
         self.losses.append(Loss(step=step, recording=recording, pod=pod, file=file, reason=reason, waived=waived))
 
     def note(self, step: Step, text: str) -> None:
-        """Enter, once, what a reader should know and nothing is lost by."""
-        if (entered := Note(step=step, text=text)) not in self.notes:
-            self.notes.append(entered)
+        """Enter what a reader should know and nothing is lost by."""
+        self.notes.append(Note(step=step, text=text))
 
     def save(self, output: Path) -> None:
         """Keep the ledger in folder *output* for the next step."""

@@ -233,7 +233,9 @@ def _judge(ledger: Ledger, row: Row, manifest: Manifest, age: float, *, silent: 
         ledger.lose("retrieve", row, reason, file=", ".join(modules))
     if modules := begun_at_start(manifest):
         reason = "began before recording did, as they have to: lines that they ran by then read as never run"
-        ledger.note("retrieve", f"{', '.join(modules)} {reason}")
+        text = f"{', '.join(modules)} {reason}"
+        if all(note.text != text for note in ledger.notes):  # replicas begin alike
+            ledger.note("retrieve", text)
 
 
 def _nothing_published(manifest: Manifest) -> str:
@@ -273,10 +275,15 @@ def _count(ledger: Ledger, chosen: Chosen) -> None:
     if not rows:
         ledger.lose("retrieve", None, _nothing(ledger, chosen))
     elif ledger.expected is not None and len(rows) + waived < ledger.expected:
-        reason = f"{ledger.expected} recordings were expected, {len(rows)} announced themselves"
+        were = "was" if ledger.expected == 1 else "were"
+        expected = counted(ledger.expected, "recording")
+        reason = f"{expected} {were} expected, {len(rows)} announced themselves"
         ledger.lose("retrieve", None, reason)
     elif ledger.expected is not None and len(rows) > ledger.expected:
-        ledger.note("retrieve", f"{len(rows)} recordings, {ledger.expected} expected: a process restarted, or more ran")
+        ledger.note(
+            "retrieve",
+            f"{counted(len(rows), 'recording')}, {ledger.expected} expected: a process restarted, or more ran",
+        )
     if any(row.python.startswith("3.11.") for row in ledger.rows):
         ledger.note(
             "retrieve",
@@ -293,7 +300,8 @@ def _count(ledger: Ledger, chosen: Chosen) -> None:
 def _nothing(ledger: Ledger, chosen: Chosen) -> str:
     others = sorted({each.run for each in ledger.earlier})
     if ledger.since is not None and ledger.earlier:
-        return f"nothing was recorded since {ledger.since}; {len(ledger.earlier)} recordings are older"
+        older = counted(len(ledger.earlier), "recording")
+        return f"nothing was recorded since {ledger.since}; {older} {'is' if len(ledger.earlier) == 1 else 'are'} older"
     if chosen.run is not None and ledger.earlier:
         return f"nothing was recorded for run {chosen.run!r}; the volume holds {', '.join(map(repr, others))}"
     return (

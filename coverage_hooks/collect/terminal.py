@@ -23,9 +23,9 @@ from rich.text import Text
 from coverage_hooks.collect import files, tables
 from coverage_hooks.collect.compare import WORLDS, Comparison
 from coverage_hooks.collect.ledger import Ledger
-from coverage_hooks.collect.plain import plain
+from coverage_hooks.collect.plain import counted, plain
 from coverage_hooks.collect.report import Report
-from coverage_hooks.collect.summary import blame, cause, ending, lost
+from coverage_hooks.collect.summary import blame, cause, earlier, ending, lost
 
 #: One line of a table.
 Row = tuple[str, ...]
@@ -34,6 +34,7 @@ _COLORS = {
     "finished": "green",
     "running": "green",
     "silent": "red",
+    "silent?": "red",
     "killed": "red",
     "ended": "red",
     "missing": "red",
@@ -85,7 +86,7 @@ def show_ledger(out: Console, ledger: Ledger) -> None:
     ]
     chosen = f"since {ledger.since}" if ledger.since else f"of run {ledger.run or '(unnamed)'}"
     missing = len(ledger.rows) - len(ledger.recorded)
-    show_line(out, f"{len(ledger.recorded)} recordings {chosen}{f', {missing} missing' if missing else ''}")
+    show_line(out, f"{counted(len(ledger.recorded), 'recording')} {chosen}{f', {missing} missing' if missing else ''}")
     if rows:
         show_table(out, ("recording", "pod", "state", "files", "lines", "lost", "ending", "note"), rows)
     if others := len(ledger.rows) - len(rows):
@@ -95,10 +96,13 @@ def show_ledger(out: Console, ledger: Ledger) -> None:
     for row in ledger.rows:
         for problem in row.problems:
             show_line(out, f"problem  {row.recording}: {problem}")
-    for each in ledger.earlier:
+    listed, more = earlier(ledger)
+    for each in listed:
         show_line(
             out, f"earlier, not combined  {each.recording} {f'run {each.run}' if each.run else ''} {each.note}".rstrip()
         )
+    if more:
+        show_line(out, f"earlier, not combined  {more}")
     for note in ledger.notes:
         show_line(out, f"note  {note.text}")
     show_line(out, f"completeness  {ledger.completeness}")
@@ -109,10 +113,10 @@ def show_report(out: Console, report: Report, output: Path) -> None:
     if _by_files(out, tables.WORLD_TITLES, list(tables.world_rows(report)), kept=1 + len(WORLDS)):
         show_line(out, f"left out of {out.width} columns  counts and missed lines: {WIDE} show them, as do the pages")
     if report.excluded_lines:
-        show_line(out, f"excluded  {report.excluded_lines} lines, by the coverage configuration")
+        show_line(out, f"excluded  {counted(report.excluded_lines, 'line')}, by the coverage configuration")
     for why in dict.fromkeys(report.omitted.values()):
         names = [name for name, reason in report.omitted.items() if reason == why]
-        show_line(out, f"not counted  {len(names)} files, by {why}: {', '.join(names)}")
+        show_line(out, f"not counted  {counted(len(names), 'file')}, by {why}: {', '.join(names)}")
     show_line(out, f"worlds  {output / files.WORLDS}")
     show_line(out, f"HTML  {output / files.HTML / 'index.html'}")
 

@@ -18,6 +18,7 @@ from coverage_hooks.collect import prune as pruning
 from coverage_hooks.collect.causes import ending_of
 from coverage_hooks.collect.instances import Known, gather
 from coverage_hooks.collect.notebook import Testimony
+from coverage_hooks.collect.plain import counted
 from coverage_hooks.collect.retrieve import Patience, await_beats
 from coverage_hooks.collect.runs import Found
 from coverage_hooks.collect.sources import Source
@@ -124,13 +125,16 @@ def _rows(source: Source, testimony: Testimony | None) -> Iterator[tuple[str, ..
         if manifest is None:
             yield found.recording, "", "damaged", "", "", "", ending, found.reason
             continue
-        try:
-            age = f"{source.announcement(found.recording).age:.1f} s"
-        except VolumeError:
-            age = ""
+        state, age = str(manifest.state), ""
+        with contextlib.suppress(VolumeError):
+            seconds = source.announcement(found.recording).age
+            age = f"{seconds:.1f} s"
+            # Only `collect` waits for two beats, and knows; the age is by the clock of whoever has the volume.
+            if state == "running" and seconds > Patience().seconds(manifest.interval):
+                state = "silent?"
         lines = str(manifest.data.lines) if manifest.data else "none yet"
         problems = f"{len(manifest.problems)}: {manifest.problems[-1]}" if manifest.problems else ""
-        yield found.recording, manifest.run, manifest.state, str(manifest.beat), age, lines, ending, problems
+        yield found.recording, manifest.run, state, str(manifest.beat), age, lines, ending, problems
     for instance in endings.unannounced(matched.values(), known):
         name = f"(none) {instance.pod.last.name}, {instance.container}, restart {instance.restart}"
         yield name, instance.run or "", "missing", "", "", "", ending_of(instance, known).text, ""
@@ -174,7 +178,7 @@ def prune(
     for each in chosen:
         terminal.show_line(out, f"{each.recording}  {each.manifest.run if each.manifest else each.reason}")
     if not yes:
-        click.confirm(f"Delete {len(chosen)} recordings?", abort=True)
+        click.confirm(f"Delete {counted(len(chosen), 'recording')}?", abort=True)
     live = set() if force else _live(source, chosen, Patience(minimum=silent_after))
     refused = 0
     for each in chosen:

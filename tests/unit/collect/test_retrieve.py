@@ -72,6 +72,25 @@ class TestRuns:
         assert [each["recording"] for each in ledger["earlier"]] == [old.name]
         assert f"earlier, not combined  {old.name} run old" in result.output
 
+    @pytest.mark.parametrize("count", [5, 12])
+    def test_of_many_earlier_ones_the_newest_are_listed_and_the_rest_is_counted(
+        self, run: Run, volume: Path, project: Project, count: int
+    ) -> None:
+        for number in range(count):
+            record(volume, run="old", host=f"h{-number % 7}", started_at=STARTED + number * HOUR)
+        record(volume, run="new", started_at=STARTED + count * HOUR)
+        output = run("collect").output
+        listed = [line for line in output.splitlines() if line.startswith("earlier, not combined  h")]
+        assert len(listed) == 5
+        assert ("earlier, not combined  and 7 more, which ledger.json has; `coverage-hooks prune`" in output) == (
+            count == 12
+        )
+        days = {f"{STARTED + number * HOUR:%Y%m%dT%H}" for number in range(count - 5, count)}
+        assert {line.split("-")[1][:11] for line in listed} == days
+        text = (project.root / "build/coverage/summary.md").read_text()
+        assert text.count("- earlier, not combined") == (5 if count == 5 else 6)
+        assert len(retrieved(project.root / "build/coverage")["earlier"]) == count
+
     def test_a_run_is_chosen_by_id(self, run: Run, volume: Path, project: Project) -> None:
         old = record(volume, run="old")
         record(volume, run="new", started_at=STARTED + HOUR)
@@ -88,7 +107,7 @@ class TestRuns:
         ("options", "reason"),
         [
             (("--run", "absent"), "for run 'absent'; the volume holds 'run-1'"),
-            (("--since", "1h"), "1 recordings are older"),
+            (("--since", "1h"), "1 recording is older"),
         ],
     )
     def test_nothing_chosen_is_a_loss(self, run: Run, volume: Path, options: tuple[str, ...], reason: str) -> None:
