@@ -257,8 +257,8 @@ def _judge_running(ledger: Ledger, row: Row, manifest: Manifest, age: float, *, 
         row.state, row.beat_age, row.unsaved = "silent", round(age, 1), round(unsaved, 1)
         row.lost_if_killed = round(behind + bound, 1)
         row.note = (
-            f"beat {manifest.beat} is {row.beat_age:g} s old and does not move: killed, hung, or its last save failed. "
-            f"Lost is what ran after the last snapshot, {row.unsaved:g} s ago; "
+            f"beat {manifest.beat} is {row.beat_age:.10g} s old and does not move: "
+            f"killed, hung, or its last save failed. Lost is what ran after the last snapshot, {row.unsaved:.10g} s ago; "
             f"if it was killed, at most {row.lost_if_killed:g} s of it"
         )
         return  # a loss in any case, but a witness may know better why
@@ -275,9 +275,7 @@ def _count(ledger: Ledger, chosen: Chosen) -> None:
     if not rows:
         ledger.lose("retrieve", None, _nothing(ledger, chosen))
     elif ledger.expected is not None and len(rows) + waived < ledger.expected:
-        were = "was" if ledger.expected == 1 else "were"
-        expected = counted(ledger.expected, "recording")
-        reason = f"{expected} {were} expected, {len(rows)} announced themselves"
+        reason = f"{ledger.expected} recordings were expected, {len(rows)} announced themselves"
         ledger.lose("retrieve", None, reason)
     elif ledger.expected is not None and len(rows) > ledger.expected:
         ledger.note(

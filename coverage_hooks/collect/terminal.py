@@ -196,7 +196,7 @@ def _shown(out: Console, titles: Row, rows: list[Row]) -> RenderableType:
 def _block(titles: Row, row: Row) -> Iterator[RenderableType]:
     yield _cell(row[0])
     named = [Text.assemble(f"{title} ", _cell(cell)) for title, cell in zip(titles[1:], row[1:], strict=True) if cell]
-    yield Padding(Text("  ").join(named), (0, 0, 0, _GAP))
+    yield Padding(Text("  ").join(named), (0, 0, 0, _GAP), expand=False)
 
 
 def _has_room(out: Console, table: Table) -> bool:

@@ -44,7 +44,7 @@ class Progress:
     def waiting(self, why: str) -> None:
         """Show *why* nothing else happens, until that is empty; a log has the line alone."""
         if self._status is not None and self._console.is_terminal:
-            self._status.update(Text(plain(f"{self._what}: {why}" if why else self._what)))
+            self._status.update(Text(plain(why or self._what)))
         elif why:
             self.say(why)
 

@@ -75,6 +75,15 @@ def test_a_narrow_terminal_has_whole_words_and_every_file(place: tuple[object, .
     assert "pod shop/cut-short state damaged files 0 lines 0 note" in words
 
 
+def test_the_terminal_says_whom_it_waits_for_and_goes_on(volume: Path, project: Project) -> None:
+    assert project.root == Path.cwd()
+    name = record(volume, state="running").name
+    said = shown(100, "retrieve", "--from", volume, "--silent-after", 3)
+    waited = said.rindex(f"waiting up to 3 s for the beats of 1 running recording: {name}")
+    assert said.index("waiting for the beats of running recordings, copying") < waited
+    assert waited < said.rindex("waiting for the beats of running recordings, copying")
+
+
 def test_every_width_has_the_total_that_gitlab_looks_for(place: tuple[object, ...], run: Run) -> None:
     narrow, wide = (shown(columns, "collect", *place) for columns in (80, 140))
     piped = run("collect").output
