@@ -258,7 +258,8 @@ def _judge_running(ledger: Ledger, row: Row, manifest: Manifest, age: float, *, 
         row.lost_if_killed = round(behind + bound, 1)
         row.note = (
             f"beat {manifest.beat} is {row.beat_age:.10g} s old and does not move: "
-            f"killed, hung, or its last save failed. Lost is what ran after the last snapshot, {row.unsaved:.10g} s ago; "
+            "killed, hung, or its last save failed. "
+            f"Lost is what ran after the last snapshot, {row.unsaved:.10g} s ago; "
             f"if it was killed, at most {row.lost_if_killed:g} s of it"
         )
         return  # a loss in any case, but a witness may know better why
