@@ -26,7 +26,7 @@ from coverage_hooks.collect.endings import Witness, Witnessed
 from coverage_hooks.collect.ledger import STEPS, Ledger
 from coverage_hooks.collect.notebook import Written
 from coverage_hooks.collect.report import Configuration, Report
-from coverage_hooks.collect.retrieve import Patience
+from coverage_hooks.collect.retrieve import Patience, Say
 from coverage_hooks.collect.runs import Choice
 from coverage_hooks.collect.sources import Limits, Source
 
@@ -67,9 +67,10 @@ def collect(
     *,
     against: Summary | None = None,
     xml_per_world: bool = False,
+    say: Say | None = None,
 ) -> Collected:
-    """Take every step."""
-    ledger = retrieve(source, output, request)
+    """Take every step; *say* is told of a wait."""
+    ledger = retrieve(source, output, request, say=say)
     source.close()  # a report may take long, and nobody else could mount the claim meanwhile
     if not ledger.recorded:
         return Collected(ledger=ledger, report=None)
@@ -77,8 +78,8 @@ def collect(
     return report(output, configuration, against=against, xml_per_world=xml_per_world)
 
 
-def retrieve(source: Source, output: Path, request: Request) -> Ledger:
-    """Copy the recordings below *output*."""
+def retrieve(source: Source, output: Path, request: Request, *, say: Say | None = None) -> Ledger:
+    """Copy the recordings below *output*; *say* is told of a wait."""
     files.clear(output)
     ledger = retrieving.retrieve(
         source,
@@ -89,6 +90,7 @@ def retrieve(source: Source, output: Path, request: Request) -> Ledger:
         patience=request.patience,
         limits=request.limits,
         witness=request.witness or _witness(source, output / notebook.NAME),
+        say=say,
     )
     ledger.save(output)
     return ledger

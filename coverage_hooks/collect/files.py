@@ -7,6 +7,7 @@ in `DATA`, which are made to be combined.
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,13 @@ XML_OF = {UNIT: "unit.xml", CLUSTER: "cluster.xml"}
 SUMMARY_JSON, SUMMARY_MARKDOWN = "summary.json", "summary.md"
 
 
+#: What coverage.py writes into a folder that it found empty, and what else it makes there.
+_MARK = "# Created by coverage.py\n*\n"
+_OF_HTML = re.compile(
+    r"(function|class)_index\.html|z_[0-9a-f]{16}_.+\.html|.+_pyw?\.html|.+_cb_[0-9a-f]{8}\.(css|js|png)|status\.json"
+)
+
+
 def clear(output: Path) -> None:
     """Remove what an earlier collect left in *output*, so that nothing old is taken for new; raw copies are kept."""
     make_folder(output)
@@ -29,7 +37,6 @@ def clear(output: Path) -> None:
         UNIT,
         CLUSTER,
         COMBINED,
-        f"{HTML}/index.html",
         XML,
         *XML_OF.values(),
         LCOV,
@@ -39,6 +46,28 @@ def clear(output: Path) -> None:
     )
     for path in (*(output / DATA).glob(".coverage.*"), *(output / name for name in made)):
         path.unlink(missing_ok=True)
+    _clear_html(output / HTML)
+
+
+def _clear_html(folder: Path) -> None:
+    """Remove the HTML report in *folder*: all that coverage.py made there, if it made the folder, else the first page.
+
+    Without its first page the rest is of no use. What somebody else put there stays, and then the folder does, too.
+    """
+    (folder / "index.html").unlink(missing_ok=True)
+    mark = folder / ".gitignore"
+    try:
+        its_own = not folder.is_symlink() and mark.read_text() == _MARK
+    except (OSError, ValueError):
+        return
+    if not its_own:
+        return
+    for path in folder.iterdir():
+        if _OF_HTML.fullmatch(path.name) and (path.is_file() or path.is_symlink()):
+            path.unlink()
+    if list(folder.iterdir()) == [mark]:
+        mark.unlink()
+        folder.rmdir()
 
 
 def make_folder(path: Path) -> Path:

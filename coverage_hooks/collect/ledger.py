@@ -205,11 +205,22 @@ def lost_at_start(manifest: Manifest) -> list[str]:
 
     The start modules have it, as somebody has to start, and so do the packages that they are in.
     """
+    excused = _excused(manifest)
+    return [module for module in manifest.imported_before_start if module not in excused]
+
+
+def begun_at_start(manifest: Manifest) -> list[str]:
+    """Return the modules that ran before recording started and had the right to."""
+    excused = _excused(manifest)
+    return [module for module in manifest.imported_before_start if module in excused]
+
+
+def _excused(manifest: Manifest) -> set[str]:
     excused = set(manifest.start_modules)
     for module in manifest.start_modules:
         parts = module.split(".")
         excused.update(".".join(parts[:end]) for end in range(1, len(parts)))
-    return [module for module in manifest.imported_before_start if module not in excused]
+    return excused
 
 
 def as_document(ledger: Ledger) -> dict[str, Any]:

@@ -23,6 +23,11 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
 
 
+def counted(count: int, name: str) -> str:
+    """Return *count* things, each called *name*."""
+    return f"{count} {name}{'s' * (count != 1)}"
+
+
 def markdown(text: str) -> str:
     """Return *text* so that Markdown, also inside a table, shows it and does nothing else with it."""
     return _MARKDOWN.sub(r"\\\g<0>", plain(text))

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from coverage_hooks.collect import endings, files, plain, runs
 from coverage_hooks.collect.endings import Moments, Witness
-from coverage_hooks.collect.ledger import Ledger, Row, lost_at_start
+from coverage_hooks.collect.ledger import Ledger, Row, begun_at_start, lost_at_start
+from coverage_hooks.collect.plain import counted
 from coverage_hooks.collect.runs import Choice, Chosen, Found
 from coverage_hooks.collect.sources import Limits, Source
 from coverage_hooks.errors import SourceError, VolumeError
@@ -29,6 +30,13 @@ LATE_INTERVALS = 3
 
 #: What a manifest may claim as its interval; a larger claim would make the collector wait for hours.
 LONGEST_INTERVAL = 60.0
+
+
+#: Told once what a wait is for, when it has turned out to be one, and an empty text when it is over.
+Say = Callable[[str], object]
+
+#: From how many seconds on a wait is worth a word, and of how many recordings.
+LONG_WAIT, NAMED = 2.0, 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +62,12 @@ def retrieve(
     patience: Patience | None = None,
     limits: Limits | None = None,
     witness: Witness | None = None,
+    say: Say | None = None,
 ) -> Ledger:
-    """Copy the chosen recordings of *source* below *output* and return the ledger of what was found."""
+    """Copy the chosen recordings of *source* below *output* and return the ledger of what was found.
+
+    *say* is told of a wait for recordings that run.
+    """
     patience = patience or Patience()
     listed = datetime.now(UTC)
     chosen = runs.choose(runs.look(source), choice)
@@ -67,7 +79,7 @@ def retrieve(
         waivers=sorted(waivers),
         earlier=[each.earlier() for each in chosen.earlier],
     )
-    silent = await_beats(source, [each.manifest for each in chosen.found if each.manifest], patience)
+    silent = await_beats(source, [each.manifest for each in chosen.found if each.manifest], patience, say=say)
     for found in chosen.found:
         _take(source, found, output, ledger, limits or Limits(), silent=found.recording in silent)
     copied = datetime.now(UTC)
@@ -90,13 +102,17 @@ def _join(ledger: Ledger, chosen: Chosen, witness: Witness | None, moments: Mome
         endings.enter(ledger, chosen, testimony, witness.claim, moments)
 
 
-def await_beats(source: Source, manifests: Iterable[Manifest], patience: Patience) -> set[str]:
+def await_beats(
+    source: Source, manifests: Iterable[Manifest], patience: Patience, *, say: Say | None = None
+) -> set[str]:
     """Wait until the beat of every running recording has moved twice; return the names of those that stood still.
 
-    All are waited for at once. What has moved twice has published everything that ran before this call.
+    All are waited for at once. What has moved twice has published everything that ran before this call. When that
+    takes long, *say* is told whom it is waited for, and for how long after the last beat at most.
     """
     waiting = {each.recording: _Watched(each, patience) for each in manifests if each.state == "running"}
     silent: set[str] = set()
+    since, told = time.monotonic(), False
     while waiting:
         time.sleep(patience.poll)
         for recording, watched in list(waiting.items()):
@@ -106,7 +122,19 @@ def await_beats(source: Source, manifests: Iterable[Manifest], patience: Patienc
             elif watched.expired:
                 del waiting[recording]
                 silent.add(recording)
+        if say is not None and waiting and not told and time.monotonic() - since > LONG_WAIT:
+            told = True
+            say(_waited_for(waiting))
+    if say is not None and told:
+        say("")
     return silent
+
+
+def _waited_for(waiting: dict[str, _Watched]) -> str:
+    seconds = max(watched.seconds for watched in waiting.values())
+    more = f" and {len(waiting) - NAMED} more" if len(waiting) > NAMED else ""
+    names = f"{', '.join(sorted(waiting)[:NAMED])}{more}"
+    return f"waiting up to {seconds:g} s for the beats of {counted(len(waiting), 'running recording')}: {names}"
 
 
 class _Watched:
@@ -114,8 +142,8 @@ class _Watched:
 
     def __init__(self, manifest: Manifest, patience: Patience) -> None:
         self._first = self._last = manifest.beat
-        self._seconds = patience.seconds(manifest.interval)
-        self._deadline = time.monotonic() + self._seconds
+        self.seconds = patience.seconds(manifest.interval)
+        self._deadline = time.monotonic() + self.seconds
         self.settled = False
 
     def look(self, manifest: Manifest | None) -> None:
@@ -123,7 +151,7 @@ class _Watched:
             return
         if manifest.beat > self._last:
             self._last = manifest.beat
-            self._deadline = time.monotonic() + self._seconds
+            self._deadline = time.monotonic() + self.seconds
         self.settled = manifest.state == "finished" or self._last >= self._first + 2
 
     @property
@@ -203,6 +231,11 @@ def _judge(ledger: Ledger, row: Row, manifest: Manifest, age: float, *, silent: 
     if modules := lost_at_start(manifest):
         reason = "imported before recording started, so what ran by then is lost; call coverage_hooks.start() first"
         ledger.lose("retrieve", row, reason, file=", ".join(modules))
+    if modules := begun_at_start(manifest):
+        reason = "began before recording did, as they have to: lines that they ran by then read as never run"
+        text = f"{', '.join(modules)} {reason}"
+        if all(note.text != text for note in ledger.notes):  # replicas begin alike
+            ledger.note("retrieve", text)
 
 
 def _nothing_published(manifest: Manifest) -> str:
@@ -224,8 +257,9 @@ def _judge_running(ledger: Ledger, row: Row, manifest: Manifest, age: float, *, 
         row.state, row.beat_age, row.unsaved = "silent", round(age, 1), round(unsaved, 1)
         row.lost_if_killed = round(behind + bound, 1)
         row.note = (
-            f"beat {manifest.beat} is {row.beat_age:g} s old and does not move: killed, hung, or its last save failed. "
-            f"Lost is what ran after the last snapshot, {row.unsaved:g} s ago; "
+            f"beat {manifest.beat} is {row.beat_age:.10g} s old and does not move: "
+            "killed, hung, or its last save failed. "
+            f"Lost is what ran after the last snapshot, {row.unsaved:.10g} s ago; "
             f"if it was killed, at most {row.lost_if_killed:g} s of it"
         )
         return  # a loss in any case, but a witness may know better why
@@ -245,7 +279,10 @@ def _count(ledger: Ledger, chosen: Chosen) -> None:
         reason = f"{ledger.expected} recordings were expected, {len(rows)} announced themselves"
         ledger.lose("retrieve", None, reason)
     elif ledger.expected is not None and len(rows) > ledger.expected:
-        ledger.note("retrieve", f"{len(rows)} recordings, {ledger.expected} expected: a process restarted, or more ran")
+        ledger.note(
+            "retrieve",
+            f"{counted(len(rows), 'recording')}, {ledger.expected} expected: a process restarted, or more ran",
+        )
     if any(row.python.startswith("3.11.") for row in ledger.rows):
         ledger.note(
             "retrieve",
@@ -262,7 +299,8 @@ def _count(ledger: Ledger, chosen: Chosen) -> None:
 def _nothing(ledger: Ledger, chosen: Chosen) -> str:
     others = sorted({each.run for each in ledger.earlier})
     if ledger.since is not None and ledger.earlier:
-        return f"nothing was recorded since {ledger.since}; {len(ledger.earlier)} recordings are older"
+        older = counted(len(ledger.earlier), "recording")
+        return f"nothing was recorded since {ledger.since}; {older} {'is' if len(ledger.earlier) == 1 else 'are'} older"
     if chosen.run is not None and ledger.earlier:
         return f"nothing was recorded for run {chosen.run!r}; the volume holds {', '.join(map(repr, others))}"
     return (

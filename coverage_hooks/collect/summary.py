@@ -9,12 +9,15 @@ from typing import Any
 
 from coverage_hooks.collect import compare, files, tables
 from coverage_hooks.collect.compare import Comparison
-from coverage_hooks.collect.ledger import Ledger, Loss, Row, as_document
+from coverage_hooks.collect.ledger import Earlier, Ledger, Loss, Row, as_document
 from coverage_hooks.collect.plain import markdown
 from coverage_hooks.collect.report import Report
 from coverage_hooks.collect.tables import percent as percent  # noqa: PLC0414 - it is asked for here
 
 FORMAT = 1
+
+#: How many recordings of other runs are named: a volume that nobody prunes has more of them every day.
+EARLIER = 5
 
 #: Where the list of files starts, which is as long as the operator is large.
 FILES = "## Files"
@@ -54,6 +57,14 @@ def ending(row: Row) -> str:
     return f"{restart}{row.ending}{' (asked afterwards)' if row.asked else ''}" if row.ending else ""
 
 
+def earlier(ledger: Ledger) -> tuple[list[Earlier], str]:
+    """Return the recordings of other runs, the newest when there are many, and what there is to say of the rest."""
+    if (rest := len(ledger.earlier) - EARLIER) <= 0:
+        return ledger.earlier, ""
+    newest = sorted(ledger.earlier, key=lambda each: each.started_at)[-EARLIER:]
+    return newest, f"and {rest} more, which {files.LEDGER} has; `coverage-hooks prune` deletes them from a folder"
+
+
 def lost(row: Row) -> str:
     """Return how much *row* lost at its end, as far as that is known."""
     return f"<= {row.lost_seconds:g} s" if row.lost_seconds is not None else ""
@@ -74,8 +85,11 @@ def _lines(ledger: Ledger, report: Report, changes: Comparison | None) -> Iterat
         yield _row(row.recording or "(none)", row.pod, row.state, str(row.lines), lost(row), ending(row), note)
     yield ""
     yield f"Completeness: {markdown(ledger.completeness)}"
-    for each in ledger.earlier:
+    listed, more = earlier(ledger)
+    for each in listed:
         yield f"- earlier, not combined: {markdown(each.recording)} {markdown(each.run)}"
+    if more:
+        yield f"- earlier, not combined: {markdown(more)}"
     yield from (f"- {markdown(note.text)}" for note in ledger.notes)
     yield ""
     yield from _changes(changes)

@@ -1,5 +1,7 @@
 """One collect on a terminal: tables where there is one, the same words in a log.
 
+A table that a narrow terminal has no room for is shown otherwise there: it would be columns of halves of words.
+
 Everything that came from a volume goes through `plain` and is never read as markup.
 """
 
@@ -11,17 +13,19 @@ from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from coverage_hooks.collect import files, tables
-from coverage_hooks.collect.compare import Comparison
+from coverage_hooks.collect.compare import WORLDS, Comparison
 from coverage_hooks.collect.ledger import Ledger
-from coverage_hooks.collect.plain import plain
+from coverage_hooks.collect.plain import counted, plain
 from coverage_hooks.collect.report import Report
-from coverage_hooks.collect.summary import blame, cause, ending, lost
+from coverage_hooks.collect.summary import blame, cause, earlier, ending, lost
 
 #: One line of a table.
 Row = tuple[str, ...]
@@ -30,6 +34,7 @@ _COLORS = {
     "finished": "green",
     "running": "green",
     "silent": "red",
+    "silent?": "red",
     "killed": "red",
     "ended": "red",
     "missing": "red",
@@ -40,6 +45,15 @@ _COLORS = {
 
 #: From how many rows on those of which there is nothing to tell are only counted.
 MANY_ROWS = 40
+
+#: From how many columns on a terminal is given whole tables, as a log is.
+WIDE = 120
+
+#: Spaces between two columns.
+_GAP = 2
+
+#: More columns than any table has.
+_ROOMY = 100_000
 
 #: What a log that is no terminal is given: names of recordings are long.
 LOG_WIDTH = 160
@@ -72,9 +86,9 @@ def show_ledger(out: Console, ledger: Ledger) -> None:
     ]
     chosen = f"since {ledger.since}" if ledger.since else f"of run {ledger.run or '(unnamed)'}"
     missing = len(ledger.rows) - len(ledger.recorded)
-    show_line(out, f"{len(ledger.recorded)} recordings {chosen}{f', {missing} missing' if missing else ''}")
+    show_line(out, f"{counted(len(ledger.recorded), 'recording')} {chosen}{f', {missing} missing' if missing else ''}")
     if rows:
-        out.print(_table(("recording", "pod", "state", "files", "lines", "lost", "ending", "note"), rows))
+        show_table(out, ("recording", "pod", "state", "files", "lines", "lost", "ending", "note"), rows)
     if others := len(ledger.rows) - len(rows):
         show_line(
             out, f"{others} {'more ' if rows else ''}finished, with nothing to tell of them: {files.LEDGER} has all"
@@ -82,10 +96,13 @@ def show_ledger(out: Console, ledger: Ledger) -> None:
     for row in ledger.rows:
         for problem in row.problems:
             show_line(out, f"problem  {row.recording}: {problem}")
-    for each in ledger.earlier:
+    listed, more = earlier(ledger)
+    for each in listed:
         show_line(
             out, f"earlier, not combined  {each.recording} {f'run {each.run}' if each.run else ''} {each.note}".rstrip()
         )
+    if more:
+        show_line(out, f"earlier, not combined  {more}")
     for note in ledger.notes:
         show_line(out, f"note  {note.text}")
     show_line(out, f"completeness  {ledger.completeness}")
@@ -93,12 +110,13 @@ def show_ledger(out: Console, ledger: Ledger) -> None:
 
 def show_report(out: Console, report: Report, output: Path) -> None:
     """Print the three worlds by file and in total, and where to read on."""
-    out.print(_table(tables.WORLD_TITLES, tables.world_rows(report)))
+    if _by_files(out, tables.WORLD_TITLES, list(tables.world_rows(report)), kept=1 + len(WORLDS)):
+        show_line(out, f"left out of {out.width} columns  counts and missed lines: {WIDE} show them, as do the pages")
     if report.excluded_lines:
-        show_line(out, f"excluded  {report.excluded_lines} lines, by the coverage configuration")
+        show_line(out, f"excluded  {counted(report.excluded_lines, 'line')}, by the coverage configuration")
     for why in dict.fromkeys(report.omitted.values()):
         names = [name for name, reason in report.omitted.items() if reason == why]
-        show_line(out, f"not counted  {len(names)} files, by {why}: {', '.join(names)}")
+        show_line(out, f"not counted  {counted(len(names), 'file')}, by {why}: {', '.join(names)}")
     show_line(out, f"worlds  {output / files.WORLDS}")
     show_line(out, f"HTML  {output / files.HTML / 'index.html'}")
 
@@ -107,7 +125,7 @@ def show_changes(out: Console, changes: Comparison | None) -> None:
     """Print what a change gained or lost."""
     if changes is not None:
         show_line(out, tables.change_title(changes))
-        out.print(_table(tables.CHANGE_TITLES, tables.change_rows(changes)))
+        _by_files(out, tables.CHANGE_TITLES, list(tables.change_rows(changes)), kept=len(tables.CHANGE_TITLES))
 
 
 def show_losses(out: Console, ledger: Ledger) -> None:
@@ -121,7 +139,7 @@ def show_losses(out: Console, ledger: Ledger) -> None:
 
 def show_table(out: Console, titles: Iterable[str], rows: Iterable[Row]) -> None:
     """Print *rows* below *titles*."""
-    out.print(_table(tuple(titles), rows))
+    out.print(_shown(out, tuple(titles), list(rows)))
 
 
 @contextmanager
@@ -133,7 +151,7 @@ def live(out: Console, titles: Iterable[str], moving: Container[str] = ()) -> It
     columns = tuple(titles)
     if out.is_terminal:
         with Live(console=out, auto_refresh=False) as shown:
-            yield lambda rows: shown.update(_table(columns, rows), refresh=True)
+            yield lambda rows: shown.update(_shown(out, columns, rows), refresh=True)
         return
     fixed = [number for number, title in enumerate(columns) if title not in moving]
     before: set[Row] = set()
@@ -153,10 +171,60 @@ def show_line(out: Console, text: str, style: str = "") -> None:
     out.print(Text(plain(text), style=style), soft_wrap=True)
 
 
-def _table(titles: tuple[str, ...], rows: Iterable[Row]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+def _by_files(out: Console, titles: Row, rows: list[Row], *, kept: int) -> bool:
+    """Print a table whose first column is files; return whether only its *kept* first columns had room.
+
+    Then the names of files are cut at their front: what tells them apart is at the end.
+    """
+    if _has_room(out, table := _table(titles, rows)):
+        out.print(table)
+        return False
+    some = [row[:kept] for row in rows]
+    others = zip(*(row[1:] for row in (titles[:kept], *some)), strict=True)
+    room = max(8, out.width - sum(max(map(cell_len, column)) + _GAP for column in others) - _GAP)
+    out.print(_table(titles[:kept], [(_end_of(row[0], room), *row[1:]) for row in some]))
+    return kept < len(titles)
+
+
+def _shown(out: Console, titles: Row, rows: list[Row]) -> RenderableType:
+    """Return a table, or where it has no room the first cell of each row, and the others named below it."""
+    if _has_room(out, table := _table(titles, rows)):
+        return table
+    return Group(*(part for row in rows for part in _block(titles, row)))
+
+
+def _block(titles: Row, row: Row) -> Iterator[RenderableType]:
+    yield _cell(row[0])
+    named = [Text.assemble(f"{title} ", _cell(cell)) for title, cell in zip(titles[1:], row[1:], strict=True) if cell]
+    yield Padding(Text("  ").join(named), (0, 0, 0, _GAP), expand=False)
+
+
+def _has_room(out: Console, table: Table) -> bool:
+    """Return whether *out* shows all of *table* without breaking a cell, or is wide enough to have it anyway."""
+    if not out.is_terminal or out.width >= WIDE:
+        return True
+    # Measured where everything has room: otherwise the answer would be the width that there is.
+    return out.measure(table, options=out.options.update(width=_ROOMY)).maximum <= out.width
+
+
+def _end_of(name: str, room: int) -> str:
+    """Return *name*, or as much of its end as *room* cells take."""
+    shown = plain(name)
+    if cell_len(shown) <= room:
+        return shown
+    while cell_len(shown) >= room:
+        shown = shown[1:]
+    return f"…{shown}"
+
+
+def _table(titles: Row, rows: Iterable[Row]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0))
     for title in titles:
         table.add_column(title, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(plain(cell), style=_COLORS.get(cell, "")) for cell in row))
+        table.add_row(*map(_cell, row))
     return table
+
+
+def _cell(text: str) -> Text:
+    return Text(plain(text), style=_COLORS.get(text, ""))

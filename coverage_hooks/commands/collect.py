@@ -152,8 +152,9 @@ def collect(
     """
     with progress.busy("waiting for the beats of running recordings, copying, verifying, combining"):
         done = collecting.collect(
-            source, output, request, configuration, inputs, against=against, xml_per_world=xml_per_world
-        )
+            source, output, request, configuration, inputs,
+            against=against, xml_per_world=xml_per_world, say=progress.waiting,
+        )  # fmt: skip
     _end(done.ledger, output, done=done, thresholds=thresholds)
 
 
@@ -163,7 +164,7 @@ def collect(
 def retrieve(source: Source, progress: Progress, request: Request, output: Path) -> None:
     """Copy the recordings of a test run, wait for the running ones, and say who is missing."""
     with progress.busy("waiting for the beats of running recordings, copying"):
-        ledger = collecting.retrieve(source, output, request)
+        ledger = collecting.retrieve(source, output, request, say=progress.waiting)
     _end(ledger, output)
 
 

@@ -41,6 +41,13 @@ class Progress:
         """Print *line*, on a terminal above what changes."""
         self._console.print(Text(plain(line)), soft_wrap=True)
 
+    def waiting(self, why: str) -> None:
+        """Show *why* nothing else happens, until that is empty; a log has the line alone."""
+        if self._status is not None and self._console.is_terminal:
+            self._status.update(Text(plain(why or self._what)))
+        elif why:
+            self.say(why)
+
     def copying(self, name: str, here: int, size: int) -> None:
         """Show that *here* of *size* bytes of a file are here."""
         if self._status is not None and self._console.is_terminal:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -17,11 +18,13 @@ from coverage_hooks.collect import prune as pruning
 from coverage_hooks.collect.causes import ending_of
 from coverage_hooks.collect.instances import Known, gather
 from coverage_hooks.collect.notebook import Testimony
+from coverage_hooks.collect.plain import counted
 from coverage_hooks.collect.retrieve import Patience, await_beats
 from coverage_hooks.collect.runs import Found
 from coverage_hooks.collect.sources import Source
 from coverage_hooks.collect.sources.directory import Directory
-from coverage_hooks.commands import options
+from coverage_hooks.commands import options, places
+from coverage_hooks.commands.places import Place
 from coverage_hooks.commands.progress import Progress
 from coverage_hooks.errors import UsageError, VolumeError
 
@@ -31,27 +34,42 @@ _TITLES = ("recording", "run", "state", "beat", "age", "lines", "ending", "probl
 _MOVING = {"beat", "age", "lines"}
 
 
+def _reading(command: Callable[..., None]) -> Callable[..., None]:
+    return options.added(command, options.READING)
+
+
 @click.command()
-@options.source
+@_reading
 @click.option("--watch", is_flag=True, help="Show the list every second until interrupted; in a cluster, see how pods "
-              "end, too, and write that to witness.jsonl below the output folder.")  # fmt: skip
+              "end, too, and write that to witness.jsonl below the output folder. It may be started before the "
+              "operator is installed: the claim is waited for.")  # fmt: skip
 @options.output
-def status(source: Source, progress: Progress, watch: bool, output: Path) -> None:
+def status(*, watch: bool, output: Path, reader_manifest: bool, **where: Any) -> None:
     """List what lies on a volume: recording, run, state, beat and its age, lines, how it ended, the last problem."""
-    out = terminal.console()
-    if not watch:
-        if rows := list(_rows(source, None)):
-            terminal.show_table(out, _TITLES, rows)
-        else:
-            terminal.show_line(out, f"no recording in {_place()}")
+    if not watch or reader_manifest:
+        options.reading(_list)(reader_manifest=reader_manifest, **where)
         return
+    place = Place(**where)
+    # The witness first: the first pods are there before the claim has its volume, and may be gone by then. What was
+    # seen until the interrupt is on disk when this returns.
+    with _until_interrupted(), _witness(place, output / notebook.NAME) as testimony:
+        if place.namespace and not place.reader:
+            _await_claim(place)
+        options.reading(_watch)(reader_manifest=False, testimony=testimony, **where)
+
+
+def _list(source: Source, progress: Progress) -> None:  # noqa: ARG001 - as any that reads
+    out = terminal.console()
+    if rows := list(_rows(source, None)):
+        terminal.show_table(out, _TITLES, rows)
+    else:
+        terminal.show_line(out, f"no recording in {_place()}")
+
+
+def _watch(source: Source, progress: Progress, testimony: Testimony | None) -> None:
     progress.say(f"watching {_place()} until interrupted")
-    # What was seen until then is on disk when this returns.
-    with (
-        _until_interrupted(),
-        _witness(output / notebook.NAME) as testimony,
-        terminal.live(out, _TITLES, _MOVING) as show,
-    ):
+    # Once more, as a reader has a termination end the command with an error.
+    with _until_interrupted(), terminal.live(terminal.console(), _TITLES, _MOVING) as show:
         while True:
             show(list(_rows(source, testimony)))
             time.sleep(1)
@@ -78,17 +96,22 @@ def _place() -> str:
     return str(options["directory"] or options["claim"] or options["release"] or options["reader"])
 
 
-def _witness(path: Path) -> AbstractContextManager[Testimony | None]:
-    """Return a witness of the namespace that the command line names, if it does."""
-    options = click.get_current_context().params
-    if not options["namespace"]:
+def _witness(place: Place, path: Path) -> AbstractContextManager[Testimony | None]:
+    """Return a witness of the namespace of *place*, if it has one."""
+    if not place.namespace:
         return nullcontext()
     # Imported here: the client takes a second to load, which whoever reads a folder need not wait for.
-    from coverage_hooks.collect.cluster.connection import Target  # noqa: PLC0415
     from coverage_hooks.collect.cluster.witness import watching  # noqa: PLC0415
 
-    names = ("namespace", "release", "claim", "kubeconfig", "context")
-    return watching(Target(**{name: options[name] for name in names}), path, resume=True)
+    return watching(places.target(place), path, resume=True)
+
+
+def _await_claim(place: Place) -> None:
+    from coverage_hooks.collect.cluster import claims  # noqa: PLC0415 - as above
+
+    progress = Progress()
+    with progress.busy(f"watching namespace {place.namespace}"):
+        claims.awaited(places.target(place), progress.say)
 
 
 def _rows(source: Source, testimony: Testimony | None) -> Iterator[tuple[str, ...]]:
@@ -102,13 +125,16 @@ def _rows(source: Source, testimony: Testimony | None) -> Iterator[tuple[str, ..
         if manifest is None:
             yield found.recording, "", "damaged", "", "", "", ending, found.reason
             continue
-        try:
-            age = f"{source.announcement(found.recording).age:.1f} s"
-        except VolumeError:
-            age = ""
+        state, age = str(manifest.state), ""
+        with contextlib.suppress(VolumeError):
+            seconds = source.announcement(found.recording).age
+            age = f"{seconds:.1f} s"
+            # Only `collect` waits for two beats, and knows; the age is by the clock of whoever has the volume.
+            if state == "running" and seconds > Patience().seconds(manifest.interval):
+                state = "silent?"
         lines = str(manifest.data.lines) if manifest.data else "none yet"
         problems = f"{len(manifest.problems)}: {manifest.problems[-1]}" if manifest.problems else ""
-        yield found.recording, manifest.run, manifest.state, str(manifest.beat), age, lines, ending, problems
+        yield found.recording, manifest.run, state, str(manifest.beat), age, lines, ending, problems
     for instance in endings.unannounced(matched.values(), known):
         name = f"(none) {instance.pod.last.name}, {instance.container}, restart {instance.restart}"
         yield name, instance.run or "", "missing", "", "", "", ending_of(instance, known).text, ""
@@ -152,7 +178,7 @@ def prune(
     for each in chosen:
         terminal.show_line(out, f"{each.recording}  {each.manifest.run if each.manifest else each.reason}")
     if not yes:
-        click.confirm(f"Delete {len(chosen)} recordings?", abort=True)
+        click.confirm(f"Delete {counted(len(chosen), 'recording')}?", abort=True)
     live = set() if force else _live(source, chosen, Patience(minimum=silent_after))
     refused = 0
     for each in chosen:
@@ -171,7 +197,7 @@ def _is_meant(found: Found, run: str | None, older_than: datetime | None) -> boo
 
 def _live(source: Directory, chosen: list[Found], patience: Patience) -> set[str]:
     running = [each.manifest for each in chosen if each.manifest and each.manifest.state == "running"]
-    return {manifest.recording for manifest in running} - await_beats(source, running, patience)
+    return {manifest.recording for manifest in running} - await_beats(source, running, patience, say=Progress().waiting)
 
 
 def _refusal(directory: Path, found: Found, live: set[str]) -> str:

@@ -77,12 +77,12 @@ def collect(wish: Wish, units: list[Path], outcome: Outcome) -> None:
 def _collect(wish: Wish, units: list[Path], outcome: Outcome) -> None:
     progress = Progress()
     with places.opened(wish.place, progress) as source, progress.busy("waiting for running recordings, copying"):
-        outcome.ledger = collecting.retrieve(source, wish.output, wish.request)
+        outcome.ledger = collecting.retrieve(source, wish.output, wish.request, say=progress.waiting)
     if not outcome.ledger.recorded:
         outcome.hints.append(
             f"hint  this session is run {wish.request.choice.run!r}, and only what was recorded for that counts: "
             "start the operator with COVERAGE_HOOKS_RUN set to it (fixture coverage_hooks_run), "
-            "or say by --coverage-hooks-run which it is"
+            "or say by --coverage-hooks-run which it is; --no-coverage-hooks is for a session without an operator"
         )
         return
     configuration = Configuration(wish.rcfile, wish.folder)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from coverage_hooks.collect.plain import counted
 from tests.cluster import wait_until
 from tests.unit.collect.building import Project, make_project, record
 
@@ -140,7 +141,7 @@ class TestCollecting:
         assert len(rows) == max(workers, 1)  # each worker has its operator, and all are of one run
         assert {row["run"] for row in rows} == {ended.summary["run"]}
         assert ended.said.count("coverage of the operator") == 1
-        assert f"{len(rows)} recordings of run {ended.summary['run']}" in ended.said
+        assert f"{counted(len(rows), 'recording')} of run {ended.summary['run']}" in ended.said
         assert "TOTAL" in ended.said
 
     def test_a_run_that_was_given_is_the_one(self, checkout: Checkout) -> None:

@@ -19,6 +19,7 @@ import pytest
 from kubernetes_asyncio.client import ApiClient, ApiException, CoreV1Api, RbacAuthorizationV1Api
 
 from coverage_hooks.collect import notebook
+from coverage_hooks.collect.cluster import claims
 from coverage_hooks.collect.cluster.connection import Target
 from coverage_hooks.collect.cluster.witness import ask, witness
 from coverage_hooks.collect.observations import Pod
@@ -30,6 +31,7 @@ Document = dict[str, Any]
 _WATCHES = """
 import sys, time
 from pathlib import Path
+from coverage_hooks.collect.cluster import claims
 from coverage_hooks.collect.cluster.connection import Target
 from coverage_hooks.collect.cluster.witness import watching
 with watching(Target(namespace=sys.argv[1], kubeconfig=Path(sys.argv[2])), Path(sys.argv[3])):
@@ -262,3 +264,70 @@ def changed(kubeconfig: Path, path: Path, *, server: str = "", user: Document | 
         document["users"] = [{**each, "user": user} for each in document["users"]]
     path.write_text(json.dumps(document))
     return path
+
+
+class TestBeforeTheInstallation:
+    """``status --watch`` as somebody types it who has nothing in the cluster yet."""
+
+    @pytest.mark.parametrize("place", ["--release", "--claim"])
+    async def test_the_witness_is_there_first_and_the_claim_is_waited_for(
+        self, api: ApiClient, target: Target, pods: Pods, tmp_path: Path, place: str
+    ) -> None:
+        core: Any = CoreV1Api(api)
+        process = await self.watch(target, tmp_path, place, "shop")
+        try:
+            assert process.stderr is not None
+            whose = {"--release": "the claim of release 'shop'", "--claim": "claim 'shop'"}[place]
+            said = await process.stderr.readline()
+            expected = f"waiting for {whose} in namespace {target.namespace!r} to be there and Bound\n"
+            assert said.decode() == expected
+            await pods.make("first")
+            path = tmp_path / "out" / notebook.NAME
+
+            async def is_written() -> bool:
+                return "MODIFIED first" in told(notebook.read(path))
+
+            await eventually(is_written, "it is seen before there is a claim")
+            metadata = {
+                "name": "shop",
+                "labels": {"app.kubernetes.io/instance": "shop"},
+                "annotations": {claims.IMAGE: "operator:1-coverage"},
+            }
+            spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}
+            await core.create_namespaced_persistent_volume_claim(target.namespace, {"metadata": metadata, "spec": spec})
+            assert await self.readers(core, target.namespace) == []
+            bound = {"status": {"phase": "Bound"}}
+            await core.patch_namespaced_persistent_volume_claim_status("shop", target.namespace, bound)
+
+            async def is_made() -> bool:
+                return bool(await self.readers(core, target.namespace))
+
+            await eventually(is_made, "a reader is made")
+            process.send_signal(signal.SIGINT)
+            assert expected not in (await process.stderr.read()).decode()
+            assert await process.wait() == 0
+            assert await self.readers(core, target.namespace) == []
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    async def test_waiting_is_ended_by_an_interrupt_and_leaves_what_was_seen(
+        self, target: Target, tmp_path: Path
+    ) -> None:
+        process = await self.watch(target, tmp_path, "--claim", "shop")
+        assert process.stderr is not None
+        assert (await process.stderr.readline()).startswith(b"waiting for claim 'shop'")
+        process.send_signal(signal.SIGTERM)
+        assert await process.stderr.read() == b""
+        assert await process.wait() == 0
+        assert notebook.read(tmp_path / "out" / notebook.NAME) is not None
+
+    async def watch(self, target: Target, folder: Path, *place: str) -> asyncio.subprocess.Process:
+        command = [sys.executable, "-m", "coverage_hooks", "status", "--watch", "--namespace", target.namespace, *place]
+        options = ["--kubeconfig", str(target.kubeconfig), "--output", str(folder / "out")]
+        return await asyncio.create_subprocess_exec(*command, *options, stderr=subprocess.PIPE)
+
+    async def readers(self, core: Any, namespace: str) -> list[str]:
+        listed = await core.list_namespaced_pod(namespace, label_selector="app.kubernetes.io/component=reader")
+        return [pod.metadata.name for pod in listed.items]

@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from kubernetes_asyncio.client import ApiClient, CoreV1Api
+from kubernetes_asyncio.client.exceptions import ApiException
 
-from coverage_hooks.collect.cluster.connection import REQUEST_TIMEOUT, Target, asking
+from coverage_hooks.collect.cluster.connection import (
+    REQUEST_TIMEOUT,
+    TRANSPORT_ERRORS,
+    Target,
+    asking,
+    connect,
+    is_absent,
+)
 from coverage_hooks.errors import SourceError, UsageError
 
 DOMAIN = "coverage-hooks.vriesdemichael.github.io"
@@ -53,12 +61,10 @@ async def name_of(api: ApiClient, target: Target) -> str:
     """
     if target.claim:
         return target.claim
-    core: Any = CoreV1Api(api)
     with asking("list", "persistentvolumeclaims", target.namespace):
-        listed = await core.list_namespaced_persistent_volume_claim(target.namespace, _request_timeout=REQUEST_TIMEOUT)
-    released = {"app.kubernetes.io/instance": target.release}.items()
-    mine = [claim for claim in listed.items if released <= (claim.metadata.labels or {}).items()]
-    annotated = [claim.metadata.name for claim in mine if IMAGE in (claim.metadata.annotations or {})]
+        listed = await _all(api, target.namespace)
+    mine = [claim for claim in listed if _is_of(target, claim)]
+    annotated = [claim.metadata.name for claim in mine if _is_annotated(claim)]
     if len(annotated) == 1:
         return str(annotated[0])
     if annotated:
@@ -69,9 +75,68 @@ async def name_of(api: ApiClient, target: Target) -> str:
     raise SourceError(
         f"release {target.release!r} has no claim of recordings in namespace {target.namespace!r}: expected one "
         f"labelled app.kubernetes.io/instance={target.release} and annotated with {IMAGE}; "
-        f"{_listed('of the release', mine)}, {_listed('in the namespace', listed.items)}; "
+        f"{_listed('of the release', mine)}, {_listed('in the namespace', listed)}; "
         "install the chart with coverage.enabled=true, or give --claim"
     )
+
+
+def awaited(target: Target, say: Callable[[str], object]) -> None:
+    """Return when the claim that *target* means is there and has its volume, however long that takes.
+
+    *say* is told once what is waited for. Raises `SourceError` when we may not ask; that the API server does not answer
+    for a while does not matter, as whoever waits does so from before an installation until after it.
+    """
+    asyncio.run(_await(target, say))
+
+
+async def _await(target: Target, say: Callable[[str], object]) -> None:
+    async with connect(target) as api:
+        told = False
+        while not await _has_volume(api, target):
+            if not told:
+                whose = f"claim {target.claim!r}" if target.claim else f"the claim of release {target.release!r}"
+                say(f"waiting for {whose} in namespace {target.namespace!r} to be there and Bound")
+                told = True
+            await asyncio.sleep(_POLL)
+
+
+async def _has_volume(api: ApiClient, target: Target) -> bool:
+    """Return whether a claim that *target* means is past waiting; what is wrong with it opening it will tell."""
+    core: Any = CoreV1Api(api)
+    verb, name = ("get", target.claim) if target.claim else ("list", "")
+    with asking(verb, "persistentvolumeclaims", target.namespace, name):
+        try:
+            if target.claim:
+                found = [
+                    await core.read_namespaced_persistent_volume_claim(
+                        target.claim, target.namespace, _request_timeout=REQUEST_TIMEOUT
+                    )
+                ]
+            else:
+                found = [each for each in await _all(api, target.namespace) if _is_of(target, each)]
+                found = [each for each in found if _is_annotated(each)]
+        except TRANSPORT_ERRORS:
+            return False
+        except ApiException as error:
+            if is_absent(error):
+                return False
+            raise
+    return any(each.status.phase in {"Bound", "Lost"} for each in found)
+
+
+async def _all(api: ApiClient, namespace: str) -> list[Any]:
+    core: Any = CoreV1Api(api)
+    listed = await core.list_namespaced_persistent_volume_claim(namespace, _request_timeout=REQUEST_TIMEOUT)
+    return list(listed.items)
+
+
+def _is_of(target: Target, claim: Any) -> bool:
+    released = {"app.kubernetes.io/instance": target.release}.items()
+    return released <= (claim.metadata.labels or {}).items()
+
+
+def _is_annotated(claim: Any) -> bool:
+    return IMAGE in (claim.metadata.annotations or {})
 
 
 async def look(api: ApiClient, namespace: str, claim: str, image: str | None) -> Volume:

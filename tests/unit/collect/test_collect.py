@@ -229,6 +229,51 @@ def test_nothing_at_all_is_not_a_success_and_leaves_no_old_report(run: Run, volu
     assert not (project.root / "build/coverage/html/index.html").exists()
 
 
+class TestOldPages:
+    """The HTML report of an earlier collect, when there is nothing to make another one of."""
+
+    def test_nothing_of_it_is_left(self, run: Run, volume: Path, project: Project) -> None:
+        project.write({"top.py": "x = 1\n", ".coveragerc": "[run]\nsource = .\n"})  # beside a package is another name
+        record(volume)
+        html = project.root / "build/coverage/html"
+        run("collect")
+        assert {"index.html", "top_py.html"} < {path.name for path in html.iterdir()}
+        run("collect", "--run", "none")
+        assert not html.exists()
+
+    def test_what_somebody_else_put_there_stays(self, run: Run, volume: Path, project: Project) -> None:
+        record(volume)
+        html = project.root / "build/coverage/html"
+        run("collect")
+        (html / "mine.html").write_text("mine")
+        (html / "z_folder_py.html").mkdir()
+        run("collect", "--run", "none")
+        assert sorted(path.name for path in html.iterdir()) == [".gitignore", "mine.html", "z_folder_py.html"]
+        run("collect")
+        assert (html / "index.html").exists()
+
+    @pytest.mark.parametrize("mark", [None, "*\n"])
+    def test_a_folder_that_coverage_did_not_make_loses_its_first_page_only(
+        self, run: Run, volume: Path, project: Project, mark: str | None
+    ) -> None:
+        assert list(volume.iterdir()) == []
+        html = project.root / "build/coverage/html"
+        project.write({f"build/coverage/html/{name}": "mine" for name in ("index.html", "a_py.html", "status.json")})
+        if mark is not None:
+            (html / ".gitignore").write_text(mark)
+        run("collect")
+        assert {path.name for path in html.iterdir()} - {".gitignore"} == {"a_py.html", "status.json"}
+
+    def test_a_link_is_not_followed(self, run: Run, volume: Path, project: Project, tmp_path: Path) -> None:
+        record(volume)
+        html = project.root / "build/coverage/html"
+        run("collect")
+        html.rename(tmp_path / "elsewhere")
+        html.symlink_to(tmp_path / "elsewhere")
+        run("collect", "--run", "none")
+        assert (tmp_path / "elsewhere/status.json").exists()
+
+
 def test_no_folder_is_an_unreachable_source(run: Run, tmp_path: Path) -> None:
     result = run("collect", source=tmp_path / "absent")
     assert result.exit_code == 3

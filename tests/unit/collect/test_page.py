@@ -142,7 +142,7 @@ def test_what_is_not_counted_is_listed(run: Run, volume: Path, project: Project)
     record(volume)
     result = run("collect")
     assert result.exit_code == 0
-    assert "not counted  1 files, by run:omit = */unused.py: shop/unused.py" in result.output
+    assert "not counted  1 file, by run:omit = */unused.py: shop/unused.py" in result.output
     summary = json.loads((project.root / "build/coverage/summary.json").read_text())
     assert summary["omitted"] == {"shop/unused.py": "run:omit = */unused.py"}
     assert summary["files"]["shop/skipped.py"]["worlds"]["lines"]["excluded"] == 2

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from coverage_hooks.collect import retrieve as retrieving
+from coverage_hooks.collect import runs
 from coverage_hooks.collect.retrieve import Patience, await_beats, retrieve
 from coverage_hooks.collect.runs import Choice
 from coverage_hooks.collect.sources import Limits
@@ -71,6 +72,25 @@ class TestRuns:
         assert [each["recording"] for each in ledger["earlier"]] == [old.name]
         assert f"earlier, not combined  {old.name} run old" in result.output
 
+    @pytest.mark.parametrize("count", [5, 12])
+    def test_of_many_earlier_ones_the_newest_are_listed_and_the_rest_is_counted(
+        self, run: Run, volume: Path, project: Project, count: int
+    ) -> None:
+        for number in range(count):
+            record(volume, run="old", host=f"h{-number % 7}", started_at=STARTED + number * HOUR)
+        record(volume, run="new", started_at=STARTED + count * HOUR)
+        output = run("collect").output
+        listed = [line for line in output.splitlines() if line.startswith("earlier, not combined  h")]
+        assert len(listed) == 5
+        assert ("earlier, not combined  and 7 more, which ledger.json has; `coverage-hooks prune`" in output) == (
+            count == 12
+        )
+        days = {f"{STARTED + number * HOUR:%Y%m%dT%H}" for number in range(count - 5, count)}
+        assert {line.split("-")[1][:11] for line in listed} == days
+        text = (project.root / "build/coverage/summary.md").read_text()
+        assert text.count("- earlier, not combined") == (5 if count == 5 else 6)
+        assert len(retrieved(project.root / "build/coverage")["earlier"]) == count
+
     def test_a_run_is_chosen_by_id(self, run: Run, volume: Path, project: Project) -> None:
         old = record(volume, run="old")
         record(volume, run="new", started_at=STARTED + HOUR)
@@ -87,7 +107,7 @@ class TestRuns:
         ("options", "reason"),
         [
             (("--run", "absent"), "for run 'absent'; the volume holds 'run-1'"),
-            (("--since", "1h"), "1 recordings are older"),
+            (("--since", "1h"), "1 recording is older"),
         ],
     )
     def test_nothing_chosen_is_a_loss(self, run: Run, volume: Path, options: tuple[str, ...], reason: str) -> None:
@@ -164,6 +184,7 @@ class TestBeats:
         [row] = retrieved(project.root / "build/coverage")["rows"]
         assert row["state"] == "silent"
         assert row["beat_age"] < 60 < row["unsaved"]
+        assert f"after the last snapshot, {row['unsaved']} s ago" in result.output  # as digits, however long ago
         totals = json.loads((project.root / "build/coverage/summary.json").read_bytes())["totals"]
         assert totals["cluster"]["lines"] == 60
 
@@ -205,6 +226,30 @@ class TestBeats:
         found = await_beats(Directory(volume), [each.manifest for each in silent], BRIEF)
         assert time.monotonic() - start < 5 * BRIEF.minimum
         assert found == {each.name for each in silent}
+
+    def test_who_is_waited_for_is_said_once_when_it_takes_long(
+        self, volume: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(retrieving, "LONG_WAIT", 0.1)
+        names = sorted(running(volume, host=f"h{number}").name for number in range(4))
+        said: list[str] = []
+        found = runs.look(Directory(volume))
+        await_beats(Directory(volume), [each.manifest for each in found if each.manifest], BRIEF, say=said.append)
+        whom = f"{', '.join(names[:3])} and 1 more"
+        assert said == [f"waiting up to 0.3 s for the beats of 4 running recordings: {whom}", ""]
+
+    def test_a_short_wait_is_not_worth_a_word(self, volume: Path) -> None:
+        recording = running(volume)
+        said: list[str] = []
+        with beating(recording):
+            await_beats(Directory(volume), [recording.manifest], Patience(), say=said.append)
+        assert said == []
+
+    def test_a_log_has_a_line_of_the_wait(self, run: Run, volume: Path) -> None:
+        name = running(volume).name
+        result = run("collect", "--silent-after", 2.5)
+        said = f"waiting up to 2.5 s for the beats of 1 running recording: {name}\n"
+        assert result.stderr.count(said) == result.output.count("waiting") == 1
 
     def test_a_recording_that_finishes_meanwhile_is_finished(self, volume: Path, tmp_path: Path) -> None:
         recording = running(volume)
@@ -324,6 +369,18 @@ class TestLedger:
         assert result.exit_code == (1 if lost else 0)
         if lost:
             assert f"LOSS  {recording.name} {', '.join(lost)}: imported before recording started" in result.output
+        begun = ", ".join(module for module in before if module not in lost)
+        assert (f"note  {begun} began before recording did" in result.output) == bool(begun)
+
+    def test_of_what_began_before_recording_there_is_one_note_for_all_alike(self, run: Run, volume: Path) -> None:
+        for number in range(3):
+            record(volume, host=f"h{number}", imported_before_start=["shop"], start_modules=["shop.main"])
+        record(volume, host="other", imported_before_start=["shop", "shop.cart"], start_modules=["shop.cart"])
+        notes = [line for line in run("retrieve").output.splitlines() if line.startswith("note  ")]
+        assert [note.partition(" began before recording did, as they have to")[0] for note in notes] == [
+            "note  shop",
+            "note  shop, shop.cart",
+        ]
 
     def test_problems_and_forks_are_shown_and_are_no_losses(self, run: Run, volume: Path) -> None:
         recording = record(volume, problems=["sigterm was overridden"])

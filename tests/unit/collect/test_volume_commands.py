@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -32,6 +33,17 @@ class TestStatus:
         assert "2: two" in lines[recording.name]
         assert "none yet" in lines[silent.name]
         assert "not JSON" in lines[broken.name]
+
+    def test_a_beat_that_stopped_long_ago_is_doubted(self, run: Run, volume: Path) -> None:
+        old, new, done = (record(volume, host=host) for host in ("old", "new", "done"))
+        for each in (old, new):
+            each.change(state="running")
+        for each in (old, done):
+            stopped = time.time() - 385
+            os.utime(each.manifest_path, (stopped, stopped))
+        lines = {line.split("-")[0]: line.split() for line in run("status").output.splitlines()}
+        assert [lines[host][2] for host in ("old", "new", "done")] == ["silent?", "running", "finished"]
+        assert lines["old"][4].startswith("385.")
 
     def test_an_empty_volume_says_so(self, run: Run) -> None:
         assert "no recording in " in run("status").output
@@ -93,7 +105,7 @@ class TestPrune:
         self, run: Run, volume: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         recording = running(volume)
-        monkeypatch.setattr("coverage_hooks.commands.volume.await_beats", lambda *_: set())  # all of them live
+        monkeypatch.setattr("coverage_hooks.commands.volume.await_beats", lambda *_, **__: set())  # all of them live
         assert run("prune", "--all", "--yes").exit_code == 1
         assert names(volume) == {recording.name}
         assert run("prune", "--all", "--yes", "--force").exit_code == 0

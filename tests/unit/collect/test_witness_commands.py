@@ -93,7 +93,7 @@ def test_whoever_never_announced_itself_is_a_loss(run: Run, volume: Path, projec
     result = run("collect")
     assert result.exit_code == 1
     assert "LOSS  (pod shop/broken): restart 0 of container main" in result.output
-    assert "1 recordings of run one, 1 missing" in result.output
+    assert "1 recording of run one, 1 missing" in result.output
     assert run("collect", "--allow-missing", "broken").exit_code == 0
     assert run("collect", "--allow-missing", "broken", "--expect", 2).exit_code == 0
     assert run("collect", "--allow-missing", "broken", "--expect", 3).exit_code == 1
