@@ -24,7 +24,7 @@ _MOST, _LONGEST = 2048, 1 << 14
 class Arcs:
     """A set of arcs, each as `pack` makes it, with its highest line and the number of lines in it."""
 
-    packed: Collection[int]
+    packed: array[int]
     top: int
     line_count: int
 
@@ -72,6 +72,7 @@ class Parser:
 
 def _of(packed: Collection[int]) -> Arcs:
     # As `unpack` does, for all at once: in memory, both halves are numbers by themselves.
-    numbers = sorted(set(memoryview(array("q", packed)).cast("B").cast("i")))
+    kept = array("q", packed)
+    numbers = sorted(set(memoryview(kept).cast("B").cast("i")))
     lines = len(numbers) - bisect.bisect_right(numbers, 0)
-    return Arcs(packed=packed, top=max(numbers[-1], -numbers[0]), line_count=lines)
+    return Arcs(packed=kept, top=max(numbers[-1], -numbers[0]), line_count=lines)

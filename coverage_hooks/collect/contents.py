@@ -40,6 +40,9 @@ class DamagedError(VolumeError):
         super().__init__(reason)
         self.file = file
 
+    def __reduce__(self) -> tuple[type[DamagedError], tuple[str, str]]:
+        return type(self), (self.file, str(self))  # as it comes from another process
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schema:

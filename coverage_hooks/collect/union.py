@@ -11,13 +11,14 @@ from __future__ import annotations
 import json
 import sqlite3
 import types
+from array import array
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from coverage_hooks.collect.arcs import UNPACKED, Arcs, pack
+from coverage_hooks.collect.arcs import UNPACKED, pack
 from coverage_hooks.collect.contents import Content, fetch
 
 
@@ -37,7 +38,7 @@ class Union:
     def __init__(self) -> None:
         self._lines: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._arcs: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
-        self._last: dict[tuple[str, str], Arcs] = {}  # what was added last need not be added again
+        self._last: dict[tuple[str, str], array[int]] = {}  # what was added last need not be added again
         self._tracers: dict[str, str] = {}
 
     def add(
@@ -57,9 +58,9 @@ class Union:
             if path in moved:
                 ends = (moved[path].arc(*arc) for arc in arcs)
                 self._arcs[places[path], context].update(pack(each for each in ends if each is not None))
-            elif path in places and self._last.get(key := (places[path], context)) is not arcs:
+            elif path in places and self._last.get(key := (places[path], context)) != arcs.packed:
                 self._arcs[key].update(arcs.packed)
-                self._last[key] = arcs
+                self._last[key] = arcs.packed
 
     def update(self, other: Union) -> None:
         """Add what *other* has."""

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import multiprocessing
 import os
+import signal
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +30,10 @@ from coverage_hooks.collect.contents import Content, DamagedError, Schema, read_
 from coverage_hooks.collect.ledger import Ledger, Row
 from coverage_hooks.errors import VolumeError
 from coverage_hooks.volume import layout
-from coverage_hooks.volume.manifest import DataFile, Fingerprint, Manifest, Process, parse_sources
+from coverage_hooks.volume.manifest import DataFile, Fingerprint, Manifest, Process, SourcesFile, parse_sources
 
-#: How many recordings are looked at at a time.
-WORKERS = min(4, os.cpu_count() or 1)
+#: How many processes look at recordings, each at how many at once; and how many recordings are worth starting them.
+WORKERS, AT_ONCE, MANY = min(4, os.cpu_count() or 1), 4, 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,70 +59,115 @@ def verify(ledger: Ledger, output: Path) -> Iterator[Verified]:
     """
     first: dict[tuple[str, str], str] = {}
     rows = [row for row in ledger.rows if row.folder]  # of the others retrieve has said why
-    schema()  # once, before several ask
-    with ThreadPoolExecutor(WORKERS) as pool:
-        for row, found in zip(rows, _ahead(pool, functools.partial(_look, output, Parser()), rows), strict=True):
-            if isinstance(found, VolumeError):
-                row.fail(str(found), "empty" if str(found).startswith("empty") else "damaged")
-                ledger.lose("verify", row, row.note, file=getattr(found, "file", layout.MANIFEST))
-            elif found is not None:
-                content, each = found
-                if (twin := first.setdefault(content, row.recording)) != row.recording:
-                    row.note = f"the same data as {twin}: combined once"
-                else:
-                    yield each
+    for row, found in zip(rows, _looked([output / row.folder for row in rows]), strict=True):
+        if isinstance(found, VolumeError):
+            row.fail(str(found), "empty" if str(found).startswith("empty") else "damaged")
+            ledger.lose("verify", row, row.note, file=getattr(found, "file", layout.MANIFEST))
+        elif found is not None:
+            if (twin := first.setdefault(found.hashes, row.recording)) != row.recording:
+                row.note = f"the same data as {twin}: combined once"
+                continue
+            yield Verified(
+                row=row,
+                process=found.process,
+                path=found.path,
+                content=found.content,
+                fingerprints=_parse_sources(found.sources),
+            )
 
 
-def _ahead(pool: ThreadPoolExecutor, function: Callable[[Row], _Found], rows: Iterable[Row]) -> Iterator[_Found]:
-    """Yield what *function* makes of each of *rows*, at work on a few more while the caller is busy with one.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sound:
+    """What is known of a recording that is sound: its hashes, and the text of its fingerprints, besides the rest."""
 
-    Most of the time goes into SQLite and hashing, which let other threads run.
+    hashes: tuple[str, str]
+    process: Process
+    path: Path
+    content: Content
+    sources: bytes
+
+
+#: A recording, or why it is of no use; None if nothing was published.
+_Found: TypeAlias = "_Sound | VolumeError | None"
+
+
+def _looked(folders: list[Path]) -> Iterator[_Found]:
+    """Yield what there is to say of the copy in each of *folders*.
+
+    Many are looked at by processes of their own, a few ahead of the caller: half of the work is Python's, so threads
+    would wait for each other.
     """
-    waiting: deque[Future[_Found]] = deque()
+    done = 0
+    if len(folders) >= MANY and WORKERS > 1:
+        try:
+            for found in _looked_by_others(folders):
+                yield found
+                done += 1
+        except BrokenProcessPool:  # one was ended, as for want of memory; one here is enough
+            pass
+    yield from map(_look, folders[done:])
+
+
+def _looked_by_others(folders: list[Path]) -> Iterator[_Found]:
+    waiting: deque[Future[list[_Found]]] = deque()
+    # Started anew: a fork of a process with threads may hang, and this one has the caller's.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(WORKERS, mp_context=context, initializer=_ignore_interrupts) as pool:
+        try:
+            for start in range(0, len(folders), AT_ONCE):
+                waiting.append(pool.submit(_look_at, folders[start : start + AT_ONCE]))
+                if len(waiting) > 2 * WORKERS:
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
+        finally:
+            for each in waiting:  # of a caller that was interrupted
+                each.cancel()
+
+
+def _ignore_interrupts() -> None:
+    """Leave an interrupt, which a terminal sends to all, to the process that was started."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _look_at(folders: list[Path]) -> list[_Found]:
+    return [_look(folder) for folder in folders]
+
+
+def _look(folder: Path) -> _Found:
     try:
-        for row in rows:
-            waiting.append(pool.submit(function, row))
-            if len(waiting) > 2 * WORKERS:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for each in waiting:  # of a caller that was interrupted
-            each.cancel()
-
-
-#: Hashes and content of a recording, or why it is of no use; None if nothing was published.
-_Found: TypeAlias = "tuple[tuple[str, str], Verified] | VolumeError | None"
-
-
-def _look(output: Path, parser: Parser, row: Row) -> _Found:
-    """Return what there is to say of the copy that *row* has."""
-    try:
-        manifest = Manifest.parse(_content(output / row.folder, layout.MANIFEST))
-        if manifest.data is None or manifest.sources is None:  # a manifest has both or neither
-            return None
-        return (manifest.data.sha256, manifest.sources.sha256), _verify(row, output / row.folder, manifest, parser)
+        manifest = Manifest.parse(_content(folder, layout.MANIFEST))
+        return _verify(folder, manifest, manifest.data, manifest.sources)
     except VolumeError as error:
         return error
 
 
-def _verify(row: Row, folder: Path, manifest: Manifest, parser: Parser) -> Verified:
-    data, sources = manifest.data, manifest.sources
-    assert data is not None
-    assert sources is not None  # the manifest has both or neither
+def _verify(folder: Path, manifest: Manifest, data: DataFile | None, sources: SourcesFile | None) -> _Sound | None:
+    if data is None or sources is None:  # a manifest has both or neither
+        return None
     _check_bytes(folder, data)
-    content = read_content(folder / data.file, schema(), parser)
+    content = read_content(folder / data.file, schema(), _parser())
     _check_counts(manifest, data, content)
     text = _content(folder, sources.file)
     if hashlib.sha256(text).hexdigest() != sources.sha256:
         raise DamagedError(sources.file, "damaged: not the fingerprints that the manifest names, the SHA-256 differs")
     try:
-        fingerprints = _parse_sources(text)
+        _parse_sources(text)
     except VolumeError as error:
         raise DamagedError(sources.file, f"damaged: {error}") from None
-    return Verified(
-        row=row, process=manifest.process, path=folder / data.file, content=content, fingerprints=fingerprints
+    return _Sound(
+        hashes=(data.sha256, sources.sha256),
+        process=manifest.process,
+        path=folder / data.file,
+        content=content,
+        sources=text,
     )
+
+
+@functools.cache
+def _parser() -> Parser:
+    """Return the one of this process."""
+    return Parser()
 
 
 @functools.lru_cache(maxsize=4)

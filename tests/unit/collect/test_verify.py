@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import pickle
 import re
 import sqlite3
 import time
 from contextlib import closing, suppress
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import coverage
 import pytest
@@ -14,13 +18,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from coverage_hooks.collect import contents
+from coverage_hooks.collect import verify as verifying
 from coverage_hooks.collect.contents import DamagedError
 from coverage_hooks.collect.ledger import Ledger
 from coverage_hooks.collect.retrieve import retrieve
 from coverage_hooks.collect.runs import Choice
 from coverage_hooks.collect.sources.directory import Directory
 from coverage_hooks.collect.verify import schema, verify
-from tests.unit.collect.building import LINES, data_bytes, record
+from tests.unit.collect.building import LINES, STARTED, data_bytes, record
 
 ARCS = {"/a.py": {(-1, 1), (1, 2), (2, -1), (-1, 5), (5, 1)}, "/empty.py": {(-1, 0), (0, -1)}}
 
@@ -105,6 +110,13 @@ def test_a_file_that_claims_a_million_lines_costs_no_time(tmp_path: Path) -> Non
     assert time.monotonic() - start < 5
 
 
+ARCS_OF: list[dict[str, set[tuple[int, int]]]] = [
+    {"shop/cart.py": {(-1, 1), (1, 2)}},
+    {"shop/cart.py": {(-1, 1), (1, 3)}},
+    {"shop/cart.py": {(-1, 1)}, "shop/parts/till.py": {(-1, 1)}},
+]
+
+
 def change_behind_the_index(path: Path, table: str, change: str) -> None:
     """Carry out *change* on *table* while SQLite does not know of the index that makes its rows unique."""
     index = f"sqlite_autoindex_{table}_1"
@@ -175,3 +187,52 @@ def test_no_bytes_make_sqlite_or_us_crash(tmp_path_factory: pytest.TempPathFacto
     path.write_bytes(content[:offset] + noise + content[offset + len(noise) :])
     with suppress(DamagedError):
         contents.read_content(path, schema())
+
+
+class TestMany:
+    """More recordings than one process looks at."""
+
+    COUNT = 24
+
+    @pytest.fixture
+    def retrieved(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.setattr(verifying, "MANY", 2)
+        monkeypatch.setattr(verifying, "WORKERS", 2)
+        monkeypatch.setattr(verifying, "AT_ONCE", 1)
+        for number in range(self.COUNT):
+            at = STARTED + timedelta(seconds=number)
+            recording = record(tmp_path / "volume", measured=ARCS_OF[number % 3], branch=True, started_at=at)
+            if number == 5:
+                recording.data.write_bytes(b"short")
+            if number == 6:
+                recording.manifest_path.write_text("{")
+        retrieve(Directory(tmp_path / "volume"), tmp_path / "output", Choice())
+        return tmp_path / "output"
+
+    def told(self, output: Path, monkeypatch: pytest.MonkeyPatch, *, at_once: bool) -> tuple[list[Any], ...]:
+        ledger = retrieve(Directory(output.parent / "volume"), output, Choice())
+        with monkeypatch.context() as patch:
+            if not at_once:
+                patch.setattr(verifying, "MANY", self.COUNT + 1)
+            found = [(each.row.recording, each.content.arc_count, each.fingerprints) for each in verify(ledger, output)]
+        return list(found), list(ledger.rows), list(ledger.losses)
+
+    def test_it_is_the_same_as_one_by_one(self, retrieved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        several = self.told(retrieved, monkeypatch, at_once=True)
+        assert several == self.told(retrieved, monkeypatch, at_once=False)
+        assert [len(part) for part in several] == [3, self.COUNT, 2]
+
+    def test_damage_is_told_by_another_process_as_here(self) -> None:
+        told = pickle.loads(pickle.dumps(DamagedError("data-3.coverage", "truncated: 1 of 2 bytes")))
+        assert (type(told), told.file, str(told)) == (DamagedError, "data-3.coverage", "truncated: 1 of 2 bytes")
+
+    def test_a_process_that_is_ended_loses_nothing(self, retrieved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        ledger = retrieve(Directory(retrieved.parent / "volume"), retrieved, Choice())
+        names, killed = [], 0
+        for each in verify(ledger, retrieved):
+            names.append(each.row.recording)
+            for child in multiprocessing.active_children():
+                child.kill()
+                killed += 1
+        assert killed
+        assert names == [name for name, *_ in self.told(retrieved, monkeypatch, at_once=False)[0]]
