@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from coverage_hooks.collect.cluster.claims import IMAGE
 from tests.e2e import faulty
 from tests.e2e.collecting import Collected, collect
 from tests.e2e.faulty import Faulty
@@ -125,13 +126,17 @@ def test_kustomize_takes_both_files(own: Own) -> None:
     page = " ".join((Path(__file__).parents[2] / PAGE).read_text().split())
     lines = "resources: [../base, coverage-claim.yaml]", "patches: [{path: coverage-patch.yaml}]"
     assert all(f"`{line}`" in page for line in lines)
-    (overlay / "kustomization.yaml").write_text("\n".join(lines))
+    repository, _, _ = own.operator.image.rpartition(":")
+    retagged = f"images: [{{name: {repository}, newTag: other}}]"
+    (overlay / "kustomization.yaml").write_text("\n".join([*lines, retagged]))
     made = list(yaml.safe_load_all(own.namespace.kubectl("kustomize", str(overlay))))
     deployment = next(each for each in made if each["kind"] == "Deployment")
     assert {each["kind"] for each in made} == {"Deployment", "PersistentVolumeClaim"}
     assert deployment["spec"]["strategy"] == {"type": "Recreate"}
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    assert container["image"] == own.operator.image
+    assert container["image"] == f"{repository}:other"
+    (claim,) = (each for each in made if each["kind"] == "PersistentVolumeClaim")
+    assert claim["metadata"]["annotations"][IMAGE] == own.operator.image
     assert {"PYTHONPATH", "COVERAGE_HOOKS_RUN"} <= {each["name"] for each in container["env"]}
 
 

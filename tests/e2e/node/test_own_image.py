@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.cluster.images import catalogue
 from tests.cluster.images.building import build
 from tests.cluster.images.wheels import wheels
@@ -32,6 +34,8 @@ RUN mkdir /tmp/recordings && cd / && python -m coverage_hooks doctor && python -
 """
 
 
+# They have the base and the packages made before, which takes longer than a test may.
+@pytest.mark.usefixtures("operator_image", "coverage_image")
 def test_the_image_on_the_page_can_record(tmp_path: Path) -> None:
     base = catalogue._base("python", print)
     packages = wheels(ROOT / "requirements-operator-coverage.lock", print)
