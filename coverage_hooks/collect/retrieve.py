@@ -232,7 +232,7 @@ def _judge(ledger: Ledger, row: Row, manifest: Manifest, age: float, *, silent: 
         reason = "imported before recording started, so what ran by then is lost; call coverage_hooks.start() first"
         ledger.lose("retrieve", row, reason, file=", ".join(modules))
     if modules := begun_at_start(manifest):
-        reason = "began before recording did, as they have to: lines that they ran by then read as never run"
+        reason = "began before recording did, as they have to: their top level reads as never run"
         text = f"{', '.join(modules)} {reason}"
         if all(note.text != text for note in ledger.notes):  # replicas begin alike
             ledger.note("retrieve", text)
