@@ -299,6 +299,15 @@ class TestBeforeTheInstallation:
             bound = {"status": {"phase": "Bound"}}
             await core.patch_namespaced_persistent_volume_claim_status("shop", target.namespace, bound)
 
+            container = {"name": "main", "image": "none"}
+            volume = {"name": "claim", "persistentVolumeClaim": {"claimName": "shop"}}
+            body = {"metadata": {"name": "operator"}, "spec": {"containers": [container], "volumes": [volume]}}
+            await core.create_namespaced_pod(target.namespace, body)
+            await asyncio.sleep(1)  # for what must not happen there is no condition to wait for
+            assert await self.readers(core, target.namespace) == []
+            running = {"status": {"phase": "Running"}}
+            await core.patch_namespaced_pod_status("operator", target.namespace, running)
+
             async def is_made() -> bool:
                 return bool(await self.readers(core, target.namespace))
 

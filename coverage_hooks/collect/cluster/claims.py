@@ -81,7 +81,7 @@ async def name_of(api: ApiClient, target: Target) -> str:
 
 
 def awaited(target: Target, say: Callable[[str], object]) -> None:
-    """Return when the claim that *target* means is there and has its volume, however long that takes.
+    """Return when the claim that *target* means has its volume and, if it was not there, its first pod; however late.
 
     *say* is told once what is waited for. Raises `SourceError` when we may not ask; that the API server does not answer
     for a while does not matter, as whoever waits does so from before an installation until after it.
@@ -92,7 +92,9 @@ def awaited(target: Target, say: Callable[[str], object]) -> None:
 async def _await(target: Target, say: Callable[[str], object]) -> None:
     async with connect(target) as api:
         told = False
-        while not await _has_volume(api, target):
+        # A reader that mounts a new claim first would take it from its operator: a ReadWriteOncePod one altogether, of
+        # others the ownership that the first mount gives.
+        while not (claim := await _with_volume(api, target)) or (told and not await _is_mounted(api, target, claim)):
             if not told:
                 whose = f"claim {target.claim!r}" if target.claim else f"the claim of release {target.release!r}"
                 say(f"waiting for {whose} in namespace {target.namespace!r} to be there and Bound")
@@ -100,8 +102,24 @@ async def _await(target: Target, say: Callable[[str], object]) -> None:
             await asyncio.sleep(_POLL)
 
 
-async def _has_volume(api: ApiClient, target: Target) -> bool:
-    """Return whether a claim that *target* means is past waiting; what is wrong with it opening it will tell."""
+async def _is_mounted(api: ApiClient, target: Target, claim: str) -> bool:
+    """Return whether a pod that is no reader has had *claim*."""
+    core: Any = CoreV1Api(api)
+    with asking("list", "pods", target.namespace):
+        try:
+            pods = await core.list_namespaced_pod(target.namespace, _request_timeout=REQUEST_TIMEOUT)
+        except TRANSPORT_ERRORS:
+            return False
+    return any(
+        pod.status.phase in {"Running", "Succeeded", "Failed"}
+        and not READER.items() <= (pod.metadata.labels or {}).items()
+        and list(volumes_of(pod.spec, claim))
+        for pod in pods.items
+    )
+
+
+async def _with_volume(api: ApiClient, target: Target) -> str:
+    """Return the claim that *target* means if it is past waiting; what is wrong with it opening it will tell."""
     core: Any = CoreV1Api(api)
     verb, name = ("get", target.claim) if target.claim else ("list", "")
     with asking(verb, "persistentvolumeclaims", target.namespace, name):
@@ -116,12 +134,12 @@ async def _has_volume(api: ApiClient, target: Target) -> bool:
                 found = [each for each in await _all(api, target.namespace) if _is_of(target, each)]
                 found = [each for each in found if _is_annotated(each)]
         except TRANSPORT_ERRORS:
-            return False
+            return ""
         except ApiException as error:
             if is_absent(error):
-                return False
+                return ""
             raise
-    return any(each.status.phase in {"Bound", "Lost"} for each in found)
+    return next((str(each.metadata.name) for each in found if each.status.phase in {"Bound", "Lost"}), "")
 
 
 async def _all(api: ApiClient, namespace: str) -> list[Any]:

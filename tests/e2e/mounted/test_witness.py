@@ -60,6 +60,30 @@ def test_a_status_that_is_watched_shows_a_kill_and_leaves_its_word_for_collect(
     assert ledger.completeness.endswith("and pod watched ran already")
 
 
+def test_whoever_watches_from_before_the_install_has_it_proven_that_all_is_there(
+    namespace: Namespace, coverage_image: str, tmp_path: Path
+) -> None:
+    place = [f"--namespace={namespace.name}", f"--claim={CLAIM}", f"--kubeconfig={namespace.cluster.kubeconfig}"]
+    place += [f"--reader-image={coverage_image}", f"--output={tmp_path}"]
+    command = [sys.executable, "-m", "coverage_hooks", "status", "--watch", *place]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "NO_PROXY": "*"}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        _read_until(process.stdout, f"waiting for claim {CLAIM!r}")
+        namespace.apply(claim(CLAIM), recorded("watched", coverage_image, CLAIM))
+        _read_until(process.stdout, "  one  running  ")
+        arguments = ["retrieve", *place, "--run=one"]
+        result = CliRunner().invoke(commands, arguments, env={"NO_PROXY": "*"}, catch_exceptions=False)
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 0
+    assert result.exit_code == 0, result.output
+    ledger = json.loads((tmp_path / "ledger.json").read_text())
+    assert [(row["state"], row["cause"]) for row in ledger["rows"]] == [("running", "running")], result.output
+    assert ledger["proven"], result.output
+
+
 def _read_until(lines: IO[str], text: str) -> None:
     for line in lines:
         if text in line:
