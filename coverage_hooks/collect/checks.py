@@ -13,10 +13,11 @@ from pathlib import Path
 from coverage_hooks.collect import runs
 from coverage_hooks.collect.checkout import Checkout, read_checkout
 from coverage_hooks.collect.ledger import lost_at_start
+from coverage_hooks.collect.plain import counted
 from coverage_hooks.collect.report import Configuration
 from coverage_hooks.collect.retrieve import Patience, await_beats
 from coverage_hooks.collect.runs import Choice, Chosen, Found
-from coverage_hooks.collect.skew import MEASURED_COVERAGE, MEASURED_PYTHON, skews
+from coverage_hooks.collect.skew import MEASURED_COVERAGE, MEASURED_PYTHON, minor, skews
 from coverage_hooks.collect.sources import Limits
 from coverage_hooks.collect.sources.directory import Directory
 from coverage_hooks.errors import CoverageHooksError, VolumeError
@@ -44,14 +45,14 @@ def checkout(folder: Path, rcfile: Path | None) -> Iterator[Finding]:
         yield ok(f"git checkout {found.root}, revision {found.revision or '(no commit yet)'}")
     if configuration is not None:
         branches = "lines and branches" if configuration.branch else "lines"
-        yield ok(f"`run:source` selects {_counted(selected, 'file')} to report, in {branches}")
+        yield ok(f"`run:source` selects {counted(len(selected), 'file')} to report, in {branches}")
         yield _naming(configuration, selected[0])
         yield from _differing(found)
 
 
 def _versions(python: str, coverage: str) -> Finding:
     text = f"Python {python} with coverage.py {coverage}"
-    if _minor(python) in MEASURED_PYTHON and _minor(coverage) in MEASURED_COVERAGE:
+    if minor(python) in MEASURED_PYTHON and minor(coverage) in MEASURED_COVERAGE:
         return ok(text)
     return note(
         f"{text}: whether recordings of other versions come out the same here was not measured (docs/mapping.md); "
@@ -75,8 +76,8 @@ def _differing(found: Checkout) -> Iterator[Finding]:
     changed = found.uncommitted()
     if changed:
         yield note(
-            f"{_counted(changed, 'selected file')} with uncommitted changes: recordings of an image of the revision "
-            "would differ, and `collect` refuse them, unless it was built from here: "
+            f"{counted(len(changed), 'selected file')} with uncommitted changes: recordings of an image of the "
+            "revision would differ, and `collect` refuse them, unless it was built from here: "
             f"{_listed(map(found.shown, changed))}"
         )
     elif not found.note:
@@ -113,13 +114,13 @@ def _runs(path: Path, found: list[Found], chosen: Chosen) -> Iterator[Finding]:
     for each in found:
         if each.manifest is not None:
             counts.setdefault(each.manifest.run, []).append(each)
-    yield ok(f"{path} holds {_counted(found, 'recording')} of {_counted(counts, 'run')}")
+    yield ok(f"{path} holds {counted(len(found), 'recording')} of {counted(len(counts), 'run')}")
     for run, members in sorted(counts.items(), key=lambda item: max(each.started for each in item[1])):
         first = min(members, key=lambda each: each.started).manifest
         assert first is not None
         is_chosen = run == chosen.run
         choice = "; `collect` chooses this one" if is_chosen else f"; earlier, so only with --run {run!r}"
-        yield ok(f"run {run!r}: {_counted(members, 'recording')}, the first of {first.started_at}{choice}")
+        yield ok(f"run {run!r}: {counted(len(members), 'recording')}, the first of {first.started_at}{choice}")
         if is_chosen and not run:
             yield note(
                 "the chosen recordings carry no run id, so all without one are taken for one run; set "
@@ -155,15 +156,15 @@ def _beating(source: Directory, found: list[Found], chosen: set[str], patience: 
     running = [each.manifest for each in found if each.manifest and each.manifest.state == "running"]
     silent = await_beats(source, running, patience)
     if alive := sorted({each.recording for each in running} - silent):
-        yield ok(f"{_counted(alive, 'recording')} running now: {_listed(alive)}")
+        yield ok(f"{counted(len(alive), 'recording')} running now: {_listed(alive)}")
     if lost := sorted(silent & chosen):
         yield wrong(
-            f"{_counted(lost, 'chosen recording')} silent: running, by its manifest, and its beat does not move: "
+            f"{counted(len(lost), 'chosen recording')} silent: running, by its manifest, and its beat does not move: "
             f"{_listed(lost)}; its process was killed or hangs, which `collect` calls a loss unless a witness knows "
             "better; --allow-missing NAME waives it"
         )
     if earlier := sorted(silent - chosen):
-        yield note(f"{_counted(earlier, 'earlier recording')} never finished: {_listed(earlier)}")
+        yield note(f"{counted(len(earlier), 'earlier recording')} never finished: {_listed(earlier)}")
 
 
 def _told(manifest: Manifest) -> Iterator[Finding]:
@@ -172,7 +173,9 @@ def _told(manifest: Manifest) -> Iterator[Finding]:
         said = f": {manifest.problems[-1]}" if manifest.problems else ", and names no problem; see the operator's log"
         yield wrong(f"{manifest.recording} announced itself and published nothing{said}")
     elif manifest.problems:
-        yield note(f"{manifest.recording} names {_counted(manifest.problems, 'problem')}: {_listed(manifest.problems)}")
+        yield note(
+            f"{manifest.recording} names {counted(len(manifest.problems), 'problem')}: {_listed(manifest.problems)}"
+        )
     if modules := lost_at_start(manifest):
         yield wrong(
             f"{manifest.recording}: {_listed(modules)} imported before recording started, so what ran by then is lost; "
@@ -180,16 +183,7 @@ def _told(manifest: Manifest) -> Iterator[Finding]:
         )
 
 
-def _counted(what: Iterable[object], name: str) -> str:
-    count = len(list(what))
-    return f"{count} {name}{'s' * (count != 1)}"
-
-
 def _listed(names: Iterable[str]) -> str:
     every = list(names)
     more = f" and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
     return f"{', '.join(every[:SHOWN])}{more}"
-
-
-def _minor(version: str) -> str:
-    return ".".join(version.split(".")[:2])

@@ -128,8 +128,8 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
 def fetch(connection: sqlite3.Connection, columns: str, source: str) -> list[list[Any]]:
     """Return *columns* of every row of *source*, none of which may be a BLOB.
 
-    As one value, not row by row: each step of SQLite's lets other threads run, and then waits for its turn again, which
-    with a hundred rows takes longer than all the reading.
+    As one value, not row by row: each step of SQLite's lets other threads run, and where there are any, it then waits
+    for its turn again.
     """
     query = f"SELECT json_group_array(json_array({columns})) FROM {source}"  # noqa: S608 - names of ours
     try:
@@ -223,7 +223,7 @@ _REFUSED = {
 
 
 def _refuse(connection: sqlite3.Connection) -> None:
-    # In one statement: each lets other threads run, and has to wait for its turn again.
+    # In one statement, as in `fetch`.
     asked = " UNION ALL ".join(f"SELECT '{what}' WHERE EXISTS ({query})" for what, query in _REFUSED.items())
     if found := connection.execute(asked).fetchone():
         raise _FoundError(f"damaged: it holds {found[0]}")

@@ -11,6 +11,7 @@ import platform
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from coverage_hooks.collect.plain import counted
 from coverage_hooks.volume.manifest import Process
 
 #: The minor versions of Python, and of coverage.py, between which every combination was measured.
@@ -20,12 +21,12 @@ MEASURED_COVERAGE = {"7.17"}
 
 def skews(recorded: Iterable[Process], coverage_here: str, python_here: str = "") -> Iterator[str]:
     """Yield what to tell of those processes that had other minor versions than there are *here*."""
-    here = _minor(python_here or platform.python_version()), _minor(coverage_here)
-    counts = Counter((_minor(each.python), _minor(each.coverage), each.branch) for each in recorded)
+    here = minor(python_here or platform.python_version()), minor(coverage_here)
+    counts = Counter((minor(each.python), minor(each.coverage), each.branch) for each in recorded)
     for (python, coverage, branch), count in sorted(counts.items()):
         if (python, coverage) == here:
             continue
-        made = f"{count} recording{'s' * (count != 1)} made on Python {python} with coverage.py {coverage}"
+        made = f"{counted(count, 'recording')} made on Python {python} with coverage.py {coverage}"
         meaning = _meaning({python, here[0]}, {coverage, here[1]}, branch=branch)
         yield f"{made}, reported on Python {here[0]} with {here[1]}: {meaning}"
 
@@ -37,5 +38,6 @@ def _meaning(pythons: set[str], coverages: set[str], *, branch: bool) -> str:
     return f"whether {what} come out the same was not measured; to be sure, collect with the versions of the image"
 
 
-def _minor(version: str) -> str:
+def minor(version: str) -> str:
+    """Return the major and the minor part of *version*."""
     return ".".join(version.split(".")[:2])
