@@ -134,7 +134,7 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	  { echo "$(PYTHON) is too old: expected Python 3.11 or newer; try make PYTHON=python3.13" >&2; exit 1; }
 	@echo "Installing the locked packages into $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
