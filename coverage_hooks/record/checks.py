@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import platform
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -24,9 +25,8 @@ from coverage_hooks.record import volume_checks
 from coverage_hooks.settings import Settings
 
 #: What all of this is tested on, and the least that works.
-TESTED_PYTHON = ((3, 11), (3, 12), (3, 13))
-TESTED_COVERAGE = "7.17"
-LEAST = {"coverage": "7.17", "kopf": "1.43"}
+TESTED_PYTHON = ((3, 11), (3, 12), (3, 13), (3, 14), (3, 15))
+LEAST = {"coverage": "7.17.4", "kopf": "1.37"}
 
 _INSTALL = "pip install 'coverage-hooks[record]'"
 
@@ -140,9 +140,7 @@ def _shown(settings: Settings) -> Iterator[str]:
 def _coverage(door: ModuleType, here: Surroundings) -> Iterator[Finding]:
     shown, tracer = f"coverage.py {door.version()}", door.has_c_tracer()
     if _older(door.version(), LEAST["coverage"]):
-        yield wrong(
-            f"{shown} loses data when it is saved repeatedly: expected {LEAST['coverage']} or newer; {_INSTALL}"
-        )
+        yield wrong(f"{shown} is too old for recording: expected {LEAST['coverage']} or newer; {_INSTALL}")
     elif not tracer and sys.version_info < (3, 12):
         yield wrong(
             f"{shown} lacks its C tracer, and the one in Python can end an operator before Python 3.12, so nothing is "
@@ -150,8 +148,6 @@ def _coverage(door: ModuleType, here: Surroundings) -> Iterator[Finding]:
         )
     elif not tracer:
         yield note(f"{shown} lacks its C tracer: recorded is by a slower one; install a wheel made for this platform")
-    elif not door.version().startswith(f"{TESTED_COVERAGE}."):
-        yield note(f"{shown}, with its C tracer; recording is tested with {TESTED_COVERAGE}")
     else:
         yield ok(f"{shown}, with its C tracer")
     if door.is_measuring_already():
@@ -166,7 +162,9 @@ def configuration(door: ModuleType, rcfile: str | None) -> Iterator[Finding]:
     """Yield what the coverage configuration would have recorded, and what of it the recorder overrides."""
     problems: list[str] = []
     try:
-        outlook = door.Recorder(rcfile, problem=problems.append, guard=nullcontext()).outlook()
+        recorder = door.Recorder(rcfile, problem=problems.append, guard=nullcontext())
+        outlook = recorder.outlook()
+        reason = recorder.why_not_live()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything, and so it would then
         yield wrong(f"the coverage configuration cannot be used, so nothing is recorded: {_named(error)}")
         return
@@ -175,6 +173,7 @@ def configuration(door: ModuleType, rcfile: str | None) -> Iterator[Finding]:
     else:
         yield note(f"no coverage configuration in {_working_folder()}: everything is coverage.py's default")
     yield from map(note, problems)
+    yield _trial(reason, keeps_all=door.get_data_keeps_all())
     if not (outlook.source or outlook.packages or outlook.folders):
         only = f", only run:include = {', '.join(outlook.include)}" if outlook.include else ""
         yield wrong(
@@ -191,6 +190,21 @@ def configuration(door: ModuleType, rcfile: str | None) -> Iterator[Finding]:
             yield ok(f"`run:source_dirs` names {entry}, which is there")
         else:
             yield wrong(f"`run:source_dirs` names {entry!r}, which is no folder seen from {_working_folder()}")
+
+
+def _trial(reason: str, *, keeps_all: bool) -> Finding:
+    """Return what became of a few lines that were recorded for a trial; *reason* says why they did not arrive."""
+    if not reason:
+        return ok("a trial was recorded: its lines arrived while it ran")
+    if keeps_all:
+        return note(
+            f"coverage.py keeps its live data in another shape ({reason}): its get_data() is called each interval, "
+            "which loses nothing and takes more time"
+        )
+    return wrong(
+        f"coverage.py keeps its live data in another shape ({reason}), so nothing is saved before the process ends and "
+        f"a kill loses everything: expected coverage.py {LEAST['coverage']} or newer; {_INSTALL}"
+    )
 
 
 def _selected(option: str, entry: str, *, may_be_folder: bool) -> Finding:
@@ -259,10 +273,8 @@ def _version(package: str) -> str:
 
 def _older(version: str, least: str) -> bool:
     """Return whether *version* is before *least*; one that is not made of numbers is taken to be new."""
-    try:
-        return tuple(map(int, version.split(".")[:2])) < tuple(map(int, least.split(".")))
-    except ValueError:
-        return False
+    numbers = [int(digits.group()) for part in version.split(".") if (digits := re.match(r"\d+", part))]
+    return bool(numbers) and numbers < [int(part) for part in least.split(".")]
 
 
 def _named(error: BaseException) -> str:

@@ -26,6 +26,7 @@ def override(measurement: Any, problem: Callable[[str], None]) -> None:
             measurement.set_option(name, value)
     _refuse_multiprocessing(measurement, problem)
     _refuse_context_switchers(measurement, problem)
+    _choose_core(measurement)
     if sys.version_info < (3, 12):
         _refuse_python_tracer(measurement, problem)
     # Its folder would be made, which a read-only root file system refuses.
@@ -47,6 +48,17 @@ def _refuse_context_switchers(measurement: Any, problem: Callable[[str], None]) 
         names = ", ".join(sorted({type(plugin).__name__ for plugin in switchers}))
         problem(f"plugin {names} is ignored while recording: contexts are switched by emptying live data")
         switchers.clear()
+
+
+def _choose_core(measurement: Any) -> None:
+    """Choose the C tracer for plugins that trace files, unless the user chose a core.
+
+    From CPython 3.14 on coverage.py's default is ``sys.monitoring``, which disables such plugins, and what they measure
+    would be missing. Private, as above; without it coverage.py's own warning about the plugin becomes a problem.
+    """
+    tracers = getattr(getattr(measurement, "_plugins", None), "file_tracers", None)
+    if tracers and not (measurement.get_option("run:core") or measurement.get_option("run:timid")):
+        measurement.set_option("run:core", "ctrace")
 
 
 def _refuse_python_tracer(measurement: Any, problem: Callable[[str], None]) -> None:

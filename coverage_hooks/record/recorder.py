@@ -1,9 +1,10 @@
 """The door to coverage.py: starts it, keeps the user's configuration from breaking it, and takes copies of its data.
 
 `CoverageData` and `Coverage` are used through their public API. Two private attributes are used, here and nowhere else:
-``Coverage._collector`` (its live sets, see `journal`, and ``_clear_data``, which would empty them) and
-``Coverage._warn`` (what it has to say). Both are checked at start; if they are not of the expected shape,
-recording falls back to what coverage.py itself hands out once it has stopped, and says so.
+``Coverage._collector`` (its live sets, see `journal`) and ``Coverage._warn`` (what it has to say). At start a few lines
+are measured for a trial, to see whether they arrive. If they do not, or other code empties the live sets later,
+the public `Coverage.get_data` is asked at each snapshot: it costs more and loses nothing, from `GET_DATA_KEEPS_ALL` on.
+Older versions are then asked once, when they have stopped, and the recording says so.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import sqlite3
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ from coverage_hooks.record.journal import Journal
 from coverage_hooks.record.publisher import Content
 from coverage_hooks.volume.manifest import Fingerprint
 
+#: The first version whose `Coverage.get_data` loses nothing that other threads record meanwhile.
+GET_DATA_KEEPS_ALL = (7, 17, 4)
+
 _CORES = {"CTracer": "ctrace", "SysMonitor": "sysmon", "PyTracer": "pytrace"}
 _PREIMPORTED = re.compile(
     r"Already imported a file that will be measured: (?P<file>.+?)(?: \(already-imported\).*)?", re.DOTALL
@@ -38,6 +42,20 @@ _PREIMPORTED = re.compile(
 
 #: Options of which one must be set for coverage.py to tell which modules were imported too early.
 _SELECTING = ("run:source", "run:source_pkgs", "run:source_dirs", "run:include")
+
+#: What coverage.py warns about whenever it is asked for its data, and what is only true at the end.
+_PREMATURE = {"module-not-imported", "module-not-measured", "no-data-collected"}
+
+#: The program of a trial: lines, branches that are and are not taken, and a function.
+_TRIAL = """\
+def tried(number):
+    while number:
+        if number > 5:
+            return -1
+        number -= 1
+    return number
+result = tried(2)
+"""
 
 #: The events that coverage.py asks sys.monitoring for, in any version.
 _MONITORED = ("PY_START", "PY_RETURN", "PY_RESUME", "LINE", "BRANCH", "BRANCH_LEFT", "BRANCH_RIGHT")
@@ -111,14 +129,19 @@ class Recorder:
         self._grown: set[str] = set()
         self._stale = False
         self._started = False
+        self._ended = False
 
     def start(self) -> list[str]:
         """Start measuring, and return the measured files that were imported before: their first lines are lost."""
         self._prepare()
         if not any(self._option(name) for name in _SELECTING):
             self._problem("[run] names no source: which modules were imported too early to be recorded is unknown")
+        if coverage.version_info[:3] < GET_DATA_KEEPS_ALL:
+            oldest = ".".join(map(str, GET_DATA_KEEPS_ALL))
+            self._problem(f"coverage {coverage.__version__} is older than {oldest}, the oldest that recording supports")
+        reason = self.why_not_live()
         self._coverage.start()
-        self._attach()
+        self._attach(reason)
         tracer = self.facts.core
         if sys.version_info < (3, 12) and tracer == "pytrace":
             self._coverage.stop()
@@ -131,12 +154,11 @@ class Recorder:
         """Return what keeps a forked child from being measured, in C code as far as it runs before anything else."""
         handlers = (self._coverage._atexit, self._look_whether_it_still_traces)  # noqa: SLF001 - to unregister it
         calls: list[Callable[[], object]] = [functools.partial(atexit.unregister, handler) for handler in handlers]
-        monitoring = getattr(sys, "monitoring", None)
-        if self.facts.core == "sysmon" and monitoring is not None:
+        monitoring: Any = getattr(sys, "monitoring", None)
+        for tool in self._tools():
             for name in _MONITORED:
                 if event := getattr(monitoring.events, name, 0):
-                    register = functools.partial(monitoring.register_callback, monitoring.COVERAGE_ID, event, None)
-                    calls.insert(0, register)
+                    calls.insert(0, functools.partial(monitoring.register_callback, tool, event, None))
         return calls
 
     def outlook(self) -> Outlook:
@@ -153,7 +175,7 @@ class Recorder:
     @property
     def is_live(self) -> bool:
         """Whether `snapshot` knows everything; else only `finish` does."""
-        return self._journal is not None or not self._started
+        return self._journal is not None or get_data_keeps_all() or not self._started
 
     @property
     def facts(self) -> Facts:
@@ -175,21 +197,14 @@ class Recorder:
         """
         self._stale |= again
         self._look_for_rivals()
-        if self._journal is not None:
-            self._grown |= self._journal.catch_up()
+        self._catch_up(asking=get_data_keeps_all())
         return self._content()
 
     def finish(self, *, again: bool = False) -> Content | None:
         """As `snapshot`, for the last time; coverage.py has stopped by now (its own exit handler saw to that)."""
         self._stale |= again
-        if self._journal is not None:
-            self._grown |= self._journal.catch_up()
-        if self._started and (self._journal is None or not self._journal.trusts_lengths):
-            final = self._coverage.get_data()
-            with self._guard:
-                self._store().update(final)
-            self._grown |= set(final.measured_files())
-            final.close(force=True)
+        self._ended = True
+        self._catch_up(asking=True)
         return self._content()
 
     # -- starting ---------------------------------------------------------------------------------------------------
@@ -202,26 +217,60 @@ class Recorder:
 
     def _hear(self, msg: str, slug: str | None = None, once: bool = False) -> None:  # noqa: ARG002 - coverage.py's signature
         """Take a warning of coverage.py: a file that was imported before, or a problem."""
+        if slug in _PREMATURE and not self._ended:
+            return
         if match := _PREIMPORTED.fullmatch(msg):
             self._preimported.append(match["file"])
         else:
             self._problem(f"coverage: {msg}")
 
-    def _attach(self) -> None:
+    def why_not_live(self) -> str:
+        """Return why the live sets of this coverage.py cannot be copied while it measures, or nothing if they can.
+
+        Tried for real, on a few lines of no file: they are copied while coverage.py measures them, and have to be what
+        it hands out itself afterwards. For a recorder that is prepared and not started; takes some milliseconds.
+        """
+        file = str(Path(__file__).with_name("trial.py"))  # the code is ours, so it need not exist
+        trial = coverage.Coverage(data_file=None, config_file=False, include=[file], branch=self._option("run:branch"))
+        for option in ("run:core", "run:timid"):
+            if (value := self._option(option)) is not None:
+                trial.set_option(option, value)
+        copied = coverage.CoverageData(no_disk=True)
+        trial.start()
+        try:
+            exec(compile(_TRIAL, file, "exec"), {"__name__": "trial"})  # noqa: S102 - the lines above
+            collector: Any = getattr(trial, "_collector", None)
+            if reason := _unexpected(collector):
+                return reason
+            live = {path: points.copy() for path, points in collector.data.items()}
+            _store_copies(collector, live, copied)
+        except Exception as error:  # noqa: BLE001 - whatever a version of another shape raises
+            return f"{type(error).__name__}: {error}"
+        finally:
+            trial.stop()
+        expected = trial.get_data()
+        for data in (copied, expected):
+            if not data.lines(file):
+                return "no line of a trial arrived"
+        if (copied.lines(file), copied.arcs(file)) != (expected.lines(file), expected.arcs(file)):
+            return "a trial came out differently"
+        return ""
+
+    def _attach(self, reason: str) -> None:
         self._collector = getattr(self._coverage, "_collector", None)
-        unexpected = _unexpected(self._collector)
-        if unexpected:
+        if not reason:
+            self._live = [self._collector.data]
+            self._journal = Journal(self._live_sets, self._add, self._warn_of_interference)
+        elif get_data_keeps_all():
             self._problem(
-                f"coverage {coverage.__version__} keeps its live data in another shape ({unexpected}); "
+                f"coverage {coverage.__version__} keeps its live data in another shape ({reason}); nothing is lost: "
+                "its get_data() is called each interval, which takes more time"
+            )
+        else:
+            self._problem(
+                f"coverage {coverage.__version__} keeps its live data in another shape ({reason}); "
                 "nothing is saved before the process ends"
             )
-            return
-        # Whoever else asks for the data (a plugin, the operator itself) gets it, but no longer empties the live sets.
-        self._collector._clear_data = functools.partial(  # noqa: SLF001 - see the module's docstring
-            self._problem, "somebody saved coverage's data while recording; its live sets were kept from being emptied"
-        )
-        self._live = [self._collector.data]
-        self._journal = Journal(self._live_sets, self._add, self._warn_of_interference)
 
     def _live_sets(self) -> list[tuple[str, set[Any]]]:
         if self._collector.data is not self._live[-1]:
@@ -231,7 +280,10 @@ class Recorder:
         return [pair for live in self._live for pair in list(live.items())]
 
     def _warn_of_interference(self, reason: str) -> None:
-        self._problem(f"somebody emptied coverage's live data ({reason}); what ran right before may be lost")
+        self._problem(
+            f"other code saved or erased coverage's data while recording ({reason}); what was erased is lost, and "
+            "get_data() is called each interval from now on"
+        )
 
     def _look_for_rivals(self) -> None:
         stack = getattr(type(self._collector), "_collectors", None)
@@ -239,10 +291,21 @@ class Recorder:
             self._problem("another coverage measurement was started later; what runs meanwhile is not recorded")
 
     def _look_whether_it_still_traces(self) -> None:
-        """Notice, right before coverage.py stops, that somebody took the main thread's trace function away."""
+        """Notice, right before coverage.py stops, that other code took its trace function or its tool away."""
         in_main = threading.current_thread() is threading.main_thread()
         if in_main and self.facts.core == "ctrace" and sys.gettrace() not in self._collector.tracers:
-            self._problem("somebody replaced the main thread's trace function; what ran in it since is not recorded")
+            self._problem("other code replaced the main thread's trace function; what ran in it since is not recorded")
+        monitoring: Any = getattr(sys, "monitoring", None)
+        for tool in self._tools():
+            if monitoring.get_tool(tool) is None or not monitoring.get_events(tool):
+                self._problem("other code took coverage.py's sys.monitoring tool away; what ran since is not recorded")
+
+    def _tools(self) -> list[int]:
+        """Return the ids by which coverage.py asked ``sys.monitoring`` for events; none with another core."""
+        if self.facts.core != "sysmon":
+            return []
+        # It takes another id where its own is taken.
+        return [getattr(tracer, "myid", 1) for tracer in self._collector.tracers]
 
     # -- taking copies ----------------------------------------------------------------------------------------------
 
@@ -255,7 +318,17 @@ class Recorder:
 
     def _add(self, grown: dict[str, set[Any]]) -> None:
         with self._guard:
-            type(self._collector).flush_data(_Copies(self._collector, grown, self._store()))
+            _store_copies(self._collector, grown, self._store())
+
+    def _catch_up(self, *, asking: bool) -> None:
+        """Store what is new: from the live sets, and by *asking* coverage.py where these do not tell all."""
+        if self._journal is not None:
+            self._grown |= self._journal.catch_up()
+        if self._started and asking and (self._journal is None or not self._journal.trusts_lengths):
+            with self._guard:
+                data, store = self._coverage.get_data(), self._store()
+                store.update(data)
+                self._grown |= {file for file in data.measured_files() if self._counts.get(file) != _sizes(store, file)}
 
     def _content(self) -> Content | None:
         if not self._grown and not self._stale:
@@ -280,7 +353,7 @@ class Recorder:
 
     def _count(self, data: coverage.CoverageData) -> None:
         for path in {self._mapped(file) for file in self._grown}:
-            self._counts[path] = (len(data.lines(path) or ()), len(data.arcs(path) or ()) if data.has_arcs() else 0)
+            self._counts[path] = _sizes(data, path)
 
     def _fingerprint(self) -> None:
         """Remember what each file was when it was first seen, at most one beat after it was imported."""
@@ -314,7 +387,9 @@ class _Copies:
     right in each. What it would empty afterwards is this stand-in, not the live data.
     """
 
-    def __init__(self, collector: Any, data: Mapping[str, set[Any]], covdata: coverage.CoverageData) -> None:
+    tracers: tuple[()] = ()  # it would tell them that what they recorded is saved
+
+    def __init__(self, collector: Any, data: dict[str, set[Any]], covdata: coverage.CoverageData) -> None:
         self._collector = collector
         self.data = data
         self.covdata = covdata
@@ -327,7 +402,17 @@ class _Copies:
         return True
 
     def _clear_data(self) -> None:
-        pass
+        """Empty nothing; the name that versions before 7.17.4 have for it."""
+
+
+def _store_copies(collector: Any, copies: dict[str, set[Any]], store: coverage.CoverageData) -> None:
+    """Add *copies* of live sets of *collector* to *store*; the copies may be emptied."""
+    type(collector).flush_data(_Copies(collector, copies, store))
+
+
+def _sizes(data: coverage.CoverageData, path: str) -> tuple[int, int]:
+    """Return how many lines and arcs *data* has of *path*."""
+    return len(data.lines(path) or ()), len(data.arcs(path) or ()) if data.has_arcs() else 0
 
 
 def fingerprint(content: bytes) -> Fingerprint:
@@ -340,6 +425,12 @@ def fingerprint(content: bytes) -> Fingerprint:
 def version() -> str:
     """Return the version of coverage.py."""
     return coverage.__version__
+
+
+def get_data_keeps_all() -> bool:
+    """Whether `Coverage.get_data` may be called while other threads record, and nothing of it is lost."""
+    has_gil = getattr(sys, "_is_gil_enabled", lambda: True)()
+    return has_gil and coverage.version_info[:3] >= GET_DATA_KEEPS_ALL
 
 
 def has_c_tracer() -> bool:
@@ -359,7 +450,7 @@ def _unexpected(collector: Any) -> str:
         return "no dictionary of live sets"
     if not isinstance(getattr(collector, "file_tracers", None), dict):
         return "no dictionary of file tracers"
-    for name in ("flush_data", "_clear_data", "cached_mapped_file", "mapped_file_dict", "tracer_name"):
+    for name in ("flush_data", "cached_mapped_file", "mapped_file_dict", "tracer_name"):
         if not callable(getattr(collector, name, None)):
             return f"no method {name}"
     if not getattr(sys, "_is_gil_enabled", lambda: True)():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -171,13 +172,10 @@ def test_no_tracer_ends_an_operator_that_swallows_cancellations(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("interference", "sequence", "named"),
     [
-        ("current.get_data()", 4, "its live sets were kept from being emptied"),
-        ("current.switch_context(str(number))", 4, "its live sets were kept from being emptied"),
-        (
-            "[live.clear() for live in list(current._collector.data.values())]",
-            2,
-            "somebody emptied coverage's live data",
-        ),
+        ("current.get_data()", 4, "other code saved or erased coverage's data while recording"),
+        ("current.save()", 4, "other code saved or erased coverage's data while recording"),
+        ("current.switch_context(str(number))", 4, "other code saved or erased coverage's data while recording"),
+        ("[live.clear() for live in list(current._collector.data.values())]", 2, "other code saved or erased"),
         ("current._collector.data = dict(current._collector.data)", 4, "the live sets were replaced"),
     ],
 )
@@ -196,21 +194,40 @@ def test_interference_is_named_and_loses_nothing(tmp_path: Path, interference: s
     assert left.manifest.sequence >= sequence
 
 
-def test_another_shape_of_live_data_is_saved_at_the_end(tmp_path: Path) -> None:
-    main = MAIN.replace(
-        "import coverage_hooks\n",
-        "import coverage_hooks\n    import coverage.collector\n"
-        "    del coverage.collector.Collector.cached_mapped_file\n"
-        "    coverage.collector.Collector.mapped_file_dict = lambda self, files: dict(files)\n",
-        1,
-    )
-    main = main.replace("assert coverage_hooks.save()", "assert not coverage_hooks.save(), 'nothing can be saved yet'")
-    made = Program(tmp_path, __main__=main, work=WORK)
-    assert made.run().returncode == 0
-    left = made.left_one()
-    assert (left.manifest.sequence, left.manifest.state) == (1, "finished")
-    assert left.lines()["work.py"] == ALL
-    assert any("keeps its live data in another shape" in problem for problem in left.manifest.problems)
+# Each makes coverage.py what it may be one day, or was, before recording starts.
+OTHER_SHAPES = {
+    "no such method": "del coverage.collector.Collector.cached_mapped_file\n"
+    "coverage.collector.Collector.mapped_file_dict = lambda self, files: dict(files)",
+    "copies that it does not store": "flush_data = coverage.collector.Collector.flush_data\n"
+    "coverage.collector.Collector.flush_data = lambda self: "
+    "flush_data(self) if isinstance(self, coverage.collector.Collector) else True",
+}
+
+
+@pytest.mark.parametrize("shape", OTHER_SHAPES)
+@pytest.mark.parametrize("keeps_all", [True, False])
+def test_live_data_of_another_shape_is_asked_for_where_that_loses_nothing(
+    tmp_path: Path, shape: str, keeps_all: bool
+) -> None:
+    older = "" if keeps_all else "\ncoverage.version_info = (7, 17, 3, 'final', 0)"
+    changes = textwrap.indent(f"import sys, coverage, coverage.collector\n{OTHER_SHAPES[shape]}{older}\n", " " * 4)
+    main = MAIN.replace("import coverage_hooks\n", f"import coverage_hooks\n{changes}", 1)
+    if not keeps_all:
+        main = main.replace("assert coverage_hooks.save()", "assert not coverage_hooks.save()")
+    made = Program(tmp_path, __main__=main + "\n    if input() == 'die':\n        os.kill(os.getpid(), 9)\n", work=WORK)
+    for last_words in ("die", "end"):
+        with made.start() as process:
+            process.communicate(last_words)
+    killed, finished = sorted(made.left(), key=lambda left: left.manifest.state == "finished")
+    assert finished.manifest.state == "finished"
+    assert finished.lines()["work.py"] == ALL
+    assert any("keeps its live data in another shape" in problem for problem in finished.manifest.problems)
+    if keeps_all:
+        assert killed.lines()["work.py"] == ALL
+        assert finished.manifest.sequence >= 4
+    else:
+        assert killed.manifest.data is None
+        assert any("is older than 7.17.4" in problem for problem in killed.manifest.problems)
 
 
 def test_what_was_imported_too_early_is_listed(tmp_path: Path) -> None:
@@ -273,14 +290,21 @@ def test_what_coverage_warns_about_later_is_a_problem(tmp_path: Path) -> None:
     assert any("Disabling plug-in" in problem for problem in made.left_one().manifest.problems)
 
 
+# What takes the measurement away from the core that is coverage.py's default on this Python.
+TAKE = "sys.settrace(None)" if sys.version_info < (3, 14) else "sys.monitoring.free_tool_id(sys.monitoring.COVERAGE_ID)"
+
+
 @pytest.mark.parametrize(
     ("interference", "named"),
     [
-        ("sys.settrace(None)", "somebody replaced the main thread's trace function"),
+        (
+            TAKE,
+            "other code replaced the main" if sys.version_info < (3, 14) else "other code took coverage.py's sys.mon",
+        ),
         ("coverage.Coverage(data_file=None).start()", "another coverage measurement was started later"),
     ],
 )
-def test_whoever_takes_the_tracer_away_is_named(tmp_path: Path, interference: str, named: str) -> None:
+def test_taking_the_measurement_away_is_named(tmp_path: Path, interference: str, named: str) -> None:
     main = f"{MAIN}\n    import coverage, sys\n    {interference}\n    coverage_hooks.save()\n"
     made = Program(tmp_path, __main__=main, work=WORK)
     assert made.run().returncode == 0

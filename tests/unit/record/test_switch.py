@@ -21,7 +21,8 @@ REPORT = """
         "record": "coverage_hooks.record.recording" in sys.modules,
         "threads": threading.active_count(),
         "handlers": handlers == [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)],
-        "tracing": sys.gettrace() is not None,
+        "tracing": sys.gettrace() is not None or getattr(sys, "monitoring", None) is not None
+        and any(map(sys.monitoring.get_tool, range(6))),
     }))
 """
 
