@@ -191,14 +191,13 @@ def _accept(result: Remapped, verified: Verified, path: str, file: SourceFile, h
 
 
 def _damaged(verified: Verified, path: str, nearest: Path, highest: int, lines: int) -> Refused:
-    reason = f"damaged: line {highest} of a file with {lines} lines{_advice(verified)}"
+    held = f"line {highest} of a file with {lines} lines"
+    if verified.row.python.startswith("3.11."):
+        reason = (
+            f"holds {held}: Python 3.11 gave it lines of asyncio, as it does to a function that runs the event loop. "
+            "Nothing of this file is used, and everything else of the recording is; record with Python 3.12 or newer, "
+            "let `kopf run` or kopf.run() start the event loop, or name the file in `[run] omit`"
+        )
+    else:
+        reason = f"damaged: {held}"
     return Refused(path=path, nearest=nearest, reason=reason)
-
-
-def _advice(verified: Verified) -> str:
-    if not verified.row.python.startswith("3.11."):
-        return ""
-    return (
-        "; on Python 3.11 a function that runs an event loop collects lines of asyncio: "
-        "record with 3.12 or newer, or name the file in `[run] omit`"
-    )

@@ -24,6 +24,7 @@ from coverage_hooks.errors import VolumeError
 from coverage_hooks.volume import layout
 from tests.unit.collect.building import LINES, STARTED, Project, Recording, pod, record
 from tests.unit.collect.conftest import Run
+from tests.unit.record.children import opened
 
 HOUR = timedelta(hours=1)
 BRIEF = Patience(minimum=0.3, intervals=1, poll=0.02)
@@ -408,13 +409,20 @@ class TestLedger:
         result = run("collect")
         assert (result.exit_code, "recorded on Python 3.11" in result.output) == (0, said)
 
-    def test_lines_of_asyncio_are_explained_on_python_3_11(self, run: Run, volume: Path) -> None:
+    def test_lines_of_asyncio_are_explained_on_python_3_11(self, run: Run, volume: Path, project: Project) -> None:
         recording = record(volume, measured={**LINES, "shop/cart.py": {1, 606}})
         recording.change(process=dataclasses.asdict(recording.manifest.process) | {"python": "3.11.7"})
         result = run("collect")
         assert result.exit_code == 1
-        assert "line 606 of a file with" in result.output
-        assert "collects lines of asyncio: record with 3.12" in " ".join(result.output.split())
+        said = " ".join(result.output.split())
+        assert "line 606 of a file with" in said
+        assert "Python 3.11 gave it lines of asyncio" in said
+        assert "damaged" not in said
+        with opened(project.root / "build/coverage/cluster.coverage") as data:
+            used = {
+                Path(file).relative_to(project.root).as_posix() for file in data.measured_files() if data.lines(file)
+            }
+        assert used == set(LINES) - {"shop/cart.py"}
 
     def test_a_run_without_id_says_so(self, run: Run, volume: Path) -> None:
         record(volume, run="")
