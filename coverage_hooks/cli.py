@@ -16,10 +16,10 @@ from typing import Any
 try:
     import click
 except ModuleNotFoundError as error:
-    # No command is there to say it: somebody asks in an image that has neither Kopf nor the packages of a test machine.
+    # No command is there to say it: this image has neither Kopf, which brings click, nor the packages of a test machine.
     sys.stderr.write(
-        f"error: the command line needs package {error.name!r}, which is not installed: where operators run, "
-        "pip install 'coverage-hooks[record]'; on the test machine, pip install 'coverage-hooks[collect]'\n"
+        f"error: the command line needs package {error.name!r}, which is not installed: where an operator runs, Kopf "
+        "brings it; on the test machine, pip install 'coverage-hooks[collect]'\n"
     )
     sys.exit(2)
 
@@ -59,9 +59,11 @@ class Commands(click.Group):
         try:
             command: click.Command = getattr(importlib.import_module(module), attribute)
         except ModuleNotFoundError as error:
-            extra = "record" if cmd_name == "kopf-run" else "collect"
-            advice = f"pip install 'coverage-hooks[{extra}]'"
-            raise UsageError(f"`{cmd_name}` needs package {error.name!r}, which is not installed: {advice}") from None
+            # Kopf is the operator's own, so no extra brings it.
+            advice = error.name if cmd_name == "kopf-run" else "'coverage-hooks[collect]'"
+            raise UsageError(
+                f"`{cmd_name}` needs package {error.name!r}, which is not installed: pip install {advice}"
+            ) from None
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above

@@ -257,10 +257,10 @@ def kopf() -> Finding:
     try:
         importlib.import_module("kopf")
     except Exception as error:  # noqa: BLE001 - whatever keeps it from being imported is what is asked for
-        return wrong(f"Kopf cannot be imported, so its cleanup saves nothing: {_named(error)}; {_INSTALL}")
+        return wrong(f"Kopf cannot be imported, so its cleanup saves nothing: {_named(error)}; pip install kopf")
     version = _version("kopf")
     if version and _older(version, LEAST["kopf"]):
-        return wrong(f"Kopf {version} is too old: expected {LEAST['kopf']} or newer; {_INSTALL}")
+        return wrong(f"Kopf {version} is too old: expected {LEAST['kopf']} or newer")
     return ok(f"Kopf {version or '(of no known version)'}")
 
 

@@ -113,7 +113,7 @@ class TestInAPod:
         )
         assert done.returncode == 2
         assert "needs package 'click'" in done.stderr
-        assert "coverage-hooks[record]" in done.stderr
+        assert "coverage-hooks[collect]" in done.stderr
 
 
 def test_a_pod_without_coverage_is_told_so(pods_python: Path, tmp_path: Path) -> None:
