@@ -272,7 +272,7 @@ class _Work:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[coverage.CoverageData]:
-    data = coverage.CoverageData(str(path), read_only=True)
+    data = coverage.CoverageData(str(path))
     try:
         data.read()
         yield data

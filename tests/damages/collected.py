@@ -118,7 +118,7 @@ def _lines(path: Path) -> Lines:
     """Return the lines in a data file by file name, without files that have none; nothing when there is no file."""
     if not path.exists():
         return {}
-    data = coverage.CoverageData(str(path), read_only=True)
+    data = coverage.CoverageData(str(path))
     try:
         data.read()
         return {name: lines for name in data.measured_files() if (lines := set(data.lines(name) or ()))}

@@ -47,7 +47,7 @@ def make_unit(project: Project, *options: str) -> Path:
 
 
 def lines_of(path: Path) -> dict[str, set[int]]:
-    data = coverage.CoverageData(str(path), read_only=True)
+    data = coverage.CoverageData(str(path))
     data.read()
     return {name: set(data.lines(name) or ()) for name in data.measured_files()}
 

@@ -75,7 +75,7 @@ class TestMismatch:
     def test_contexts_are_kept(self, run: Run, volume: Path, project: Project) -> None:
         record(volume, contexts=["create", "delete"])
         run("collect")
-        data = coverage.CoverageData(str(project.root / "build/coverage/.coverage"), read_only=True)
+        data = coverage.CoverageData(str(project.root / "build/coverage/.coverage"))
         data.read()
         assert data.measured_contexts() == {"create", "delete"}
         assert set(data.contexts_by_lineno(str(project.root / "shop/cart.py"))[1]) == {"create", "delete"}

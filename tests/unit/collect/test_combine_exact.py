@@ -29,7 +29,7 @@ _NAMES = [name for name in SOURCES if not name.endswith("__init__.py")]
 
 def content_of(path: Path) -> Content:
     """Return every fact in data file *path*; what was measured and has none is one too."""
-    data = coverage.CoverageData(str(path), read_only=True)
+    data = coverage.CoverageData(str(path))
     data.read()
     facts: Content = {(name,) for name in data.measured_files()}
     for context in data.measured_contexts():

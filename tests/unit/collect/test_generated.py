@@ -50,7 +50,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 def lines_of(path: Path) -> dict[str, set[int]]:
     """Return the lines in a data file by file name, without those that have none."""
-    data = coverage.CoverageData(str(path), read_only=True)
+    data = coverage.CoverageData(str(path))
     data.read()
     found = {name: set(data.lines(name) or ()) for name in data.measured_files()}
     data.close(force=True)

@@ -61,7 +61,7 @@ class TestCollect:
         assert result.exit_code == 0
         # What enters and leaves at line 1 may be the module or the first function, whose line has moved.
         assert f"realigned {CART}: 5 of 6 lines carried, 1 dropped (changed source); 4 of 9 arcs" in result.output
-        data = coverage.CoverageData(str(project.root / "build/coverage/.coverage"), read_only=True)
+        data = coverage.CoverageData(str(project.root / "build/coverage/.coverage"))
         data.read()
         assert set(data.arcs(str(project.root / CART)) or ()) == {(2, 8), (3, 4), (-8, 9), (9, -8)}
 
@@ -71,7 +71,7 @@ class TestCollect:
         change_here(project)
         result = run("collect", "--realign")
         assert f"realigned {CART}: 3 of 4 lines carried, 1 dropped" in result.output
-        data = coverage.CoverageData(str(project.root / "build/coverage/.coverage"), read_only=True)
+        data = coverage.CoverageData(str(project.root / "build/coverage/.coverage"))
         data.read()
         found = {line: set(names) for line, names in data.contexts_by_lineno(str(project.root / CART)).items()}
         assert found == {2: {"create", "delete"}, 3: {"create", "delete"}, 8: {"delete"}}

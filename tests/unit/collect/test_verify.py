@@ -36,7 +36,7 @@ def test_counts_are_those_of_coverage(tmp_path: Path, contexts: list[str], *, br
     path = tmp_path / "data"
     path.write_bytes(data_bytes(ARCS if branch else LINES, branch=branch, contexts=contexts))
     content = contents.read_content(path, schema())
-    data = coverage.CoverageData(str(path), read_only=True)
+    data = coverage.CoverageData(str(path))
     data.read()
     files = data.measured_files()
     assert set(content.tops) == files

@@ -371,7 +371,7 @@ def test_data_is_left_as_coverage_made_it(project: Project) -> None:
     before = {name: (output / name).read_bytes() for name in (files.UNIT, files.CLUSTER, files.COMBINED)}
     report(output, Configuration(None, project.root))
     assert before == {name: (output / name).read_bytes() for name in before}
-    data = coverage.CoverageData(str(output / files.COMBINED), read_only=True)
+    data = coverage.CoverageData(str(output / files.COMBINED))
     data.read()
     assert data.measured_files()
     data.close(force=True)

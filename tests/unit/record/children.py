@@ -48,7 +48,7 @@ class Left:
 @contextmanager
 def opened(data_file: Path) -> Iterator[coverage.CoverageData]:
     """Open a data file for reading only."""
-    data = coverage.CoverageData(basename=str(data_file), read_only=True)
+    data = coverage.CoverageData(basename=str(data_file))
     data.read()
     try:
         yield data
