@@ -9,6 +9,7 @@ import os
 import socket
 import tarfile
 import threading
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -41,6 +42,15 @@ def regular(name: str) -> tarfile.TarInfo:
     return member
 
 
+def torn() -> bytes:
+    """Return an archive that cannot be unzipped any more in the middle of a program."""
+    program = regular(f"{FOLDER}/etcd")
+    program.size = 1_000_000
+    zipped = zlib.compressobj(wbits=31)
+    start = zipped.compress(gzip.decompress(packed(program))[:900_000]) + zipped.flush(zlib.Z_FULL_FLUSH)
+    return start + b"\x07"  # no block is of this type
+
+
 def special(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
     """Return a member that is no regular file."""
     member = tarfile.TarInfo(name)
@@ -58,6 +68,7 @@ class Mirror:
     sends: int | None = None  # as many bytes of the content, and then it waits until it is to go on
     promises: int = 0  # more than there are
     silent: bool = False
+    speaks_http: bool = True
     go_on: threading.Event = field(default_factory=threading.Event)
     asked: list[str] = field(default_factory=list)
 
@@ -66,6 +77,9 @@ class Mirror:
         self.asked.append(handler.path)
         if self.silent:
             self.go_on.wait()
+        if not self.speaks_http:
+            handler.wfile.write(b"SSH-2.0\r\n")
+            return
         handler.send_response(self.status)
         handler.send_header("Content-Length", str(len(self.content) + self.promises))
         handler.end_headers()
@@ -156,6 +170,7 @@ def _expect_refusal(machine: Machine, reason: str) -> None:
     assert len(machine.said) == 2
     assert reason in machine.said[-1]
     assert "\n" not in machine.said[-1]
+    assert "Traceback" not in machine.said[-1]
 
 
 def test_another_file_is_not_even_opened(machine: Machine, mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,6 +182,11 @@ def test_another_file_is_not_even_opened(machine: Machine, mirror: Mirror, monke
 def test_a_server_that_has_no_such_file(machine: Machine, mirror: Mirror) -> None:
     mirror.status = 404
     _expect_refusal(machine, "404")
+
+
+def test_a_server_of_another_kind(machine: Machine, mirror: Mirror) -> None:
+    mirror.speaks_http = False
+    _expect_refusal(machine, "SSH-2.0")
 
 
 def test_less_than_was_promised(machine: Machine, mirror: Mirror) -> None:
@@ -239,8 +259,8 @@ def test_what_else_is_in_the_archive_is_left_there(
 
 @pytest.mark.parametrize(
     "content",
-    [b"no archive", packed()[:-20], gzip.compress(b"x" * 10_000), packed()[:60] + b"x" * 60 + packed()[120:]],
-    ids=["no archive", "its end is missing", "nothing but zipped", "damaged"],
+    [b"no archive", packed()[:-20], gzip.compress(b"x" * 10_000), torn()],
+    ids=["no archive", "its end is missing", "nothing but zipped", "torn"],
 )
 def test_what_cannot_be_unpacked(
     machine: Machine, mirror: Mirror, monkeypatch: pytest.MonkeyPatch, content: bytes

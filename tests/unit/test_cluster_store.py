@@ -72,8 +72,9 @@ def test_the_newest_of_the_pinned_minor_version_else_of_all_later_ones(
     assert machine.said == []
 
 
-def test_what_is_for_another_kind_of_machine_is_not_used(machine: Machine) -> None:
-    machine.leave("1.35.0-plan9-mips", "1.35.0")
+@pytest.mark.parametrize("name", ["1.35.0-plan9-mips", f"1.35.0-{archive.machine()}.old", "1.35.0"])
+def test_what_has_another_name_is_not_used(machine: Machine, name: str) -> None:
+    machine.leave(name, "1.35.0")
     assert machine.newest() is None
 
 

@@ -80,7 +80,7 @@ def fetched_once(cache: Path, say: Callable[[str], None], environ: Mapping[str, 
     try:
         return made_once(folder(cache), missing, make, say)
     except (ArchiveError, DownloadError) as error:
-        say(f"the archive cannot be had: {error}")
+        say(f"the archive cannot be had, so they are built instead: {error}")
         return None
 
 
