@@ -1,8 +1,10 @@
-"""Where the programs of the control plane come from; `go` is a shell script here, so nothing is built or fetched."""
+"""Where the programs of the control plane come from; `go` is a shell script here, and what is fetched a local file."""
 
 from __future__ import annotations
 
+import hashlib
 import shutil
+import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.binaries import BinariesError, cache_folder, go, locate, recipe
+from tests.cluster.binaries import BinariesError, archive, cache_folder, go, locate, recipe
 from tests.cluster.waiting import wait_until
 
 # The folder after -o, as the real one is called: go build -o FOLDER/ …
@@ -47,6 +49,21 @@ class Machine:
         """Ask for the programs, as the control plane does."""
         return locate(self.said.append, self.environ)
 
+    def with_store(self) -> Path:
+        """Leave what setup-envtest does, and return the folder."""
+        store = self.root / ".local" / "share" / "kubebuilder-envtest" / "k8s"
+        return _programs(store / f"1.35.2-{archive.machine()}", "1.35.2")
+
+    def with_archive(self, monkeypatch: pytest.MonkeyPatch) -> Machine:
+        """Publish the archive that is pinned."""
+        published = self.root / "published.tar.gz"
+        with tarfile.open(published, "w:gz") as tar:
+            tar.add(_programs(self.root / "envtest", archive.VERSION), "controller-tools/envtest")
+        self.environ["ENVTEST_ARCHIVE"] = published.as_uri()
+        digest = hashlib.sha512(published.read_bytes()).hexdigest()
+        monkeypatch.setitem(archive.SHA512, archive.machine(), digest)
+        return self
+
     @contextmanager
     def let_go_at_the_end(self) -> Iterator[None]:
         """Let a build go on that waits for it, also when the test fails."""
@@ -67,7 +84,7 @@ def machine(tmp_path: Path) -> Machine:
     (tmp_path / "bin").mkdir()
     for name in ("chmod", "sleep"):
         (tmp_path / "bin" / name).symlink_to(str(shutil.which(name)))
-    return Machine(tmp_path, {"PATH": str(tmp_path / "bin"), "HOME": str(tmp_path)})
+    return Machine(tmp_path, {"PATH": str(tmp_path / "bin"), "HOME": str(tmp_path), "ENVTEST_ARCHIVE": "off"})
 
 
 def _fill(folder: Path, *names: str) -> Path:
@@ -75,6 +92,61 @@ def _fill(folder: Path, *names: str) -> Path:
     for name in names:
         (folder / name).touch(mode=0o755)
     return folder
+
+
+def _programs(folder: Path, version: str) -> Path:
+    _fill(folder, "etcd", "kube-apiserver", "kubectl")
+    for path in folder.iterdir():
+        path.write_text(f"#!/bin/sh\necho v{version}\n")
+    return folder
+
+
+def test_takes_the_first_that_there_is(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = machine.with_go().locate()
+    assets, stored = _programs(machine.root / "assets", "1.33.3"), machine.with_store()
+    machine.with_archive(monkeypatch).environ["KUBEBUILDER_ASSETS"] = str(assets)
+    assert machine.locate() == assets
+    del machine.environ["KUBEBUILDER_ASSETS"]
+    assert machine.locate() == built
+    shutil.rmtree(built)
+    assert machine.locate() == stored
+    shutil.rmtree(stored)
+    fetched = machine.locate()
+    assert recipe.missing(fetched) == []
+    assert len(machine.calls()) == 1
+
+
+def test_says_which_and_of_what_version(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    assets = _programs(machine.root / "assets", "1.33.3")
+    machine.environ["KUBEBUILDER_ASSETS"] = str(assets)
+    machine.locate()
+    del machine.environ["KUBEBUILDER_ASSETS"]
+    stored = machine.with_store()
+    machine.locate()
+    shutil.rmtree(stored)
+    fetched = machine.with_archive(monkeypatch).locate()
+    assert [line for line in machine.said if "fetching" not in line] == [
+        f"control plane: kube-apiserver 1.33.3, from KUBEBUILDER_ASSETS: {assets}",
+        f"control plane: kube-apiserver 1.35.2, from setup-envtest: {stored}",
+        f"control plane: kube-apiserver {archive.VERSION}, as published for envtest: {fetched}",
+    ]
+
+
+def test_what_was_unpacked_comes_before_what_setup_envtest_keeps(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unpacked = machine.with_archive(monkeypatch).locate()
+    machine.with_store()
+    (machine.root / "published.tar.gz").unlink()
+    assert machine.locate() == unpacked
+
+
+def test_builds_where_the_archive_cannot_be_had(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine.with_go().with_archive(monkeypatch)
+    (machine.root / "published.tar.gz").write_text("another file")
+    assert machine.locate().name == recipe.key()
+    assert len(machine.calls()) == 1
+    assert ["SHA-512" in line for line in machine.said] == [False, True, False]
 
 
 def test_takes_the_assets_of_the_user(machine: Machine) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.binaries import recipe
 from tests.cluster.node import NodeError, leftovers, programs
 from tests.cluster.node.keeper import STAYS
 from tests.cluster.node.slots import Slot, slots
@@ -24,6 +25,10 @@ lock = Slot(int(sys.argv[1])).lock()
 print("held", flush=True)
 time.sleep(600)
 """
+
+
+def test_no_kubelet_is_newer_than_the_oldest_control_plane_that_is_taken() -> None:
+    assert recipe.minor_version(programs.MODULE) <= recipe.minor_version()
 
 
 def test_names_and_addresses_of_nodes_differ_and_fit() -> None:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,9 @@ GO_AT_LEAST = (1, 25)
 _PACKAGES = {"kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver", "etcd": "go.etcd.io/etcd/server/v3"}
 _VERSION = "k8s.io/component-base/version"
 _REMEDY = f"""The control plane of the tests needs etcd and kube-apiserver. Either
-  - set KUBEBUILDER_ASSETS to a folder that holds them; controller-runtime's setup-envtest fetches one:
-      export KUBEBUILDER_ASSETS="$(setup-envtest use --print path)"
+  - set KUBEBUILDER_ASSETS to a folder that holds them;
+  - or let controller-runtime's setup-envtest fetch them: what it keeps is found;
+  - or set ENVTEST_ARCHIVE to the address of a mirror of the archive that is published for envtest;
   - or install Go {GO_AT_LEAST[0]}.{GO_AT_LEAST[1]} or newer: they are then built once, in a few minutes."""
 
 
@@ -55,7 +56,7 @@ class Recipe:
 
     def missing(self, folder: Path) -> list[str]:
         """Return the programs that *folder* does not hold as executable files."""
-        return [name for name in sorted(self.packages) if not _is_program(folder / name)]
+        return absent(folder, self.packages)
 
     def made_as(self, program: str) -> str:
         """Return what `go build` calls *program*: the end of its package's path, without a major version."""
@@ -79,10 +80,15 @@ def kubernetes_stamps(module: Path) -> dict[str, str]:
 
     Without it a server calls itself v0.0.0, which clients take for a very old one.
     """
-    version = pinned("k8s.io/kubernetes", module)
-    major, minor, _ = version.removeprefix("v").split(".", 2)
-    stamps = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
+    major, minor = minor_version(module)
+    stamps = {"gitVersion": pinned("k8s.io/kubernetes", module), "gitMajor": str(major), "gitMinor": str(minor)}
     return {f"{_VERSION}.{name}": value for name, value in stamps.items()}
+
+
+def minor_version(module: Path = MODULE) -> tuple[int, int]:
+    """Return the minor version of Kubernetes that *module* pins, such as (1, 35)."""
+    major, minor, _ = pinned("k8s.io/kubernetes", module).removeprefix("v").split(".", 2)
+    return int(major), int(minor)
 
 
 def arguments(module: Path = MODULE) -> list[str]:
@@ -108,5 +114,10 @@ def pinned(path: str, module: Path) -> str:
     return found[1]
 
 
+def absent(folder: Path, programs: Iterable[str]) -> list[str]:
+    """Return those of *programs* that *folder* does not hold as executable files."""
+    return [name for name in sorted(programs) if not _is_program(folder / name)]
+
+
 def _is_program(path: Path) -> bool:
-    return path.is_file() and os.access(path, os.X_OK)
+    return os.access(path, os.X_OK) and path.is_file()

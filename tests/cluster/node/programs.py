@@ -1,4 +1,7 @@
-"""The programs that a node is made of: what the machine must have, and what is built once from pinned Go modules."""
+"""The programs that a node is made of: what the machine must have, and what is built once from pinned Go modules.
+
+The control plane is the one of all other tests, which need not be built and may be newer than the node.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,9 @@ from tests.cluster.binaries import build
 from tests.cluster.binaries.recipe import GO_AT_LEAST, Recipe, kubernetes_stamps
 from tests.cluster.errors import BinariesError, ControlPlaneError
 
-_HERE = Path(__file__).parents[1]
+MODULE = Path(__file__).parents[1] / "node-binaries"
+
+_DNS_MODULE = MODULE.with_name("dns-binaries")
 _COMMANDS = ("kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet")
 _REMEDY = f"The node of the tests needs Go {GO_AT_LEAST[0]}.{GO_AT_LEAST[1]} or newer: it is built once, in minutes."
 
@@ -104,17 +109,16 @@ def _has_plugins(folder: Path) -> bool:
 
 
 def _node() -> Recipe:
-    module = _HERE / "node-binaries"
     return Recipe(
         purpose="node",
-        module=module,
+        module=MODULE,
         packages={name: f"k8s.io/kubernetes/cmd/{name}" for name in _COMMANDS},
         tags="providerless",
-        stamps=kubernetes_stamps(module),
+        stamps=kubernetes_stamps(MODULE),
         remedy=_REMEDY,
     )
 
 
 def _dns() -> Recipe:
     packages = {"coredns": "github.com/coredns/coredns"}
-    return Recipe(purpose="DNS", module=_HERE / "dns-binaries", packages=packages, stamps={}, remedy=_REMEDY)
+    return Recipe(purpose="DNS", module=_DNS_MODULE, packages=packages, stamps={}, remedy=_REMEDY)
