@@ -14,6 +14,7 @@ from textwrap import dedent
 import coverage
 
 from coverage_hooks.volume.manifest import Manifest
+from tests.cluster.waiting import WITHIN
 
 RCFILE = """\
 [run]
@@ -103,7 +104,7 @@ class Program:
     def run(self, *command: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run the program to its end."""
         with self.start(*command, **settings) as process:
-            output, errors = process.communicate(timeout=60)
+            output, errors = process.communicate(timeout=WITHIN)
         return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
     def left(self) -> list[Left]:

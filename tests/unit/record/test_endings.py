@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import wait_until
+from tests.cluster import WITHIN, wait_until
 from tests.unit.record.children import Program
 
 START = """
@@ -73,7 +73,7 @@ def test_a_signal_does_what_it_does_without_the_hook(tmp_path: Path, number: sig
             if enabled == "1":
                 wait_until(lambda: made.left_one().manifest.sequence > 0, "lines are published")
             process.send_signal(number)
-            process.wait(timeout=10)
+            process.wait(timeout=WITHIN)
         codes.append(process.returncode)
     assert codes[0] == codes[1]
     assert made.left_one().manifest.state == ("finished" if number is signal.SIGINT else "running")
