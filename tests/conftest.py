@@ -6,6 +6,12 @@ import os
 import signal
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A limit for one example, and the check of how long it takes to make some, measure the machine: on a busy one they fail
+# whatever the code does. What hangs ends with the limit of its test.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -19,10 +19,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.cluster import wait_until
-
-#: Seconds that an answer may take on a busy machine.
-_PATIENCE = 30.0
+from tests.cluster import WITHIN, wait_until
 
 #: What it is called: by Debian, by Ubuntu and others, and by who else builds it.
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -58,7 +55,6 @@ def running(folder: Path) -> Iterator[str]:
             yield wait_until(
                 lambda: _address(folder, process),
                 "chromium offers its protocol",
-                within=_PATIENCE,
                 details=lambda: (folder.parent / "chromium.log").read_text(errors="replace")[-2000:],
             )
         finally:
@@ -95,7 +91,7 @@ class Tab:
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         where = {"sessionId": self._session} if self._session else {}
         await self._socket.send_json({"id": number, "method": method, "params": parameters, **where})
-        result = await asyncio.wait_for(answer, _PATIENCE)
+        result = await asyncio.wait_for(answer, WITHIN)
         assert "error" not in result, f"{method}: {result['error']}"
         found: dict[str, Any] = result["result"]
         return found
@@ -136,7 +132,7 @@ class Tab:
         for url in ("about:blank", page + fragment):
             self._loaded.clear()
             await self.call("Page.navigate", url=url)
-            await asyncio.wait_for(self._loaded.wait(), _PATIENCE)
+            await asyncio.wait_for(self._loaded.wait(), WITHIN)
         await self.settle()
 
     async def evaluate(self, expression: str) -> Any:

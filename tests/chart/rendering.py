@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from tests.chart.values import CHART
+from tests.cluster.waiting import WITHIN
 
 GOLDEN = Path(__file__).parent / "golden"
 #: The fast one where there is one: the definitions are long.
@@ -89,7 +90,7 @@ class Helm:
         environ = {name: value for name, value in os.environ.items() if not name.startswith(("HELM", "KUBE", "XDG"))}
         command = [str(self.program), *map(str, arguments)]
         ran = subprocess.run(
-            command, env=environ | {"HOME": str(self.home)}, capture_output=True, text=True, check=False, timeout=120
+            command, env=environ | {"HOME": str(self.home)}, capture_output=True, text=True, check=False, timeout=WITHIN
         )
         if ran.returncode:
             raise RefusedError(ran.stdout + ran.stderr)

@@ -9,9 +9,10 @@ from tests.cluster.keycloak_binaries import locate as locate_keycloak
 from tests.cluster.keycloak_tools import KeycloakError
 from tests.cluster.plane import ControlPlane, control_plane
 from tests.cluster.proxy import Proxy, Request, proxy
-from tests.cluster.waiting import eventually, wait_until
+from tests.cluster.waiting import WITHIN, eventually, wait_until
 
 __all__ = [
+    "WITHIN",
     "BinariesError",
     "ControlPlane",
     "ControlPlaneError",

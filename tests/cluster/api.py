@@ -43,7 +43,7 @@ class Api:
     def _request(self, method: str, path: str, content: dict[str, Any] | None = None) -> tuple[int, bytes]:
         context = ssl.create_default_context(cafile=str(self.files.authority))
         context.load_cert_chain(self.files.client)
-        connection = http.client.HTTPSConnection(self.address, self.port, timeout=10, context=context)
+        connection = http.client.HTTPSConnection(self.address, self.port, timeout=60, context=context)
         try:
             body = None if content is None else json.dumps(content)
             connection.request(method, path, body, {"Content-Type": "application/json"})

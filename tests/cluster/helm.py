@@ -16,6 +16,7 @@ from pathlib import Path
 from tests.cluster.binaries import build, cache_folder
 from tests.cluster.binaries.recipe import GO_AT_LEAST, Recipe, pinned
 from tests.cluster.errors import BinariesError
+from tests.cluster.waiting import WITHIN
 
 MODULE = Path(__file__).parent / "helm-binaries"
 AT_LEAST = (3, 14)
@@ -63,7 +64,7 @@ def _named(given: str, environ: Mapping[str, str]) -> Path:
 def _version(program: str, environ: Mapping[str, str]) -> str:
     command = [program, "version", "--template", "{{.Version}}"]
     try:
-        asked = subprocess.run(command, env=dict(environ), capture_output=True, text=True, check=False, timeout=60)
+        asked = subprocess.run(command, env=dict(environ), capture_output=True, text=True, check=False, timeout=WITHIN)
     except OSError:  # a program for another kind of machine
         return ""
     return asked.stdout.strip()

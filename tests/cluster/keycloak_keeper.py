@@ -22,7 +22,8 @@ PID_FILE = "keycloak.pid"
 
 _STOP, _START = signal.SIGUSR1, signal.SIGUSR2
 _SIGNALS = {_STOP, _START, signal.SIGCHLD}
-_GIVES_UP_AFTER = 20.0
+#: Seconds; whoever asked for it waits for some more.
+_GIVES_UP_AFTER = 240.0
 _killed_with_parent = runpy.run_path(str(Path(__file__).with_name("supervisor.py")))["killed_with_parent"]
 
 

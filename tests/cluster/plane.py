@@ -22,8 +22,6 @@ from tests.cluster.processes import Supervised, supervised
 from tests.cluster.supervisor import tail
 from tests.cluster.waiting import wait_until
 
-_READY_WITHIN = 60.0
-
 
 @dataclass(frozen=True, slots=True)
 class ControlPlane:
@@ -87,7 +85,7 @@ def _wait_until_ready(processes: Supervised, port: int, files: Certificates, fol
         return api.is_ready()
 
     try:
-        wait_until(ready, "the API server is ready", within=_READY_WITHIN)
+        wait_until(ready, "the API server is ready")
     except TimeoutError as error:
         logs = (f"{name}:\n{tail(folder / f'{name}.log')}" for name in processes.pids)
         raise ControlPlaneError("\n".join([str(error), *logs])) from error

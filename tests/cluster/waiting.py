@@ -13,6 +13,10 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+#: Seconds after which what is waited for counts as never coming. Minutes, as a machine that is busy with other work is
+#: no failure; what comes is not waited for any longer.
+WITHIN = 300.0
+
 _PAUSE = 0.05
 
 
@@ -24,7 +28,7 @@ def wait_until(
     condition: Callable[[], T | None],
     what: str,
     *,
-    within: float = 30.0,
+    within: float = WITHIN,
     details: Callable[[], str] = _nothing,
     pause: float = _PAUSE,
 ) -> T:
@@ -44,7 +48,7 @@ async def eventually(
     condition: Callable[[], Awaitable[T | None]],
     what: str,
     *,
-    within: float = 30.0,
+    within: float = WITHIN,
     details: Callable[[], str] = _nothing,
 ) -> T:
     """`wait_until` for a condition that has to be awaited."""

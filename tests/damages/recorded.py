@@ -18,6 +18,7 @@ from pathlib import Path
 
 from coverage_hooks.volume import layout
 from coverage_hooks.volume.manifest import Manifest
+from tests.cluster.waiting import WITHIN
 from tests.unit.collect.building import SOURCES, Project, Recording, make_project
 
 RUN = "run-1"
@@ -113,7 +114,7 @@ def _run(folder: Path, who: str) -> None:
     environment |= {f"COVERAGE_HOOKS_{name}": value for name, value in {**given, **program.settings}.items()}
     done = subprocess.run(
         [sys.executable, "main.py"], cwd=app.root, env=environment, capture_output=True, text=True, check=False,
-        timeout=60,
+        timeout=WITHIN,
     )  # fmt: skip
     expected = -signal.SIGKILL if program.main.endswith(_KILL) else 0
     assert done.returncode == expected, done.stderr

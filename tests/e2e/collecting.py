@@ -14,6 +14,7 @@ from typing import Any
 
 import coverage
 
+from tests.cluster.waiting import WITHIN
 from tests.e2e.namespaces import Namespace
 
 ROOT = Path(__file__).parents[2]
@@ -88,7 +89,7 @@ class Collected:
 def collect(project: Path, output: Path, *options: str) -> Collected:
     """Run ``coverage-hooks collect`` as the developer of *project* would, who is in its folder."""
     command = [sys.executable, "-m", "coverage_hooks", "collect", f"--output={output}", *options]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False, timeout=180)
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False, timeout=WITHIN)
     return Collected(done.returncode, done.stdout + done.stderr, project, output)
 
 

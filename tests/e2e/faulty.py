@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.cluster.waiting import WITHIN
 from tests.e2e.collecting import Collected, collect
 from tests.e2e.namespaces import Document, Namespace
 from tests.e2e.waiting import wait_until
@@ -49,7 +50,7 @@ class Faulty:
         """Have a Deployment of it, and wait until its pods are ready; what *pod* may say is in `template`."""
         self.prepare(**pod.pop("claim", {}))
         self.namespace.apply(self.deployment(replicas, **pod))
-        self.namespace.kubectl("rollout", "status", f"deployment/{NAME}", "--timeout=120s")
+        self.namespace.kubectl("rollout", "status", f"deployment/{NAME}", f"--timeout={WITHIN:g}s")
 
     def deployment(self, replicas: int = 1, **pod: Any) -> Document:
         """Return a Deployment."""
@@ -141,7 +142,7 @@ class Faulty:
     def start_pod(self, **pod: Any) -> None:
         """Have one pod of it that nobody replaces, and wait until it is ready."""
         self.try_pod(**pod)
-        self.namespace.wait_until_ready(NAME, within=90)
+        self.namespace.wait_until_ready(NAME)
 
     def try_pod(self, **pod: Any) -> None:
         """Have one pod of it that nobody replaces, and that may never be ready."""
@@ -164,7 +165,7 @@ class Faulty:
                 f"did {name}" in self.namespace.try_kubectl("logs", each["metadata"]["name"]) for each in self.pods()
             )
 
-        wait_until(did, f"it did {name}", within=90)
+        wait_until(did, f"it did {name}")
 
     def pods(self) -> list[Document]:
         """Return its pods."""
@@ -183,12 +184,12 @@ class Faulty:
             status = self.container()
             return bool(status["restartCount"] >= times and status["ready"])
 
-        wait_until(restarted, f"it restarted {times} times", within=120, details=lambda: json.dumps(self.pods()))
+        wait_until(restarted, f"it restarted {times} times", details=lambda: json.dumps(self.pods()))
         self.work(f"again-{times}")
 
     def wait_until_gone(self) -> None:
         """Wait until it has no pods."""
-        wait_until(lambda: not self.pods(), "its pods are gone", within=90)
+        wait_until(lambda: not self.pods(), "its pods are gone")
 
     def end(self) -> None:
         """Have it end in good order, and wait until its pods are gone; those of a Deployment by scaling it down.

@@ -39,7 +39,7 @@ def keycloak_pod(shared: Session) -> Iterator[KeycloakPod]:
     name, image = f"keycloak-{shared.run}", shared.cluster.name_of(images.KEYCLOAK)
     namespace = Namespace.made(shared, name, image)
     namespace.apply(_document(image, account), service(_SERVICE, _PORT, to=_POD, port=_PORT))
-    namespace.wait_until_ready(_POD, within=240)
+    namespace.wait_until_ready(_POD)
     with _forwarded(namespace) as port:
         api = AdminApi(f"http://127.0.0.1:{port}", account.grant)
         yield KeycloakPod(f"http://{_SERVICE}.{name}:{_PORT}", account, api)

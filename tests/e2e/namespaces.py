@@ -11,6 +11,7 @@ from typing import Any
 
 from keycloak_operator.resources import GROUP
 from tests.cluster.cluster import Cluster
+from tests.cluster.waiting import WITHIN
 from tests.e2e.session import RUN_LABEL, Session
 from tests.e2e.waiting import wait_until
 from tests.functional.keycloak_operator.users import PLURALS
@@ -63,11 +64,11 @@ class Namespace:
         found: list[Document] = json.loads(self.kubectl("get", kind, f"--selector={labels}", "--output=json"))["items"]
         return found
 
-    def wait_until_ready(self, pod: str, within: float = 60) -> None:
+    def wait_until_ready(self, pod: str) -> None:
         """Wait for a pod; when that takes too long, tell what is known of it."""
-        arguments = ("wait", f"pod/{pod}", "--for=condition=Ready", f"--timeout={within:g}s")
+        arguments = ("wait", f"pod/{pod}", "--for=condition=Ready", f"--timeout={WITHIN:g}s")
         if not self.try_kubectl(*arguments):
-            raise TimeoutError(f"pod {pod} is not ready within {within:g} s\n{self.describe(pod)}")
+            raise TimeoutError(f"pod {pod} is not ready within {WITHIN:g} s\n{self.describe(pod)}")
 
     def describe(self, pod: str) -> str:
         """Return what there is to be known about a pod, and what it said."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from tests.cluster.waiting import WITHIN
 from tests.e2e.collecting import Collected
 from tests.e2e.namespaces import Namespace
 
@@ -79,7 +80,7 @@ class Project:
 
     def ended(self, process: subprocess.Popen[str]) -> Collected:
         """Wait for the end of a session."""
-        said, _ = process.communicate(timeout=240)
+        said, _ = process.communicate(timeout=2 * WITHIN)  # in which it waits for pods itself
         return Collected(process.returncode, said, self.checkout, self.report)
 
     @property

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.chart.releasing import Release
 from tests.chart.rendering import Helm
-from tests.cluster import images
+from tests.cluster import WITHIN, images
 from tests.e2e.namespaces import Document, Namespace
 from tests.e2e.waiting import wait_until
 
@@ -53,11 +53,11 @@ class OperatorRelease:
     def uninstall(self) -> None:
         """Uninstall, and wait until the pods are gone, which takes as long as they need to stop."""
         self.chart.uninstall()
-        wait_until(lambda: not self.pods(), "the pods are gone", within=90)
+        wait_until(lambda: not self.pods(), "the pods are gone")
 
     def wait_until_rolled_out(self) -> None:
         """Wait until the operator runs as it was last told to."""
-        self.namespace.kubectl("rollout", "status", f"deployment/{DEPLOYMENT}", "--timeout=120s")
+        self.namespace.kubectl("rollout", "status", f"deployment/{DEPLOYMENT}", f"--timeout={WITHIN:g}s")
 
     def pods(self) -> list[Document]:
         """Return the pods of the operator, also those which are on their way out."""
@@ -94,5 +94,5 @@ class OperatorRelease:
             status = self.container()
             return status if status["restartCount"] >= times and status["ready"] else None
 
-        status = wait_until(restarted, f"it restarted {times} times", within=90, details=lambda: json.dumps(self.pod()))
+        status = wait_until(restarted, f"it restarted {times} times", details=lambda: json.dumps(self.pod()))
         return dict(status["lastState"]["terminated"])

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.cluster import images
+from tests.cluster import WITHIN, images
 from tests.cluster.cluster import Cluster, given
 from tests.cluster.images import Image
 from tests.cluster.node import load, node
@@ -81,4 +81,4 @@ def _borrowed(started: Session) -> Iterator[Session]:
 def _install_definitions(cluster: Cluster) -> None:
     # They outlive a release, and only one could bring them.
     cluster.kubectl("apply", "--server-side", "--force-conflicts", f"--filename={CRDS}")
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", f"--filename={CRDS}")
+    cluster.kubectl("wait", "--for=condition=Established", f"--timeout={WITHIN:g}s", f"--filename={CRDS}")

@@ -51,7 +51,7 @@ class Stage:
         for document in found:
             await self.user.apply(document["kind"], document["metadata"]["name"], document["spec"])
         for document in found:
-            await self.user.wait_for(document["kind"], document["metadata"]["name"], "Synced", within=60)
+            await self.user.wait_for(document["kind"], document["metadata"]["name"], "Synced")
 
     async def delete(self, kind: str, name: str) -> None:
         """Delete a resource, and wait until the operator has let go of it."""

@@ -17,6 +17,7 @@ import pytest
 from coverage_hooks.collect import notebook
 from coverage_hooks.collect.cluster.connection import Target
 from coverage_hooks.collect.cluster.witness import watching
+from tests.cluster.waiting import WITHIN
 from tests.e2e.collecting import Collected
 from tests.e2e.faulty import ANSWERS, CLAIM, NAME, WELL, Faulty
 from tests.e2e.killing import kill_container
@@ -88,7 +89,7 @@ def out_of_memory_in_a_child(scene: Scene) -> None:
     scene.operator.deploy(memory="256Mi")
     scene.operator.work()
     scene.operator.tell("feed_a_child")
-    wait_until(lambda: "did feed-a-child" in log(scene), "the child was killed", within=60)
+    wait_until(lambda: "did feed-a-child" in log(scene), "the child was killed")
     scene.operator.end()
 
 
@@ -129,13 +130,13 @@ def kubelet_eviction(scene: Scene) -> None:
     scene.operator.work()
     scene.operator.tell("fill")
     # It ends by itself when it is told to, so it may count as one that succeeded.
-    wait_until(lambda: phase(scene) in {"Failed", "Succeeded"}, "the pod was evicted", within=120)
+    wait_until(lambda: phase(scene) in {"Failed", "Succeeded"}, "the pod was evicted")
 
 
 def deadline(scene: Scene) -> None:
     scene.operator.start_pod(activeDeadlineSeconds=40)
     scene.operator.work()
-    wait_until(lambda: phase(scene) == "Failed", "the deadline is over", within=90)
+    wait_until(lambda: phase(scene) == "Failed", "the deadline is over")
 
 
 def drain(scene: Scene) -> None:
@@ -151,7 +152,7 @@ def rollout(scene: Scene) -> None:
     scene.operator.deploy()
     scene.operator.work()
     scene.namespace.kubectl("rollout", "restart", f"deployment/{NAME}")
-    scene.namespace.kubectl("rollout", "status", f"deployment/{NAME}", "--timeout=120s")
+    scene.namespace.kubectl("rollout", "status", f"deployment/{NAME}", f"--timeout={WITHIN:g}s")
     scene.operator.end()
 
 
@@ -181,12 +182,12 @@ def two_replicas(scene: Scene) -> None:
 
 def crash_before_the_hook(scene: Scene) -> None:
     scene.operator.try_pod(fault="import", restartPolicy="Never")
-    wait_until(lambda: phase(scene) == "Failed", "it crashed", within=60)
+    wait_until(lambda: phase(scene) == "Failed", "it crashed")
 
 
 def crash_in_startup(scene: Scene) -> None:
     scene.operator.try_pod(fault="startup", restartPolicy="Never")
-    wait_until(lambda: phase(scene) == "Failed", "it crashed", within=60)
+    wait_until(lambda: phase(scene) == "Failed", "it crashed")
 
 
 def read_only(scene: Scene) -> None:
@@ -211,7 +212,7 @@ def forks(scene: Scene) -> None:
 def do(scene: Scene, act: str) -> None:
     """Have the operator do something, and wait until it did."""
     scene.operator.tell(act)
-    wait_until(lambda: f"did {act.replace('_', '-')}" in log(scene), f"it did {act}", within=90)
+    wait_until(lambda: f"did {act.replace('_', '-')}" in log(scene), f"it did {act}")
 
 
 def log(scene: Scene) -> str:

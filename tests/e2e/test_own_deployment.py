@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from coverage_hooks.collect.cluster.claims import IMAGE
+from tests.cluster.waiting import WITHIN
 from tests.e2e import faulty
 from tests.e2e.collecting import Collected, collect
 from tests.e2e.faulty import Faulty
@@ -47,7 +48,7 @@ class Own:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=WITHIN,
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
 
@@ -58,7 +59,7 @@ class Own:
     def ask(self, command: str) -> None:
         """Run ``coverage-hooks doctor`` with the options of a command of the page; nothing may be wrong."""
         program = [sys.executable, "-m", "coverage_hooks", *self._options(command)]
-        done = subprocess.run(program, cwd=faulty.PROJECT, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(program, cwd=faulty.PROJECT, capture_output=True, text=True, check=False, timeout=WITHIN)
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
 
     def pods(self) -> list[Document]:
@@ -82,7 +83,7 @@ def own(tmp_path: Path, namespace: Namespace, operator_image: str, coverage_imag
     operator = Faulty(namespace, coverage_image)
     needs = [each for each in faulty._needs(coverage_image, {}) if each["kind"] != "PersistentVolumeClaim"]
     namespace.apply(*needs, _deployment(namespace.name, operator_image))
-    namespace.kubectl("rollout", "status", "deployment/operator", "--timeout=120s")
+    namespace.kubectl("rollout", "status", "deployment/operator", f"--timeout={WITHIN:g}s")
     return Own(namespace, tmp_path, operator)
 
 

@@ -35,7 +35,7 @@ INTEGRATION = """
         subprocess.run(["kubectl", "apply", f"--filename=examples/{example}.yaml"], check=True)
         path = '{.status.conditions[?(@.type=="Ready")].reason}'
         until = f"--for=jsonpath={path}={reason}"
-        subprocess.run(["kubectl", "wait", f"{kind}/{name}", until, "--timeout=60s"], check=True)
+        subprocess.run(["kubectl", "wait", f"{kind}/{name}", until, "--timeout=300s"], check=True)
 """
 
 ASKS = """

@@ -154,7 +154,7 @@ def test_a_second_interrupt_ends_collecting_and_leaves_no_reader(faulty: Project
     with faulty.started(f"--coverage-hooks-claim={CLAIM}") as process:
         _until_reached(faulty, process)
         os.killpg(process.pid, signal.SIGINT)
-        wait_until(lambda: namespace.list("pods", READER), "there is a reader", within=120)
+        wait_until(lambda: namespace.list("pods", READER), "there is a reader")
         os.killpg(process.pid, signal.SIGINT)
         done = faulty.ended(process)
     assert done.code == pytest.ExitCode.INTERRUPTED, done.said
@@ -206,7 +206,7 @@ def _is_told(done: Collected, why: str) -> None:
 def _until_reached(project: Project, process: subprocess.Popen[str]) -> None:
     """Wait until the test that runs in *process* says how far it is."""
     reached: Callable[[], bool] = (project.folder / "reached").exists
-    wait_until(lambda: reached() or process.poll() is not None, "the test is as far as it says", within=120)
+    wait_until(lambda: reached() or process.poll() is not None, "the test is as far as it says")
     assert reached(), project.ended(process).said
 
 

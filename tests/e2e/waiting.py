@@ -12,8 +12,6 @@ T = TypeVar("T")
 _PAUSE = 0.4
 
 
-def wait_until(
-    condition: Callable[[], T | None], what: str, *, within: float = 30.0, details: Callable[[], str] = lambda: ""
-) -> T:
+def wait_until(condition: Callable[[], T | None], what: str, *, details: Callable[[], str] = lambda: "") -> T:
     """`tests.cluster.wait_until`, at a slower pace."""
-    return cluster.wait_until(condition, what, within=within, details=details, pause=_PAUSE)
+    return cluster.wait_until(condition, what, details=details, pause=_PAUSE)

@@ -14,7 +14,11 @@ from kubernetes_asyncio.config import new_client_from_config
 
 from tests import cluster
 
-_LOCATE = {"control_plane": cluster.locate, "starting_keycloak": cluster.locate_keycloak}
+_LOCATE = {
+    "control_plane": [cluster.locate],
+    "starting_keycloak": [cluster.locate_keycloak],
+    "programs": [cluster.locate, cluster.locate_keycloak],
+}
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -23,9 +27,15 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if not session.config.option.collectonly:
         try:
             for name in sorted(wanted & _LOCATE.keys()):
-                _LOCATE[name](session.config.get_terminal_writer().line)
+                for locate in _LOCATE[name]:
+                    locate(session.config.get_terminal_writer().line)
         except cluster.ControlPlaneError as error:
             raise pytest.UsageError(str(error)) from error
+
+
+@pytest.fixture(scope="session")
+def programs() -> None:
+    """Have what the servers need, and start none: for a test that starts its own."""
 
 
 @pytest.fixture(scope="session")

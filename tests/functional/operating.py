@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from kubernetes_asyncio.client import ApiClient, CoreV1Api, V1ConfigMap, V1ObjectMeta
 
-from tests.cluster import wait_until
+from tests.cluster import WITHIN, wait_until
 from tests.unit.record.children import Left, left_on
 
 #: Sync handlers run in Kopf's threads; what the operator prints is what is compared with and without the hook.
@@ -100,25 +100,25 @@ class Running:
         """Return what the operator said, in the order of the alphabet: threads say things in any order."""
         return sorted(line for line in self.text().splitlines() if line.startswith("SAID"))
 
-    def wait_for(self, text: str, within: float = 30.0) -> None:
+    def wait_for(self, text: str) -> None:
         """Wait until *text* was printed."""
 
         def printed_or_ended() -> bool:
             return text in self.text() or self.process.poll() is not None
 
-        wait_until(printed_or_ended, f"the operator prints {text!r}", within=within, details=self.text)
+        wait_until(printed_or_ended, f"the operator prints {text!r}", details=self.text)
         assert text in self.text(), f"ended with {self.process.returncode} before {text!r}:\n{self.text()}"
 
     def signal(self, number: int) -> None:
         """Send signal *number*."""
         self.process.send_signal(number)
 
-    def ended(self, within: float = 30.0) -> int:
+    def ended(self) -> int:
         """Wait for the end and return the exit code, negative for a signal."""
         try:
-            return self.process.wait(timeout=within)
+            return self.process.wait(timeout=WITHIN)
         except subprocess.TimeoutExpired:
-            raise TimeoutError(f"the operator did not end within {within:g} s:\n{self.text()}") from None
+            raise TimeoutError(f"the operator did not end within {WITHIN:g} s:\n{self.text()}") from None
 
 
 @dataclass
@@ -190,7 +190,7 @@ class Operator:
         arguments = ["-m", "coverage_hooks", command, "--from", str(self.volume), "--output", str(output)]
         arguments += ["--silent-after", "1", *options]  # five of its intervals; the default is made for slower beats
         result = subprocess.run(
-            [sys.executable, *arguments], cwd=self.checkout, capture_output=True, text=True, timeout=120, check=False
+            [sys.executable, *arguments], cwd=self.checkout, capture_output=True, text=True, timeout=WITHIN, check=False
         )
         collected = Collected(result.returncode, result.stdout + result.stderr, output)
         self.note("exit_code", collected.code)

@@ -13,7 +13,7 @@ import pytest
 from coverage import CoverageData
 from kubernetes_asyncio.client import ApiClient
 
-from tests.cluster import ControlPlane
+from tests.cluster import WITHIN, ControlPlane
 from tests.functional.another_operator.operator import PROJECT, run_unit_tests, start_operator
 from tests.functional.another_operator.users import Users, install
 
@@ -26,7 +26,7 @@ async def users(api: ApiClient, namespace: str) -> Users:
 
 def python(*arguments: object) -> None:
     """Run ``python -m`` with *arguments* in the operator's checkout, as its developer would."""
-    subprocess.run([sys.executable, "-m", *map(str, arguments)], cwd=PROJECT, check=True, timeout=120)
+    subprocess.run([sys.executable, "-m", *map(str, arguments)], cwd=PROJECT, check=True, timeout=WITHIN)
 
 
 def lines(data: Path) -> dict[str, set[int]]:

@@ -46,7 +46,7 @@ class Started:
 
     def wait_for(self, left: set[str]) -> None:
         """Wait until there is no more than *left*."""
-        wait_until(lambda: self.left() == left, f"{left} is left", within=10, details=lambda: f"{self.left()} is")
+        wait_until(lambda: self.left() == left, f"{left} is left", details=lambda: f"{self.left()} is")
 
 
 @pytest.fixture

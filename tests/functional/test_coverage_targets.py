@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.waiting import WITHIN
 from tests.unit.collect.building import Project, make_project, record
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +34,13 @@ def run(*command: object, folder: Path) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("COV", "PYTEST", "MAKE"))}
     environment = kept | {"PATH": f"{INSTALLED}:{os.environ['PATH']}"}
     return subprocess.run(
-        list(map(str, command)), cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120
+        list(map(str, command)),
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=WITHIN,
     )
 
 

@@ -17,12 +17,14 @@ from tests.cluster import wait_until
 
 ROOT = Path(__file__).parents[2]
 
+pytestmark = pytest.mark.usefixtures("programs")
+
 
 @pytest.fixture
 def mark() -> Iterator[str]:
     """Return a value for the environment of processes that must not be there at the end."""
     yield (value := uuid.uuid4().hex)
-    wait_until(lambda: not marked(value), "nothing is left", within=10, details=lambda: str(marked(value)))
+    wait_until(lambda: not marked(value), "nothing is left", details=lambda: str(marked(value)))
 
 
 def start(folder: Path, mark: str) -> subprocess.Popen[str]:
@@ -49,7 +51,6 @@ def marked(mark: str) -> list[str]:
     return found
 
 
-@pytest.mark.timeout(1800)  # run alone and for the first time, it makes etcd, the API server and Keycloak
 def test_it_ends_well_and_the_cluster_covers_what_unit_tests_do_not(tmp_path: Path, mark: str) -> None:
     with start(tmp_path / "demo", mark) as demo:
         said, _ = demo.communicate()
@@ -62,7 +63,6 @@ def test_it_ends_well_and_the_cluster_covers_what_unit_tests_do_not(tmp_path: Pa
     assert "NameConflict" in said
 
 
-@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     ("number", "during"),
     [(signal.SIGINT, "run the operator's unit tests"), (signal.SIGTERM, "start the operator")],

@@ -14,7 +14,7 @@ from kubernetes_asyncio.client import ApiClient, CoreV1Api, RbacAuthorizationV1A
 
 from coverage_hooks.collect.cluster.claims import GID, IMAGE, UID
 from coverage_hooks.collect.cluster.pod import name_for
-from tests.cluster import ControlPlane
+from tests.cluster import WITHIN, ControlPlane
 from tests.functional.test_witness import changed
 
 Document = dict[str, Any]
@@ -49,7 +49,7 @@ class Doctor:
             ],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=WITHIN,
             check=False,
         )
         assert "Traceback" not in done.stderr, done.stderr

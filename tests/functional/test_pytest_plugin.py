@@ -17,7 +17,7 @@ import pytest
 from coverage_hooks.collect import notebook
 from coverage_hooks.collect.notebook import Seen
 from coverage_hooks.collect.observations import Pod
-from tests.cluster import ControlPlane
+from tests.cluster import WITHIN, ControlPlane
 from tests.functional.operating import Operator
 
 ROOT = Path(__file__).parents[2]
@@ -105,7 +105,7 @@ class Session:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=200,
+            timeout=2 * WITHIN,  # in which it waits for an operator itself
             check=False,
         )
         assert "Traceback (most" not in done.stdout, done.stdout

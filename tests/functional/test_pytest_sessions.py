@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from coverage_hooks.collect.plain import counted
-from tests.cluster import wait_until
+from tests.cluster import WITHIN, wait_until
 from tests.unit.collect.building import Project, make_project, record
 
 ROOT = Path(__file__).parents[2]
@@ -88,7 +88,7 @@ class Checkout:
     def end(self, process: subprocess.Popen[str]) -> Ended:
         """Wait for the end of *process*."""
         with process:
-            said, _ = process.communicate(timeout=120)
+            said, _ = process.communicate(timeout=WITHIN)
         assert "Traceback (most" not in said, said
         assert "INTERNALERROR" not in said, said
         return Ended(process.returncode, said, self.root / "build/coverage")
@@ -227,7 +227,7 @@ class TestFailing:
         # A shell has what it runs in the background ignore interrupts, and so has everything below it.
         heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
         process = checkout.start("--coverage-hooks-from", checkout.volume, "-n", 2 * group, before=heed)
-        wait_until((checkout.root / "here").exists, "the test runs", within=60)
+        wait_until((checkout.root / "here").exists, "the test runs")
         process.send_signal(signal.SIGINT)
         if group:  # a terminal would interrupt the workers, too
             for worker in children_of(process.pid):

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.cluster.waiting import WITHIN
+
 
 @dataclass(frozen=True)
 class Volume:
@@ -49,6 +51,6 @@ def volume(path: Path, options: str) -> Iterator[Volume]:
         yield Volume(path, [*target, "env", f"--chdir={path.parent}"])
     finally:
         holder.stdin.close()
-        holder.wait(timeout=10)
+        holder.wait(timeout=WITHIN)
         holder.stdout.close()
         holder.stderr.close()

@@ -9,7 +9,7 @@ from tests.cluster.waiting import eventually, wait_until
 
 def test_returns_the_first_true_value() -> None:
     values = iter([None, "", "here", "too late"])
-    assert wait_until(lambda: next(values), "a value", within=5) == "here"
+    assert wait_until(lambda: next(values), "a value") == "here"
 
 
 def test_gives_up_and_says_on_what_and_what_there_was() -> None:
@@ -23,7 +23,7 @@ async def test_awaits_what_has_to_be_awaited() -> None:
     async def value() -> str | None:
         return next(values)
 
-    assert await eventually(value, "a value", within=5) == "here"
+    assert await eventually(value, "a value") == "here"
 
 
 async def test_gives_up_on_what_has_to_be_awaited() -> None:

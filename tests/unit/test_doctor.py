@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.waiting import WITHIN
 from tests.unit.record.children import Program
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +63,7 @@ def run(python: Path, made: Program, *options: str, **settings: str) -> subproce
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=WITHIN,
         check=False,
     )
 

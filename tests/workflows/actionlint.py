@@ -15,6 +15,7 @@ from pathlib import Path
 from tests.cluster.binaries import build, cache_folder
 from tests.cluster.binaries.recipe import GO_AT_LEAST, Recipe, pinned
 from tests.cluster.errors import BinariesError
+from tests.cluster.waiting import WITHIN
 
 MODULE = Path(__file__).parent / "actionlint"
 
@@ -50,7 +51,7 @@ def complaints(program: Path, workflow: Path) -> list[str]:
     """Return what *program* says against *workflow*: a line each, nothing when it is sound."""
     # Both are programs that may or may not be on a machine, and what is checked must not depend on that.
     command = [program, "-no-color", "-oneline", "-shellcheck=", "-pyflakes=", workflow]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=WITHIN)
     if done.returncode not in {0, 1}:  # 1: it complains
         raise BinariesError(f"actionlint ended with {done.returncode}: {done.stdout}{done.stderr}")
     return done.stdout.splitlines()

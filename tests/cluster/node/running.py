@@ -25,8 +25,6 @@ from tests.cluster.node.slots import Slot
 from tests.cluster.supervisor import tail
 from tests.cluster.waiting import wait_until
 
-_READY_WITHIN = 120.0
-
 
 def to_stderr(line: str) -> None:
     """Show one line of progress."""
@@ -126,7 +124,7 @@ def _start(running: Node, keeper: Keeper, api: Api, sandbox: Path, say: Callable
             return condition()
 
         try:
-            wait_until(checked, what, within=_READY_WITHIN, details=running.logs)
+            wait_until(checked, what, details=running.logs)
         except TimeoutError as error:
             raise NodeError(str(error)) from error
 
@@ -152,7 +150,7 @@ def _is_ready(api: Api) -> bool:
 
 
 def _dns_answers(slot: Slot) -> bool:
-    connection = http.client.HTTPConnection(slot.address, DNS_READY_PORT, timeout=5)
+    connection = http.client.HTTPConnection(slot.address, DNS_READY_PORT, timeout=60)
     try:
         connection.request("GET", "/ready")
         return connection.getresponse().status == http.client.OK

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from coverage_hooks.collect.cluster.claims import GID, IMAGE, UID
 from coverage_hooks.collect.cluster.pod import name_for
+from tests.cluster.waiting import WITHIN
 from tests.e2e.namespaces import Document, Namespace, claim, pod
 
 USER = 65532
@@ -131,7 +132,7 @@ def call(
     start = time.monotonic()
     program = MEASURED if measured else ""
     with started(namespace, folder, command, *options, kubeconfig=kubeconfig, program=program) as process:
-        said, _ = process.communicate(timeout=120)
+        said, _ = process.communicate(timeout=WITHIN)
     seconds = time.monotonic() - start
     return Done(code=process.returncode, seconds=seconds, said=said if lines else " ".join(said.split()))
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from coverage_hooks.collect.cluster.claims import UID
-from tests.cluster import images, wait_until
+from tests.cluster import WITHIN, images, wait_until
 from tests.e2e.mounted.readers import Claimed, account, annotated, call, claimed, is_forbidden, started
 from tests.e2e.mounted.relay import relay
 from tests.e2e.namespaces import Document, Namespace, claim, pod
@@ -123,7 +123,7 @@ class TestSource:
             started(namespace, project.root, "retrieve", "--claim=recordings") as first,
             started(namespace, other.root, "retrieve", "--claim=recordings") as second,
         ):
-            said = [process.communicate(timeout=120)[0] for process in (first, second)]
+            said = [process.communicate(timeout=WITHIN)[0] for process in (first, second)]
         assert [first.returncode, second.returncode] == [0, 0], said
         assert sum("sharing it" in each for each in said) == 1
         assert not any("killed" in each for each in said)
@@ -142,7 +142,7 @@ class TestBreaking:
             process.send_signal(signal.SIGSTOP)
             namespace.kubectl("delete", "pod", volume.reader, "--force", "--grace-period=0")
             process.send_signal(signal.SIGCONT)
-            said, _ = process.communicate(timeout=120)
+            said, _ = process.communicate(timeout=WITHIN)
         assert process.returncode == 0, said
         assert "broke" in said
         assert raw(project, recording).read_bytes() == recording.data.read_bytes()
@@ -158,7 +158,7 @@ class TestBreaking:
             with started(namespace, project.root, "retrieve", "--claim=recordings", kubeconfig=kubeconfig) as process:
                 wait_until(arriving(project), "some of it is here")
                 between.cut()
-                said, _ = process.communicate(timeout=120)
+                said, _ = process.communicate(timeout=WITHIN)
             assert process.returncode == 0, said
             assert said.count("broke") == 1
             # What was here by then did not come again.
@@ -192,7 +192,7 @@ class TestBreaking:
         with started(namespace, project.root, "retrieve", "--claim=recordings") as process:
             wait_until(moments[moment], moment)
             process.send_signal(number)
-            said, _ = process.communicate(timeout=60)
+            said, _ = process.communicate(timeout=WITHIN)
         assert process.returncode in {1, 128 + number}, said
         assert "Traceback" not in said
         assert volume.reader_pod() is None

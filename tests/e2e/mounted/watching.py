@@ -53,7 +53,6 @@ class Volume:
         wait_until(
             lambda: sum(each["data"] is not None for each in self.manifests(pod)) >= processes,
             f"{pod} recorded {processes} times",
-            within=180,
             details=lambda: namespace.describe(pod),
         )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import binaries, wait_until
+from tests.cluster import WITHIN, binaries, wait_until
 from tests.cluster.cluster import Cluster
 from tests.cluster.images import SANDBOX
 from tests.cluster.node import programs
@@ -102,7 +102,7 @@ def _nodes(assignment: str) -> str:
 def _run_pod(assignment: str) -> None:
     """Run a pod of the one image that every node has."""
     _kubectl(assignment, "run", "pod", f"--image={SANDBOX}", "--image-pull-policy=Never")
-    _kubectl(assignment, "wait", "pod/pod", "--for=condition=Ready", "--timeout=60s")
+    _kubectl(assignment, "wait", "pod/pod", "--for=condition=Ready", f"--timeout={WITHIN:g}s")
 
 
 def _children(pid: int) -> list[int]:

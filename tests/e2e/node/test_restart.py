@@ -43,9 +43,9 @@ async def test_the_api_server_is_restarted_in_the_middle(tmp_path: Path) -> None
                 await asyncio.to_thread(operator.start_pod)
                 await asyncio.to_thread(operator.work)
                 keeper.restart("kube-apiserver")
-                await asyncio.to_thread(wait_until, lambda: is_ready(node), "the API server is back", within=60)
+                await asyncio.to_thread(wait_until, lambda: is_ready(node), "the API server is back")
                 await asyncio.to_thread(operator.tell, "fork")
-                await asyncio.to_thread(wait_until, lambda: did_fork(namespace), "the operator goes on", within=90)
+                await asyncio.to_thread(wait_until, lambda: did_fork(namespace), "the operator goes on")
                 await asyncio.to_thread(operator.end)
                 done = await operator.collected(output)
     assert (done.code, done.states) == (0, ["finished"]), done.said

@@ -121,7 +121,7 @@ async def test_keycloak_down_and_back(stage: Stage) -> None:
         assert found["status"]["observedGeneration"] < generation
     finally:
         await asyncio.to_thread(stage.keycloak.start)
-    await stage.user.wait_for("KeycloakRealm", "realm", "Synced", generation, within=90)
+    await stage.user.wait_for("KeycloakRealm", "realm", "Synced", generation)
     assert (await in_keycloak(stage))["displayName"] == "Two"
     assert "Traceback" not in stage.operator.text()
 
@@ -175,8 +175,8 @@ async def test_a_resource_deleted_while_keycloak_is_down_goes_when_it_is_back(st
     await stage.user.wait_for("KeycloakRealm", "realm", "Deleting")
     assert "answered 503" in (await stage.user.condition("KeycloakRealm", "realm"))["message"]
     stage.proxy.heal()
-    await stage.user.wait_until_gone("KeycloakRealm", "realm", within=90)
-    await stage.user.wait_until_gone("KeycloakClient", "client", within=90)
+    await stage.user.wait_until_gone("KeycloakRealm", "realm")
+    await stage.user.wait_until_gone("KeycloakClient", "client")
     assert await in_keycloak(stage) is None
 
 

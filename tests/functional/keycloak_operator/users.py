@@ -99,9 +99,7 @@ class User:
         conditions = (found.get("status") or {}).get("conditions") or []
         return next((dict(each) for each in conditions if each["type"] == "Ready"), {})
 
-    async def wait_for(
-        self, kind: str, name: str, reason: str, generation: int = 1, within: float = 30.0
-    ) -> dict[str, Any]:
+    async def wait_for(self, kind: str, name: str, reason: str, generation: int = 1) -> dict[str, Any]:
         """Wait until the Ready condition has *reason* for *generation*, and return the resource."""
 
         async def reached() -> dict[str, Any] | None:
@@ -110,18 +108,18 @@ class User:
             return await self.get(kind, name) if wanted else None
 
         try:
-            return await eventually(reached, f"{kind} {name} is {reason}", within=within)
+            return await eventually(reached, f"{kind} {name} is {reason}")
         except TimeoutError as error:
             error.add_note(f"it is {await self.condition(kind, name)}")
             raise
 
-    async def wait_until_gone(self, kind: str, name: str, within: float = 30.0) -> None:
+    async def wait_until_gone(self, kind: str, name: str) -> None:
         """Wait until a resource is gone."""
 
         async def gone() -> bool:
             return await self.get(kind, name) is None
 
-        await eventually(gone, f"{kind} {name} is gone", within=within)
+        await eventually(gone, f"{kind} {name} is gone")
 
     async def put_secret(self, name: str, **data: str) -> None:
         """Create a Secret, or replace its data."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import coverage
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coverage_hooks import collecting
@@ -49,7 +49,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
-@settings(max_examples=examples(12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(12))
 @given(data=st.data(), branch=st.booleans())
 def test_the_union_is_that_of_coverage(
     checkout: Project, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, *, branch: bool

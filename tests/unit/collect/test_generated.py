@@ -15,7 +15,7 @@ from pathlib import Path
 import coverage
 import pytest
 from click.testing import CliRunner
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coverage_hooks import collecting
@@ -116,9 +116,7 @@ def check(checkout: Project, output: Path, ledger: Ledger, sound: list[Recording
         assert max(lines) <= Path(name).read_text().count("\n") + 1
 
 
-@settings(
-    max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)  # fmt: skip
+@settings(max_examples=examples(30))
 @given(
     seed=st.integers(0, 2**64),
     names=NAMES,
@@ -142,20 +140,14 @@ def test_the_sound_ones_stay_exact(
     check(checkout, base / "out", ledger, sound, lost)
 
 
-@settings(max_examples=examples(3), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(3))
 @given(seed=st.integers(0, 2**64), names=NAMES)
 def test_every_output_copes_with_it(
-    checkout: Project,
-    tmp_path_factory: pytest.TempPathFactory,
-    monkeypatch: pytest.MonkeyPatch,
-    seed: int,
-    names: list[str],
+    checkout: Project, tmp_path_factory: pytest.TempPathFactory, seed: int, names: list[str]
 ) -> None:
     base = tmp_path_factory.mktemp("outputs")
     sound = [record(base / "volume", host=f"sound-{n}", measured=each) for n, each in enumerate(SOUND)]
     lost = spoil(base / "volume", random.Random(seed), names, branch=False)
-    monkeypatch.setattr("coverage_hooks.collect.retrieve.LONGEST_INTERVAL", 0.1)
-    monkeypatch.chdir(checkout.root)
     arguments = [
         "collect",
         "--from",
@@ -167,7 +159,10 @@ def test_every_output_copes_with_it(
         "--output",
         str(base / "out"),
     ]
-    result = CliRunner().invoke(commands, arguments, catch_exceptions=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("coverage_hooks.collect.retrieve.LONGEST_INTERVAL", 0.1)
+        patch.chdir(checkout.root)
+        result = CliRunner().invoke(commands, arguments, catch_exceptions=False)
     ledger = Ledger.load(base / "out")
     assert result.exit_code == (1 if ledger.open_losses else 0)
     assert "Traceback" not in result.output

@@ -283,7 +283,7 @@ def _owners(source: str) -> dict[int, tuple[str, ...]]:
     return owners
 
 
-@settings(max_examples=examples(40), deadline=None)
+@settings(max_examples=examples(40))
 @given(base=st.sampled_from(_BASES), seed=st.integers(0, 2**32), edits=st.integers(1, 12))
 def test_no_line_is_ever_attributed_wrongly(base: str, seed: int, edits: int) -> None:
     here = _edited(base, seed, edits)

@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from coverage_hooks.collect.plain import folder_name, markdown, plain
@@ -26,7 +26,6 @@ from tests.unit.collect.conftest import Run
 EVIL = "\x1b[31mred\x07 [bold]x[/bold] <script>alert(1)</script> | `a` [b](c) \u202e\ud800 \n# title"
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_plain_text_is_one_printable_line(text: str) -> None:
     shown = plain(text)
@@ -34,14 +33,12 @@ def test_plain_text_is_one_printable_line(text: str) -> None:
     assert text.isprintable() == (shown == text) or len(text) > 1000
 
 
-@settings(deadline=None)
 @given(st.text(alphabet=st.characters(codec="ascii")))
 def test_markdown_has_no_bare_markup(text: str) -> None:
     shown = markdown(text)
     assert not re.search(r"(?<!\\)(?:\\\\)*[`*_\[\]<>|#&~!]", shown)
 
 
-@settings(deadline=None)
 @given(st.text(), st.text())
 def test_folder_names_are_plain_and_never_shared(one: str, other: str) -> None:
     name = folder_name(one)

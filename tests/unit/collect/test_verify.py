@@ -14,7 +14,7 @@ from typing import Any
 
 import coverage
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coverage_hooks.collect import contents
@@ -156,7 +156,7 @@ def ledger_of(volume: Path, output: Path) -> tuple[Ledger, int]:
     return ledger, len(list(verify(ledger, output)))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(data=st.data())
 def test_one_changed_byte_never_passes_as_other_lines(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
@@ -178,7 +178,7 @@ def test_one_changed_byte_never_passes_as_other_lines(
         assert ledger.rows[0].lines == 8
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.binary(max_size=300), st.integers(0, 40_000))
 def test_no_bytes_make_sqlite_or_us_crash(tmp_path_factory: pytest.TempPathFactory, noise: bytes, offset: int) -> None:
     path = tmp_path_factory.mktemp("noise") / "data"

@@ -18,7 +18,7 @@ from coverage_hooks.collect.notebook import Gap, Header, Notebook
 from coverage_hooks.collect.observations import Pod, keep_pod
 from coverage_hooks.errors import SourceError, UsageError
 from coverage_hooks.volume.manifest import parse_timestamp
-from tests.cluster import eventually
+from tests.cluster import WITHIN, eventually
 from tests.unit.collect.api_server import ApiServer, api_server, refuse
 
 
@@ -72,7 +72,7 @@ async def until(testimony: notebook.Testimony, word: str) -> None:
     async def said() -> bool:
         return word in told(testimony)
 
-    await eventually(said, word, within=20, details=lambda: str(told(testimony)))
+    await eventually(said, word, details=lambda: str(told(testimony)))
 
 
 async def confirmed(testimony: notebook.Testimony) -> None:
@@ -337,7 +337,7 @@ class TestInAThread:
         def work() -> notebook.Testimony:
             with watching(target, path) as testimony:
                 assert told(testimony) == ["LISTED old"]
-                asyncio.run_coroutine_threadsafe(self.change(server), loop).result(5)
+                asyncio.run_coroutine_threadsafe(self.change(server), loop).result(WITHIN)
             return testimony
 
         loop = asyncio.get_running_loop()
@@ -404,7 +404,7 @@ class TestFile:
         with Notebook(path, self.HEADER) as book:
             book.add({"confirmed": "pods", "version": "1"})
         far = parse_timestamp("2999-01-31T23:59:59.0Z")
-        testimony = notebook.read_settled(path, far, within=60)
+        testimony = notebook.read_settled(path, far, within=WITHIN)
         assert testimony is not None
         assert testimony.confirmed
 
@@ -412,5 +412,5 @@ class TestFile:
         with Notebook(path, self.HEADER) as book:
             book.add({"confirmed": "pods", "version": "1"})
             early = parse_timestamp("2026-01-31T23:59:59.0Z")
-            assert notebook.read_settled(path, early, within=60) is not None
+            assert notebook.read_settled(path, early, within=WITHIN) is not None
             assert notebook.read_settled(path, parse_timestamp("2999-01-31T23:59:59.0Z"), within=0.2) is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from textwrap import dedent
 import coverage
 
 from coverage_hooks.volume.manifest import Manifest
+from tests import pacing
+from tests.cluster.waiting import WITHIN
 
 RCFILE = """\
 [run]
@@ -67,6 +70,7 @@ class Program:
 
     The child's environment holds nothing of ours but what is given, so that a test run under coverage is no rival.
     Unless *kopf* is asked for it is hidden, as importing it takes longer than everything else such a child does.
+    `tests.pacing` lies beside it, as ``pacing``.
     """
 
     def __init__(self, folder: Path, branch: bool = True, kopf: bool = False, /, **modules: str) -> None:
@@ -78,14 +82,18 @@ class Program:
         (package / "__init__.py").touch()
         for name, source in modules.items():
             (package / f"{name}.py").write_text(dedent(source))
+        shutil.copy(pacing.__file__, folder)
         if not kopf:
             (folder / "kopf.py").write_text("raise ImportError('hidden from this child')\n")
         (folder / ".coveragerc").write_text(RCFILE.format(branch=branch))
 
     def environment(self, **settings: str) -> dict[str, str]:
-        """Return the environment of a recorded child; *settings* are ``COVERAGE_HOOKS_*`` without the prefix."""
+        """Return the environment of a recorded child; *settings* are ``COVERAGE_HOOKS_*`` without the prefix.
+
+        It waits for the volume as long as a test does: one that answers late is no failure.
+        """
         environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
-        given = {"ENABLED": "1", "DIR": str(self.volume), "INTERVAL": "0.1"} | settings
+        given = {"ENABLED": "1", "DIR": str(self.volume), "INTERVAL": "0.1", "EXIT_TIMEOUT": f"{WITHIN:g}"} | settings
         return environment | {f"COVERAGE_HOOKS_{name}": value for name, value in given.items()} | self.more_environment
 
     def start(self, *command: str, **settings: str) -> subprocess.Popen[str]:
@@ -103,7 +111,10 @@ class Program:
     def run(self, *command: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run the program to its end."""
         with self.start(*command, **settings) as process:
-            output, errors = process.communicate(timeout=60)
+            try:
+                output, errors = process.communicate(timeout=WITHIN)
+            finally:
+                process.kill()  # or leaving the block would wait for it
         return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
     def left(self) -> list[Left]:

@@ -16,6 +16,7 @@ from coverage_hooks.record import checks, volume_checks
 from coverage_hooks.record.checks import LEAST, TESTED_PYTHON, Surroundings, environment, place_of, python
 from coverage_hooks.record.volume_checks import Mount, mount_of, volume
 from coverage_hooks.settings import Settings
+from tests.cluster.waiting import WITHIN
 
 OFF = Settings.from_environment({})
 ON = Settings.from_environment({"COVERAGE_HOOKS_ENABLED": "1", "COVERAGE_HOOKS_POD_NAME": "a"})
@@ -100,7 +101,8 @@ def test_a_package_is_found_without_being_imported(tmp_path: Path, monkeypatch: 
 
 class TestVolume:
     def at(self, directory: Path, *, is_operators: bool = False, **settings: str) -> list[Finding]:
-        given = {"COVERAGE_HOOKS_DIR": str(directory)} | settings
+        # However late a sound volume answers here, it is sound.
+        given = {"COVERAGE_HOOKS_DIR": str(directory), "COVERAGE_HOOKS_EXIT_TIMEOUT": f"{WITHIN:g}"} | settings
         return list(volume(Settings.from_environment(given), is_operators=is_operators))
 
     def test_what_is_written_is_taken_away_again(self, tmp_path: Path) -> None:
@@ -149,7 +151,7 @@ class TestVolume:
         monkeypatch.setattr(os, "fsync", hang)
         try:
             assert "does not answer within 0.2 s" in told(self.at(tmp_path, COVERAGE_HOOKS_EXIT_TIMEOUT="0"), "wrong")
-            assert entered.is_set()
+            assert entered.wait(WITHIN)
         finally:
             released.set()
             for thread in threading.enumerate():

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from coverage_hooks.errors import TooLarge, UnsafeEntry, VolumeError
@@ -74,14 +74,12 @@ def test_what_is_absent_is_named(tmp_path: Path) -> None:
         read(tmp_path, "x")
 
 
-@settings(deadline=None)
 @given(JSON)
 def test_json_is_read_as_json_reads_it(value: object) -> None:
     text = json.dumps(value)
     assert access.parse_json(text.encode(), depth=100) == json.loads(text)
 
 
-@settings(deadline=None)
 @given(st.binary())
 def test_no_bytes_are_more_than_a_refusal(content: bytes) -> None:
     with suppress(ValueError):

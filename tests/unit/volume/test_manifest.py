@@ -47,14 +47,13 @@ def test_more_than_is_known_is_left_alone(sound: Manifest) -> None:
     assert Manifest.parse(json.dumps(document).encode()) == sound
 
 
-@settings(deadline=None)
 @given(st.binary())
 def test_no_bytes_are_more_than_a_refusal(content: bytes) -> None:
     with pytest.raises(ManifestError):
         Manifest.parse(content)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_any_value_in_any_field_is_taken_or_refused_by_name(sound: Manifest, data: st.DataObject) -> None:
     document = json.loads(sound.to_bytes())
@@ -70,7 +69,7 @@ def test_any_value_in_any_field_is_taken_or_refused_by_name(sound: Manifest, dat
         assert getattr(getattr(manifest, inside) if inside else manifest, name) == value
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_a_manifest_cut_short_or_changed_is_refused_or_a_manifest(sound: Manifest, data: st.DataObject) -> None:
     content = bytearray(sound.to_bytes())
@@ -88,13 +87,11 @@ class TestSources:
         sources = {"/a.py": self.SOUND, "/\ud800": self.SOUND, "": self.SOUND}
         assert parse_sources(sources_to_bytes(sources)) == sources
 
-    @settings(deadline=None)
     @given(st.binary())
     def test_no_bytes_are_more_than_a_refusal(self, content: bytes) -> None:
         with pytest.raises(ManifestError):
             parse_sources(content)
 
-    @settings(deadline=None)
     @given(st.dictionaries(st.text(max_size=5), WEIRD, min_size=1, max_size=3))
     def test_any_value_is_refused(self, document: dict[str, object]) -> None:
         with pytest.raises(ManifestError):

@@ -20,7 +20,7 @@ import pytest
 
 from coverage_hooks.volume import layout
 from coverage_hooks.volume.server import AGE, DIGEST, FILE_DIGEST, RANGE_LIMIT, Server
-from tests.cluster import wait_until
+from tests.cluster import WITHIN, wait_until
 
 NAME = "operator-0-20260131T235959Z-0123abcd"
 PATH = f"/recordings/{NAME}"
@@ -30,7 +30,7 @@ class Client:
     """One connection, which is kept."""
 
     def __init__(self, port: int) -> None:
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WITHIN)
 
     def get(self, path: str, **headers: str) -> tuple[int, bytes, http.client.HTTPMessage]:
         self.connection.request("GET", path, headers={name.replace("_", "-"): text for name, text in headers.items()})
@@ -227,7 +227,7 @@ def test_it_ends_when_it_is_told_to_although_a_connection_is_kept(recording: Pat
         with closing(client.connection):
             client.get("/recordings")
             process.send_signal(signal.SIGTERM)
-            assert process.wait(5) == 0
+            assert process.wait(WITHIN) == 0
 
 
 def test_it_needs_nothing_but_the_standard_library() -> None:

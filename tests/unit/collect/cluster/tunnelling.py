@@ -16,6 +16,8 @@ from typing import Any
 from aiohttp import web
 from kubernetes_asyncio.client import ApiClient, Configuration
 
+from tests.cluster.waiting import WITHIN
+
 _FRAME = 1 << 15
 
 
@@ -117,7 +119,7 @@ def forwarding_elsewhere(port: int) -> Iterator[tuple[str, Forwarder]]:
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()
-    url, forwarder, loop, stop = started.result(10)
+    url, forwarder, loop, stop = started.result(WITHIN)
     try:
         yield url, forwarder
     finally:

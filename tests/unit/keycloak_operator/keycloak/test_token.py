@@ -12,6 +12,7 @@ from keycloak_operator import errors
 from keycloak_operator.keycloak.admin import AdminClient
 from keycloak_operator.keycloak.token import MARGIN
 from keycloak_operator.reconcile.ports import Access
+from tests.cluster.waiting import WITHIN
 from tests.unit.keycloak_operator.keycloak.answering import (
     ACCESS,
     PAGE,
@@ -75,7 +76,7 @@ async def test_a_login_that_is_given_up_keeps_nobody_else_from_it(server: Server
     waiting = asyncio.create_task(admin.delete_realm("r"))
     await asyncio.sleep(0)
     given_up.cancel()
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, WITHIN)
     assert given_up.cancelled()
     assert len(server.requests) == 1
 
@@ -156,5 +157,5 @@ async def test_a_login_that_is_never_answered_is_given_up() -> None:
         access = Access(url=f"http://127.0.0.1:{silent.getsockname()[1]}", client_id="me", client_secret="s")
         admin = AdminClient(access, timeout=0.1)
         with pytest.raises(errors.KeycloakUnavailableError, match="does not answer: ReadTimeout"):
-            await asyncio.wait_for(admin.delete_realm("r"), 10)
+            await asyncio.wait_for(admin.delete_realm("r"), WITHIN)
         await admin.close()

@@ -1,0 +1,56 @@
+"""What programs import that tests record, copied beside them: not measured, and of the standard library alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+
+def until(reached: Callable[[dict[str, Any]], bool]) -> None:
+    """Return when the manifest of this process, the only one on the volume, is as it should be.
+
+    A process that is not recorded waits for nothing.
+    """
+    if os.environ["COVERAGE_HOOKS_ENABLED"] != "1":
+        return
+    volume = Path(os.environ["COVERAGE_HOOKS_DIR"])
+    while not any(reached(json.loads(path.read_bytes())) for path in volume.glob("*/recording.json")):
+        time.sleep(0.01)
+
+
+def until_beaten(times: int) -> None:
+    """Return when the pulse has beaten so many *times* from now."""
+    seen: list[int] = []
+
+    def beaten(manifest: dict[str, Any]) -> bool:
+        seen.append(manifest["beat"])
+        return seen[-1] >= seen[0] + times
+
+    until(beaten)
+
+
+def tick(path: Path, every: float) -> None:
+    """Have a thread do what the pulse does, without recording: once in so many seconds, put something on a disk.
+
+    How late that is on this machine, the pulse may be as well.
+    """
+
+    def run() -> None:
+        with path.open("ab", buffering=0) as file:
+            while True:
+                file.write(b"%f\n" % time.time())
+                os.fsync(file.fileno())
+                time.sleep(every)
+
+    threading.Thread(target=run, daemon=True).start()
+
+
+def longest_gap(path: Path, end: float) -> float:
+    """Return the most seconds between two ticks at *path*, and between the last one and *end*."""
+    return max(after - before for before, after in pairwise([*map(float, path.read_text().splitlines()), end]))
