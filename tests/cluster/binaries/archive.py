@@ -33,7 +33,7 @@ SHA512 = {
     ),
 }
 PROGRAMS = ("etcd", "kube-apiserver", "kubectl")
-VARIABLE = "ENVTEST_ARCHIVE"
+_VARIABLE = "ENVTEST_ARCHIVE"
 
 _OFF = "off"
 _RELEASES = "https://github.com/kubernetes-sigs/controller-tools/releases/download"
@@ -70,7 +70,7 @@ def fetched_once(cache: Path, say: Callable[[str], None], environ: Mapping[str, 
 
     Return None where they cannot be had, and *say* in one line why.
     """
-    wanted = environ.get(VARIABLE) or address()
+    wanted = environ.get(_VARIABLE) or address()
     if wanted == _OFF:
         return None
     if machine() not in SHA512:
