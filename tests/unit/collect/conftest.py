@@ -2,17 +2,48 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from coverage_hooks.cli import commands
-from tests.unit.collect.building import Project, make_project
+from coverage_hooks.collect import retrieve
+from tests.unit.collect.building import Project, Recording, make_project
 
 Run = Callable[..., Result]
+
+
+@dataclass
+class Clock:
+    """A clock that goes on when somebody sleeps, and at no other time; *happens* meanwhile."""
+
+    now: float = 0.0
+    happens: Callable[[], object] = lambda: None
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.happens()
+
+    def let_beat(self, recording: Recording) -> None:
+        """Let the beat of *recording* move whenever somebody sleeps."""
+        beats = itertools.count(recording.manifest.beat + 1)
+        self.happens = lambda: recording.change(beat=next(beats))
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock by which beats are waited for."""
+    made = Clock()
+    monkeypatch.setattr(retrieve, "time", made)
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,8 @@ from click.testing import CliRunner, Result
 
 from coverage_hooks.cli import commands
 from tests.unit.collect.building import STARTED, Project, record
-from tests.unit.collect.test_retrieve import beating, running
+from tests.unit.collect.conftest import Clock
+from tests.unit.collect.test_retrieve import running
 from tests.unit.test_doctor import lines, snapshot
 
 Doctor = Callable[..., Result]
@@ -132,12 +133,12 @@ class TestFolder:
         assert result.exit_code == 1
         assert "holds no recording" in of(result, "source", "wrong")
 
-    def test_what_lives_and_what_is_silent(self, doctor: Doctor, volume: Path) -> None:
+    def test_what_lives_and_what_is_silent(self, doctor: Doctor, volume: Path, clock: Clock) -> None:
         alive = running(volume, run="now", started_at=STARTED + timedelta(hours=1))
         silent = running(volume, run="now", host="b", started_at=STARTED + timedelta(hours=1))
         earlier = running(volume, run="old", host="c")
-        with beating(alive):
-            result = doctor("--from", volume)
+        clock.let_beat(alive)
+        result = doctor("--from", volume)
         assert result.exit_code == 1
         assert f"1 recording running now: {alive.name}" in of(result, "source", "ok")
         assert f"does not move: {silent.name};" in of(result, "source", "wrong")

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,31 +20,11 @@ from coverage_hooks.collect.sources.directory import Directory
 from coverage_hooks.errors import VolumeError
 from coverage_hooks.volume import layout
 from tests.unit.collect.building import LINES, STARTED, Project, Recording, pod, record
-from tests.unit.collect.conftest import Run
+from tests.unit.collect.conftest import Clock, Run
 from tests.unit.record.children import opened
 
 HOUR = timedelta(hours=1)
 BRIEF = Patience(minimum=0.3, intervals=1, poll=0.02)
-
-
-@contextmanager
-def beating(recording: Recording, *, beats: int = 1000, interval: float = 0.05) -> Iterator[None]:
-    """Move the beat of *recording* as its pulse would, at most *beats* times."""
-    stop = threading.Event()
-
-    def pulse() -> None:
-        for beat in range(recording.manifest.beat + 1, recording.manifest.beat + beats + 1):
-            if stop.wait(interval):
-                return
-            recording.change(beat=beat)
-
-    thread = threading.Thread(target=pulse)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def running(volume: Path, **changes: Any) -> Recording:
@@ -159,21 +136,17 @@ class TestRuns:
 
 
 class TestBeats:
-    def test_a_beat_that_moves_is_alive(self, run: Run, volume: Path, project: Project) -> None:
-        recording = running(volume)
-        with beating(recording):
-            result = run("collect", "--silent-after", 30)
+    def test_a_beat_that_moves_is_alive(self, run: Run, volume: Path, project: Project, clock: Clock) -> None:
+        clock.let_beat(running(volume))
+        result = run("collect")
         assert result.exit_code == 0
         assert retrieved(project.root / "build/coverage")["rows"][0]["state"] == "running"
 
-    def test_waiting_ends_as_soon_as_the_beat_moved_twice(self, volume: Path) -> None:
+    def test_waiting_ends_as_soon_as_the_beat_moved_twice(self, volume: Path, clock: Clock) -> None:
         recording = running(volume)
-        start = time.monotonic()
-        with beating(recording):
-            assert await_beats(Directory(volume), [recording.manifest], Patience()) == set()
-        assert time.monotonic() - start < 2
-        now = json.loads(recording.manifest_path.read_bytes())
-        assert now["beat"] >= recording.manifest.beat + 2
+        clock.let_beat(recording)
+        assert await_beats(Directory(volume), [recording.manifest], Patience(poll=0.5)) == set()
+        assert clock.now == 1
 
     def test_a_beat_that_stands_still_is_silent_and_its_data_is_reported(
         self, run: Run, volume: Path, project: Project
@@ -184,7 +157,7 @@ class TestBeats:
         assert f"LOSS  {recording.name} (pod shop/operator-0): beat 7 is " in result.output
         [row] = retrieved(project.root / "build/coverage")["rows"]
         assert row["state"] == "silent"
-        assert row["beat_age"] < 60 < row["unsaved"]
+        assert row["beat_age"] < row["unsaved"]  # that of a file which was written now, and of a time long ago
         assert f"after the last snapshot, {row['unsaved']} s ago" in result.output  # as digits, however long ago
         totals = json.loads((project.root / "build/coverage/summary.json").read_bytes())["totals"]
         assert totals["cluster"]["lines"] == 60
@@ -203,7 +176,7 @@ class TestBeats:
 
     @pytest.mark.parametrize(("problems", "code"), [(["recorded, but not saved: No space left on device"], 1), ([], 0)])
     def test_beats_of_a_process_whose_saves_fail_are_no_comfort(
-        self, run: Run, volume: Path, problems: list[str], code: int
+        self, run: Run, volume: Path, clock: Clock, problems: list[str], code: int
     ) -> None:
         recording = running(
             volume,
@@ -211,23 +184,23 @@ class TestBeats:
             published_at="2026-02-01T00:01:10.000000Z",
             problems=problems,
         )
-        with beating(recording):
-            result = run("collect", "--silent-after", 30)
+        clock.let_beat(recording)
+        result = run("collect")
         assert result.exit_code == code
         assert ("nothing was saved for 60.0 s: recorded, but not saved: No space left" in result.output) == bool(code)
 
-    def test_a_beat_that_moved_once_only_is_silent(self, volume: Path) -> None:
+    def test_a_beat_that_moved_once_only_is_silent(self, volume: Path, clock: Clock) -> None:
         recording = running(volume)
-        with beating(recording, beats=1):
-            assert await_beats(Directory(volume), [recording.manifest], BRIEF) == {recording.name}
+        clock.happens = lambda: recording.change(beat=recording.manifest.beat + 1)
+        assert await_beats(Directory(volume), [recording.manifest], BRIEF) == {recording.name}
 
-    def test_all_are_waited_for_at_once(self, volume: Path) -> None:
+    def test_all_are_waited_for_at_once(self, volume: Path, clock: Clock) -> None:
         silent = [running(volume, host=f"h{number}") for number in range(10)]
-        start = time.monotonic()
         found = await_beats(Directory(volume), [each.manifest for each in silent], BRIEF)
-        assert time.monotonic() - start < 5 * BRIEF.minimum
+        assert clock.now < 2 * BRIEF.minimum
         assert found == {each.name for each in silent}
 
+    @pytest.mark.usefixtures("clock")
     def test_who_is_waited_for_is_said_once_when_it_takes_long(
         self, volume: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -239,27 +212,25 @@ class TestBeats:
         whom = f"{', '.join(names[:3])} and 1 more"
         assert said == [f"waiting up to 0.3 s for the beats of 4 running recordings: {whom}", ""]
 
+    @pytest.mark.usefixtures("clock")
     def test_a_short_wait_is_not_worth_a_word(self, volume: Path) -> None:
-        recording = running(volume)
         said: list[str] = []
-        with beating(recording):
-            await_beats(Directory(volume), [recording.manifest], Patience(), say=said.append)
+        patience = Patience(minimum=retrieving.LONG_WAIT, intervals=0)
+        await_beats(Directory(volume), [running(volume).manifest], patience, say=said.append)
         assert said == []
 
+    @pytest.mark.usefixtures("clock")
     def test_a_log_has_a_line_of_the_wait(self, run: Run, volume: Path) -> None:
         name = running(volume).name
         result = run("collect", "--silent-after", 2.5)
         said = f"waiting up to 2.5 s for the beats of 1 running recording: {name}\n"
         assert result.stderr.count(said) == result.output.count("waiting") == 1
 
-    def test_a_recording_that_finishes_meanwhile_is_finished(self, volume: Path, tmp_path: Path) -> None:
+    def test_a_recording_that_finishes_meanwhile_is_finished(self, volume: Path, tmp_path: Path, clock: Clock) -> None:
         recording = running(volume)
-        timer = threading.Timer(0.1, recording.change, kwargs={"state": "finished"})
-        timer.start()
-        start = time.monotonic()
-        ledger = retrieve(Directory(volume), tmp_path / "output", Choice(), patience=Patience(minimum=30))
-        timer.join()
-        assert time.monotonic() - start < 15
+        clock.happens = lambda: recording.change(state="finished")
+        ledger = retrieve(Directory(volume), tmp_path / "output", Choice(), patience=Patience(poll=0.5))
+        assert clock.now == 0.5
         assert [row.state for row in ledger.rows] == ["finished"]
         assert ledger.losses == []
 

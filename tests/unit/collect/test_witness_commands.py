@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +27,31 @@ from coverage_hooks.collect.sources.directory import Directory
 from coverage_hooks.collecting import Request
 from coverage_hooks.errors import SourceError
 from tests.cluster import wait_until
-from tests.unit.collect.building import Project, record
+from tests.unit.collect.building import Project, Recording, record
 from tests.unit.collect.conftest import Run
-from tests.unit.collect.test_retrieve import beating, running
+from tests.unit.collect.test_retrieve import running
 from tests.unit.collect.test_showing import EVIL
 from tests.unit.collect.witnessed import lines, pods, recordings
+
+
+@contextmanager
+def beating(recording: Recording) -> Iterator[None]:
+    """Move the beat of *recording* as its pulse would."""
+    stop = threading.Event()
+
+    def pulse() -> None:
+        for beat in itertools.count(recording.manifest.beat + 1):
+            if stop.wait(0.05):
+                return
+            recording.change(beat=beat)
+
+    thread = threading.Thread(target=pulse)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 def write(project: Project, name: str, *, until: str = "2999-01-31T23:59:59.000000Z", **changes: Any) -> None:
@@ -182,6 +207,8 @@ class TestStatus:
         self, volume: Path, project: Project, number: signal.Signals
     ) -> None:
         recording = running(volume)
+        later = time.time() + 3600
+        os.utime(recording.manifest_path, (later, later))  # its beat is no old one, however late it is looked at
         with self.start("--from", volume, cwd=project.root) as process:
             assert process.stdout is not None
             assert process.stdout.readline().startswith("recording  run  state")

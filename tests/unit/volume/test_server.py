@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -86,7 +87,7 @@ def test_a_manifest_is_served_with_its_age(client: Client, recording: Path) -> N
     os.utime(recording / layout.MANIFEST, (written, written))
     status, content, headers = client.get(PATH)
     assert (status, content, headers[DIGEST]) == (200, b"{}", hashed(b"{}"))
-    assert 60 <= float(headers[AGE]) < 70
+    assert 60 <= float(headers[AGE]) <= round(time.time() - written, 3)
 
 
 def test_a_file_is_served_in_ranges_each_with_its_hash(client: Client, recording: Path) -> None:
@@ -206,7 +207,7 @@ def _answers(port: int) -> float | None:
 
 
 def test_it_ends_when_nobody_asks_any_more_and_looking_is_not_asking(recording: Path) -> None:
-    process, port = _start(recording.parent, "--idle=1.5")
+    process, port = _start(recording.parent, "--idle=3")
     with process:
         seen = []
 
@@ -216,7 +217,8 @@ def test_it_ends_when_nobody_asks_any_more_and_looking_is_not_asking(recording: 
 
         wait_until(ended, "it ended")
     assert process.returncode == 0
-    assert max(idle for idle in seen if idle is not None) > 1
+    idle = [each for each in seen if each is not None]
+    assert idle == sorted(idle) != []
 
 
 def test_it_ends_when_it_is_told_to_although_a_connection_is_kept(recording: Path) -> None:

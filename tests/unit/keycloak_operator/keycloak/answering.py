@@ -23,7 +23,7 @@ PAGE = "<html><body>Please log in to the proxy</body></html>"
 Answer = Callable[[httpx.Request], httpx.Response]
 
 
-def granted(seconds: float = 60) -> Answer:
+def granted(seconds: float = 3600) -> Answer:
     """Return an answer with a token that is good for *seconds*."""
     return lambda request: httpx.Response(200, json={"access_token": f"token-{id(request)}", "expires_in": seconds})
 

@@ -30,7 +30,7 @@ async def test_many_first_requests_make_one_login(server: Server, admin: AdminCl
     assert (len(server.logins), len(server.requests), len(set(server.tokens))) == (1, 20, 1)
 
 
-@pytest.mark.parametrize(("seconds", "logins"), [(MARGIN + 60, 1), (MARGIN, 3), (1, 3)])
+@pytest.mark.parametrize(("seconds", "logins"), [(MARGIN + 3600, 1), (MARGIN, 3), (1, 3)])
 async def test_a_token_is_used_until_shortly_before_its_end(
     server: Server, admin: AdminClient, seconds: float, logins: int
 ) -> None:
@@ -156,6 +156,6 @@ async def test_a_login_that_is_never_answered_is_given_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         access = Access(url=f"http://127.0.0.1:{silent.getsockname()[1]}", client_id="me", client_secret="s")
         admin = AdminClient(access, timeout=0.1)
-        with pytest.raises(errors.KeycloakUnavailableError, match="does not answer: ReadTimeout"):
+        with pytest.raises(errors.KeycloakUnavailableError, match=r"does not answer: (Connect|Read)Timeout"):
             await asyncio.wait_for(admin.delete_realm("r"), WITHIN)
         await admin.close()
