@@ -1,8 +1,8 @@
 """Finding an interpreter of every Python that is supported, or making a system that has one.
 
-Looked for in this order: the `PATH`, pyenv's versions, uv's own. Each one found is tried, as a name on the `PATH` is no
-proof: pyenv has a shim for every version that any of its users installed, which ends with 127. Where none works, a
-system of Debian's packages is made, once.
+Looked for in this order: the one that runs this, the `PATH`, pyenv's versions, uv's own. Each one found is tried, as a
+name on the `PATH` is no proof: pyenv has a shim for every version that it ever installed, and one that is not chosen
+ends with 127. Where none works, a system of Debian's packages is made, once.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +78,7 @@ def found(version: str, environ: Mapping[str, str] = os.environ) -> Interpreter 
 
 
 def _candidates(version: str, environ: Mapping[str, str]) -> Iterator[Path]:
+    yield Path(sys.executable)
     name, home = f"python{version}", Path(environ.get("HOME", "~")).expanduser()
     for folder in environ.get("PATH", "").split(os.pathsep):
         yield Path(folder or ".", name)
