@@ -45,7 +45,8 @@ def targets() -> set[str]:
 
 def made(workflow: Path) -> set[str]:
     """Return what *workflow* makes."""
-    found = [re.findall(r"\bmake (?:[A-Z]+=\S+ )*((?:[a-z0-9-]+\b ?)+)", step.get("run", "")) for step in steps(workflow)]
+    pattern = r"\bmake (?:[A-Z]+=\S+ )*((?:[a-z0-9-]+\b ?)+)"
+    found = [re.findall(pattern, step.get("run", "")) for step in steps(workflow)]
     return {target for each in found for words in each for target in words.split()} - {"FROM"}
 
 
