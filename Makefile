@@ -9,9 +9,9 @@ SOURCES := coverage_hooks keycloak_operator tests examples
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test lint types test-unit test-chart test-workflows test-functional test-browser browser-deps e2e \
-  cluster-deps cluster-up cluster-down coverage coverage-place coverage-unit coverage-retrieve coverage-combine \
-  coverage-report benchmark format crds chart docs lock clean
+.PHONY: help venv demo test lint types test-unit test-chart test-workflows test-functional test-pythons test-versions \
+  test-browser browser-deps e2e cluster-deps cluster-up cluster-down coverage coverage-place coverage-unit \
+  coverage-retrieve coverage-combine coverage-report benchmark format crds chart docs lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,11 +36,17 @@ test-unit: $(VENV)/ready ## Pure code and real child processes; seconds, no netw
 test-chart: $(VENV)/ready ## The chart's renders, rights and schema, and what a real API server says of them
 	$(BIN)/pytest tests/chart
 
-test-workflows: $(VENV)/ready ## The workflow of every push, as GitHub reads it
+test-workflows: $(VENV)/ready ## The workflows of every push and of every night, as GitHub reads them
 	$(BIN)/pytest tests/workflows
 
 test-functional: $(VENV)/ready ## Real operators against a real kube-apiserver and etcd
 	$(BIN)/pytest tests/functional
+
+test-pythons: $(VENV)/ready ## What users install, on every Python, with the newest packages
+	$(BIN)/python -m tests.environments pythons
+
+test-versions: $(VENV)/ready ## What users install, on this Python, with the newest packages and with the oldest
+	$(BIN)/python -m tests.environments versions
 
 coverage: coverage-place coverage-unit ## Unit tests and a recorded run in one report: FROM=, or NAMESPACE= and RELEASE= or CLAIM=
 	$(BIN)/coverage-hooks collect $(PLACE) --unit $(UNIT_DATA) --xml-per-world $(JUDGING)

@@ -301,7 +301,8 @@ class TestUnitData:
     def test_a_file_is_taken_instead_when_it_is_named(self, checkout: Checkout) -> None:
         checkout.project.write({"test_unit.py": UNIT})
         command = [sys.executable, "-m", "coverage", "run", "--data-file=mine", "-m", "pytest", "test_unit.py"]
-        subprocess.run(command, cwd=checkout.root, check=True, capture_output=True)
+        environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+        subprocess.run(command, cwd=checkout.root, env=environ, check=True, capture_output=True)
         ended = checkout.collect("--coverage-hooks-unit=mine", "test_it.py")
         assert ended.code == 0, ended.said
         assert ended.summary["totals"]["unit"]["lines"] == 30

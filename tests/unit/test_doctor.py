@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+import coverage_hooks
 from tests.cluster.waiting import WITHIN
 from tests.unit.record.children import Program
 
-ROOT = Path(__file__).parents[2]
+#: That of the checkout, or what is installed where this runs.
+PACKAGE = Path(coverage_hooks.__file__).parent
 
 #: What only a test machine has, and what would make this checkout's own packages importable.
 _LEFT_OUT = ("rich", "kubernetes_asyncio", "coverage_hooks", "__editable__", "_virtualenv", "keycloak_operator")
@@ -50,7 +52,7 @@ def pods_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for entry in folder.iterdir():
             if not entry.name.lower().startswith(_LEFT_OUT) and entry.suffix != ".pth":
                 (packages / entry.name).symlink_to(entry)
-    (packages / "coverage_hooks").symlink_to(ROOT / "coverage_hooks")
+    (packages / "coverage_hooks").symlink_to(PACKAGE)
     return home / "bin" / "python"
 
 
@@ -107,10 +109,11 @@ class TestInAPod:
         assert done.returncode == 1
         assert "nothing can be collected here" in lines(done.stdout.partition("\nsource\n")[2], "wrong")[0]
 
-    def test_without_click_the_package_is_named(self) -> None:
+    def test_without_click_the_package_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "coverage_hooks").symlink_to(PACKAGE)
         bare = [sys.executable, "-S", *DOCTOR]
         done = subprocess.run(
-            bare, cwd=ROOT, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False
+            bare, cwd=tmp_path, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False
         )
         assert done.returncode == 2
         assert "needs package 'click'" in done.stderr

@@ -1,4 +1,4 @@
-"""The workflow of every push: sound for GitHub, and made of commands and files that there are."""
+"""The workflows of every push and of every night: sound for GitHub, and made of commands and files that there are."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.environments.interpreters import VERSIONS
+from tests.environments.running import LOGS
 from tests.workflows.actionlint import complaints
 
 ROOT = Path(__file__).parents[2]
-WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+PUSH, NIGHT = (ROOT / ".github/workflows" / name for name in ("ci.yml", "nightly.yml"))
 
 #: The first major version of each action that runs with Node 24: runners have no older one any more.
 NODE_24 = {
@@ -27,6 +29,10 @@ NODE_24 = {
 }
 
 
+#: What others change, and no push: a red night tells it, and keeps nothing from being merged.
+NIGHTLY = {"test-pythons", "test-versions"}
+
+
 def steps(workflow: Path) -> list[dict[str, Any]]:
     document = yaml.safe_load(workflow.read_text())
     return [step for job in document["jobs"].values() for step in job["steps"]]
@@ -39,8 +45,20 @@ def targets() -> set[str]:
 
 def made(workflow: Path) -> set[str]:
     """Return what *workflow* makes."""
-    found = [re.findall(r"\bmake ((?:[a-z0-9-]+\b ?)+)", step.get("run", "")) for step in steps(workflow)]
+    pattern = r"\bmake (?:[A-Z]+=\S+ )*((?:[a-z0-9-]+\b ?)+)"
+    found = [re.findall(pattern, step.get("run", "")) for step in steps(workflow)]
     return {target for each in found for words in each for target in words.split()} - {"FROM"}
+
+
+def tiers() -> set[str]:
+    """Return the targets that test something."""
+    return {target for target in targets() if target.startswith("test-")} | {"lint", "types", "e2e"}
+
+
+def pythons(job: dict[str, Any]) -> list[str]:
+    """Return the versions that *job* sets up."""
+    [setup] = [step for step in job["steps"] if step.get("uses", "").startswith("actions/setup-python@")]
+    return str(setup["with"]["python-version"]).split()
 
 
 def made_by(job: dict[str, Any], word: str) -> bool:
@@ -54,11 +72,11 @@ def artifacts(job: dict[str, Any], way: str) -> list[str]:
     ]
 
 
-def test_there_is_one() -> None:
-    assert [path.name for path in WORKFLOWS] == ["ci.yml"]
+def test_there_are_two() -> None:
+    assert sorted((ROOT / ".github/workflows").iterdir()) == [PUSH, NIGHT]
 
 
-@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+@pytest.mark.parametrize("workflow", [PUSH, NIGHT], ids=lambda path: path.name)
 class TestWorkflow:
     def test_is_sound(self, actionlint: Path, workflow: Path) -> None:
         assert complaints(actionlint, workflow) == []
@@ -66,10 +84,6 @@ class TestWorkflow:
     def test_makes_targets_that_there_are(self, workflow: Path) -> None:
         assert made(workflow)
         assert made(workflow) <= targets()
-
-    def test_runs_every_tier(self, workflow: Path) -> None:
-        tiers = {target for target in targets() if target.startswith("test-")} | {"lint", "types", "e2e"}
-        assert tiers <= made(workflow)
 
     def test_uses_no_action_that_wants_an_old_node(self, workflow: Path) -> None:
         used = {step["uses"] for step in steps(workflow) if "uses" in step}
@@ -83,35 +97,64 @@ class TestWorkflow:
             wanted = set(artifacts(job, "download"))
             assert wanted <= set(artifacts(jobs[job["needs"]], "upload") if wanted else ())
 
-    def test_a_loss_keeps_nothing_from_being_reported_and_kept(self, workflow: Path) -> None:
-        [job] = [job for job in yaml.safe_load(workflow.read_text())["jobs"].values() if made_by(job, "retrieve")]
+    def test_may_write_nothing_and_ends(self, workflow: Path) -> None:
+        document = yaml.safe_load(workflow.read_text())
+        assert document["permissions"] == {"contents": "read"}
+        assert all(job["timeout-minutes"] <= 90 for job in document["jobs"].values())
+
+
+class TestEveryPush:
+    def test_runs_every_tier_of_ours(self) -> None:
+        assert tiers() - NIGHTLY <= made(PUSH)
+
+    def test_runs_unit_tests_on_every_python(self) -> None:
+        assert yaml.safe_load(PUSH.read_text())["jobs"]["unit"]["strategy"]["matrix"]["python"] == [*VERSIONS]
+
+    def test_a_loss_keeps_nothing_from_being_reported_and_kept(self) -> None:
+        [job] = [job for job in yaml.safe_load(PUSH.read_text())["jobs"].values() if made_by(job, "retrieve")]
         first = next(number for number, step in enumerate(job["steps"]) if "coverage-retrieve" in step.get("run", ""))
         after = job["steps"][first + 1 :]
         assert [step.get("if") for step in after] == ["${{ !cancelled() }}"] * len(after)
         assert any("coverage-report" in step.get("run", "") for step in after)
         assert artifacts({"steps": after}, "upload") == ["coverage"]
 
-    def test_shows_the_summary_once(self, workflow: Path) -> None:
-        runs = [step.get("run", "") for step in steps(workflow)]
+    def test_shows_the_summary_once(self) -> None:
+        runs = [step.get("run", "") for step in steps(PUSH)]
         assert not [run for run in runs if "summary.md" in run]  # `report` puts it there
         assert [run for run in runs if "make demo" in run] == ["env --unset=GITHUB_STEP_SUMMARY make demo"]
 
-    def test_what_runs_as_root_is_told_what_the_job_says(self, workflow: Path) -> None:
-        for job in yaml.safe_load(workflow.read_text())["jobs"].values():
+    def test_what_runs_as_root_is_told_what_the_job_says(self) -> None:
+        for job in yaml.safe_load(PUSH.read_text())["jobs"].values():
             for step in job["steps"]:
                 if "sudo env" in step.get("run", "") and "e2e" in step["run"]:
                     assert all(f'"{name}=${name}"' in step["run"] for name in ("PATH", "HOME", *job["env"]))
 
-    def test_keys_of_caches_name_files_that_there_are(self, workflow: Path) -> None:
-        keys = [step["with"]["key"] for step in steps(workflow) if step.get("uses", "").startswith("actions/cache@")]
+    def test_keys_of_caches_name_files_that_there_are(self) -> None:
+        keys = [step["with"]["key"] for step in steps(PUSH) if step.get("uses", "").startswith("actions/cache@")]
         patterns = {pattern for key in keys for pattern in re.findall(r"'([^']+)'", key)}
         assert patterns
         assert all(list(ROOT.glob(pattern)) for pattern in patterns)
 
-    def test_may_write_nothing_and_ends(self, workflow: Path) -> None:
-        document = yaml.safe_load(workflow.read_text())
-        assert document["permissions"] == {"contents": "read"}
-        assert all(job["timeout-minutes"] <= 90 for job in document["jobs"].values())
+
+class TestEveryNight:
+    def test_runs_what_others_change(self) -> None:
+        assert made(NIGHT) == NIGHTLY
+
+    def test_has_every_python(self) -> None:
+        job = yaml.safe_load(NIGHT.read_text())["jobs"]["pythons"]
+        assert pythons(job) == [*VERSIONS]
+
+    def test_keeps_what_tells_why_it_is_red(self) -> None:
+        for job in yaml.safe_load(NIGHT.read_text())["jobs"].values():
+            last = job["steps"][-1]
+            assert last["if"] == "${{ !cancelled() }}"
+            assert last["with"]["path"] == str(LOGS.relative_to(ROOT))
+
+
+def test_what_has_to_pass_before_anything_lands_is_every_tier() -> None:
+    run = re.findall(r"^make ([a-z0-9-]+)$", (ROOT / ".ci/run").read_text(), re.MULTILINE)
+    [test] = re.findall(r"^test: (.*?) ##", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert tiers() <= {*run, *test.split()}
 
 
 @pytest.mark.parametrize(
@@ -126,7 +169,7 @@ class TestWorkflow:
 def test_a_broken_workflow_is_refused(
     actionlint: Path, tmp_path: Path, sound: str, broken: str, complaint: str
 ) -> None:
-    text = (ROOT / ".github/workflows/ci.yml").read_text()
+    text = PUSH.read_text()
     assert sound in text
     changed = tmp_path / "ci.yml"
     changed.write_text(text.replace(sound, broken, 1))

@@ -64,10 +64,11 @@ def digest(parts: Iterable[bytes | str]) -> str:
     return sha256.hexdigest()[:_DIGITS]
 
 
-def run(what: str, command: list[str], **environ: str) -> str:
+def run(what: str, command: list[str], *, cwd: Path | None = None, **environ: str) -> str:
     """Run *command* and return its output; raise ImageError if it fails. It ends with this process."""
     done = subprocess.run(
         command,
+        cwd=cwd,
         env={**os.environ, **environ},
         stdin=subprocess.DEVNULL,
         capture_output=True,

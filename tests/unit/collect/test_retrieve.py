@@ -158,7 +158,7 @@ class TestBeats:
         [row] = retrieved(project.root / "build/coverage")["rows"]
         assert row["state"] == "silent"
         assert row["beat_age"] < row["unsaved"]  # that of a file which was written now, and of a time long ago
-        assert f"after the last snapshot, {row['unsaved']} s ago" in result.output  # as digits, however long ago
+        assert f"after the last snapshot, {row['unsaved']:.10g} s ago" in result.output  # as digits, however long ago
         totals = json.loads((project.root / "build/coverage/summary.json").read_bytes())["totals"]
         assert totals["cluster"]["lines"] == 60
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+import coverage_hooks
 from coverage_hooks.volume import layout
 from coverage_hooks.volume.server import AGE, DIGEST, FILE_DIGEST, RANGE_LIMIT, Server
 from tests.cluster import WITHIN, wait_until
@@ -234,7 +235,8 @@ def test_it_ends_when_it_is_told_to_although_a_connection_is_kept(recording: Pat
 
 def test_it_needs_nothing_but_the_standard_library() -> None:
     code = (
-        "import sys; sys.path.insert(0, '.'); import coverage_hooks.volume.server; "
+        f"import sys; sys.path.insert(0, {str(Path(coverage_hooks.__file__).parents[1])!r}); "
+        "import coverage_hooks.volume.server; "
         "print(*{name.partition('.')[0] for name in sys.modules} - set(sys.stdlib_module_names))"
     )
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
