@@ -16,7 +16,7 @@ from typing import Any
 try:
     import click
 except ModuleNotFoundError as error:
-    # No command is there to say it: this image has neither Kopf, which brings click, nor the packages of a test machine.
+    # No command is there to say it: there is neither Kopf, which brings click, nor what a test machine has.
     sys.stderr.write(
         f"error: the command line needs package {error.name!r}, which is not installed: where an operator runs, Kopf "
         "brings it; on the test machine, pip install 'coverage-hooks[collect]'\n"
