@@ -1,4 +1,4 @@
-ARG BASE_IMAGE=python:3.13-slim
+ARG BASE_IMAGE=python:3.14-slim
 
 FROM ${BASE_IMAGE} AS packages
 # Where there is no package index: a folder of wheels that the build mounts, as --volume of buildah and podman does.

@@ -130,7 +130,7 @@ lock: $(VENV)/ready ## Choose versions anew, for all platforms, with hashes
 	  --output-file requirements-operator-coverage.lock
 
 # One platform, so no line depends on the Python that reads it; the versions are those that are tested.
-IMAGE_LOCK := pyproject.toml --python-platform linux --python-version 3.13 --constraint requirements.lock \
+IMAGE_LOCK := pyproject.toml --python-platform linux --python-version 3.14 --constraint requirements.lock \
   --generate-hashes --no-annotate --no-header --quiet
 
 venv: $(VENV)/ready ## Make the virtual environment from the lock

@@ -39,7 +39,7 @@ mount -o remount,bind,ro "$root"
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 mount --bind "$folder" "$root{_INSIDE}"
-mount --bind "$folder/tmp" "$root/tmp"
+mount -t tmpfs tmpfs "$root/tmp"
 chroot "$root" env --chdir={_INSIDE}/checkout "$@"
 """
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
+from coverage_hooks.record.checks import LEAST
 from tests.cluster.images.made import run
 
 #: Which versions are installed: the newest that there are, or the oldest that this project says it works with.
@@ -21,6 +22,8 @@ CHOICES: tuple[Choice, ...] = get_args(Choice)
 CHECKOUT = Path(__file__).parents[2]
 
 _EXTRAS = ("record", "collect")
+#: What is recorded; an operator has it by itself.
+_KOPF = f"kopf>={LEAST['kopf']}"
 #: What the tests need besides, always the newest; the last three install the packages of some tests.
 _TOOLS = ["pytest", "pytest-asyncio", "pytest-cov", "pytest-timeout", "pytest-xdist", "hypothesis", "trustme"]
 _TOOLS += ["pip", "hatchling", "editables"]
@@ -53,13 +56,15 @@ def install(built: Path, choice: Choice, version: str, environment: Path, *, els
         command += [f"--python={environment / 'bin/python'}"]
     if choice == "floors":
         command += [f"--constraint={_floors(version, built.parent)}"]
-    run("installing the packages", [*command, f"{built}[{','.join(_EXTRAS)}]", *_TOOLS])
+    run("installing the packages", [*command, f"{built}[{','.join(_EXTRAS)}]", _KOPF, *_TOOLS])
 
 
 def _floors(version: str, folder: Path) -> Path:
     """Return a file, made in *folder*, with the oldest version of each package that the extras name."""
-    chosen = folder / "floors.txt"
-    command = [*_UV, "compile", str(CHECKOUT / "pyproject.toml"), *(f"--extra={extra}" for extra in _EXTRAS)]
+    besides, chosen = folder / "floors.in", folder / "floors.txt"
+    besides.write_text(_KOPF)
+    command = [*_UV, "compile", str(CHECKOUT / "pyproject.toml"), str(besides)]
+    command += [f"--extra={extra}" for extra in _EXTRAS]
     command += ["--resolution=lowest-direct", "--only-binary=:all:", f"--python-version={version}"]
     run("choosing the oldest versions", [*command, "--quiet", f"--output-file={chosen}"])
     return chosen

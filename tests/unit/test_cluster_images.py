@@ -9,7 +9,8 @@ import pytest
 
 from tests.cluster.images import COVERAGE, OPERATOR, ImageError, made
 from tests.cluster.images.catalogue import CHECKOUT
-from tests.cluster.images.systems import mirror
+from tests.cluster.images.systems import SYSTEMS, mirror
+from tests.cluster.images.wheels import PYTHON
 
 PACKAGE = re.compile(r"^([a-z0-9.-]+)==(\S+)", re.MULTILINE)
 
@@ -110,6 +111,13 @@ def test_the_tag_of_the_image_that_records_is_the_one_that_the_chart_derives() -
     assert COVERAGE.tag == f"{OPERATOR.tag}-coverage"
 
 
-def test_the_base_image_can_be_chosen() -> None:
+def test_the_base_image_can_be_chosen_and_all_that_is_for_it_is_for_one_python() -> None:
     for name in ("Dockerfile", "Dockerfile.test"):
-        assert (CHECKOUT / name).read_text().startswith("ARG BASE_IMAGE=python:3.13-slim\n")
+        assert (CHECKOUT / name).read_text().startswith(f"ARG BASE_IMAGE=python:{PYTHON}-slim\n")
+    system = SYSTEMS["python"]
+    assert {f"python{PYTHON}", f"python{PYTHON}-venv"} <= {*system.packages}
+    assert system.links["python3"] == f"python{PYTHON}"
+    [for_lock] = re.findall(
+        r"^IMAGE_LOCK :=.* --python-version (\S+) ", (CHECKOUT / "Makefile").read_text(), re.MULTILINE
+    )
+    assert for_lock == PYTHON

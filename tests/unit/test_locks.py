@@ -18,6 +18,7 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.cluster.images.wheels import PYTHON
 from tests.environments.interpreters import VERSIONS
 
 ROOT = Path(__file__).parents[2]
@@ -26,8 +27,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 #: Of each lock: the extras of this project that it is for, and the Pythons.
 LOCKS = {
     "requirements.lock": ([*PROJECT["optional-dependencies"]], VERSIONS),
-    "requirements-operator.lock": (["keycloak-operator"], ("3.14",)),
-    "requirements-operator-coverage.lock": (["keycloak-operator", "record"], ("3.14",)),
+    "requirements-operator.lock": (["keycloak-operator"], (PYTHON,)),
+    "requirements-operator-coverage.lock": (["keycloak-operator", "record"], (PYTHON,)),
 }
 
 

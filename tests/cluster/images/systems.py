@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.cluster.images.made import ImageError, Say, made_once, run
@@ -14,16 +14,17 @@ _VARIABLE = "DEBIAN_MIRROR"
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """A minimal system: packages, and the release that they come from."""
+    """A minimal system: packages, the release that they come from, and more names for programs in `/usr/bin`."""
 
     release: str
     packages: tuple[str, ...]
+    links: Mapping[str, str] = field(default_factory=dict)
 
 
 #: What there is. The stable release has one Python, and the unstable one the newer ones.
 SYSTEMS = {
-    # Its Python is that of the project's own Dockerfile.
-    "python": System("trixie", ("ca-certificates", "python3", "python3-venv")),
+    # The Python of the project's own Dockerfile, whichever one that release calls python3.
+    "python": System("sid", ("ca-certificates", "python3.14", "python3.14-venv"), links={"python3": "python3.14"}),
     "java": System("trixie", ("ca-certificates", "openjdk-21-jre-headless")),
     "older-pythons": System("trixie", ("git", "python3.13")),
     "newer-pythons": System("sid", ("git", "python3.14", "python3.15")),
@@ -60,6 +61,7 @@ def _options(name: str) -> list[str]:
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in _NOT_NEEDED),
         # A mirror that lags behind is no danger to a test, and signatures are checked all the same.
         '--aptopt=Acquire::Check-Valid-Until "false"',
+        *(f'--customize-hook=ln --symbolic {program} "$1/usr/bin/{name}"' for name, program in system.links.items()),
     ]
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tests.cluster.images.made import Say, made_once, run
 
-#: That of the project's own Dockerfile, and of the release in `systems`.
-_PYTHON = "3.13"
+#: That of the project's own Dockerfile, and of the system in `systems`.
+PYTHON = "3.14"
 _NEWEST_LIBRARY, _OLDEST_LIBRARY = 41, 5  # of the C library, after the dot: what wheels say they need
 
 
@@ -20,14 +20,14 @@ def wheels(lock: Path, say: Say) -> Path:
     platforms = [f"manylinux_2_{minor}_{machine}" for minor in newest_first]
     # pip takes none of these for granted, and does not know that one of them means another.
     platforms += [f"manylinux{legacy}_{machine}" for legacy in ("2014", "2010", "1")]
-    abis = ["cp" + _PYTHON.replace(".", ""), "abi3", "none"]
+    abis = ["cp" + PYTHON.replace(".", ""), "abi3", "none"]
 
     def make(folder: Path) -> None:
         say(f"images: downloading the packages in {lock.name}, once")
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
         command += ["--require-hashes", f"--requirement={lock}", f"--dest={folder}"]
-        command += ["--only-binary=:all:", f"--python-version={_PYTHON}", "--implementation=cp"]
+        command += ["--only-binary=:all:", f"--python-version={PYTHON}", "--implementation=cp"]
         command += [*(f"--abi={abi}" for abi in abis), *(f"--platform={name}" for name in platforms)]
         run(f"the packages in {lock.name}", command)
 
-    return made_once(f"wheels-{lock.stem}", [lock.read_bytes(), _PYTHON, *platforms], make)
+    return made_once(f"wheels-{lock.stem}", [lock.read_bytes(), PYTHON, *platforms], make)

@@ -130,7 +130,7 @@ HALF = {"lines": 50, "branches": None, "percent": 50}
     [
         ("", "Expecting value"),
         ("\xff", "codec"),
-        ("[" * 100_000, "depth|recursion"),
+        ("[" * 100_000, "depth|recursion|overflow"),
         ("[]", "the document is not an object"),
         ("{}", "expected format 1, found None"),
         ('{"format": 2}', "expected format 1, found 2"),
