@@ -192,12 +192,26 @@ class _Work:
         if not unit.is_file():
             raise UsageError(f"no unit data at {str(unit)!r}; it is {MADE_BY}")
         try:
-            with _reading(unit) as data:
+            with self._reading(unit) as data:
                 if not data.measured_files():
                     raise UsageError(f"unit data {str(unit)!r} is empty; it is {MADE_BY}")
                 return data.has_arcs()
         except CoverageException as error:
             raise UsageError(f"unit data {str(unit)!r} cannot be read: {error}; it is {MADE_BY}") from None
+
+    @contextmanager
+    def _reading(self, path: Path) -> Iterator[coverage.CoverageData]:
+        """Open a copy: versions of coverage.py before 7.17.2 write to an empty file that they are told to read."""
+        copy = self._scratch / "copy"
+        shutil.copyfile(path, copy)
+        data = coverage.CoverageData(str(copy))
+        try:
+            data.read()
+            yield data
+        except CoverageException as error:  # it names the copy, which will be gone
+            raise CoverageException(str(error).replace(str(copy), str(path))) from None
+        finally:
+            data.close(force=True)
 
     def _check_unit_paths(self, measured: Iterable[str], units: list[Path]) -> None:
         """Refuse unit data of another checkout, which coverage.py would report as nothing at all."""
@@ -262,22 +276,12 @@ class _Work:
         with _fresh(question) as data:
             data.add_lines({path: {number} for number, path in enumerate(asked, start=1)})
         self._configuration.combine([question], answer)
-        with _reading(answer) as data:
+        with self._reading(answer) as data:
             return {
                 asked[number - 1]: self._configuration.place(place)
                 for place in data.measured_files()
                 for number in data.lines(place) or ()
             }
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[coverage.CoverageData]:
-    data = coverage.CoverageData(str(path))
-    try:
-        data.read()
-        yield data
-    finally:
-        data.close(force=True)
 
 
 @contextmanager

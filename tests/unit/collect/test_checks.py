@@ -11,11 +11,12 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+import coverage
 import pytest
 from click.testing import CliRunner, Result
 
 from coverage_hooks.cli import commands
-from coverage_hooks.collect.skew import MEASURED_PYTHON, minor
+from coverage_hooks.collect.skew import MEASURED_COVERAGE, MEASURED_PYTHON, minor
 from tests.unit.collect.building import STARTED, Project, record
 from tests.unit.collect.conftest import Clock
 from tests.unit.collect.test_retrieve import running
@@ -58,6 +59,7 @@ class TestCheckout:
         assert "relative_files is off" in said
         assert "no selected file has uncommitted changes" in said
         measured = minor(platform.python_version()) in MEASURED_PYTHON
+        measured &= minor(coverage.__version__) in MEASURED_COVERAGE
         assert "coverage.py 7." in of(result, "checkout", "ok" if measured else "note")
         assert "source\n" not in result.output
         assert snapshot(project.root) == before

@@ -183,15 +183,19 @@ class TestUnit:
         assert result.exit_code == 2
         assert "error: no unit data at 'absent'; it is made by `coverage run -m pytest`" in result.output
 
-    @pytest.mark.parametrize("content", [b"", b"no database", b"SQLite format 3\0" + bytes(5000)])
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [(b"", "is empty"), (b"no database", "cannot be read"), (b"SQLite format 3\0" + bytes(5000), "cannot be read")],
+    )
     def test_unit_data_that_is_broken_is_wrong_use(
-        self, run: Run, volume: Path, project: Project, content: bytes
+        self, run: Run, volume: Path, project: Project, content: bytes, said: str
     ) -> None:
         record(volume)
         (project.root / "unit").write_bytes(content)
         result = run("collect", "--unit", "unit")
         assert result.exit_code == 2
-        assert "error: unit data 'unit' cannot be read" in result.output
+        assert f"error: unit data 'unit' {said}" in result.output
+        assert (project.root / "unit").read_bytes() == content
 
     def test_unit_data_without_a_file_is_wrong_use(self, run: Run, volume: Path, project: Project) -> None:
         record(volume)

@@ -224,7 +224,7 @@ class TestBeats:
         name = running(volume).name
         result = run("collect", "--silent-after", 2.5)
         said = f"waiting up to 2.5 s for the beats of 1 running recording: {name}\n"
-        assert result.stderr.count(said) == result.output.count("waiting") == 1
+        assert result.output.count(said) == result.output.count("waiting") == 1
 
     def test_a_recording_that_finishes_meanwhile_is_finished(self, volume: Path, tmp_path: Path, clock: Clock) -> None:
         recording = running(volume)
