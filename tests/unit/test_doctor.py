@@ -84,7 +84,13 @@ class TestInAPod:
         assert done.stdout.startswith("recording\n")
         assert done.stdout.endswith("nothing wrong\n")
         said = "\n".join(lines(done.stdout, "ok"))
-        for expected in ("recording is on", "with its C tracer", "its lines arrived", "Kopf 1.", f"{tmp_path}/.coveragerc"):
+        for expected in (
+            "recording is on",
+            "with its C tracer",
+            "its lines arrived",
+            "Kopf 1.",
+            f"{tmp_path}/.coveragerc",
+        ):
             assert expected in said
         assert "renamed and removed in" in said
         assert "`run:source` names 'program', which is folder" in said
