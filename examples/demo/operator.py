@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from examples.demo.steps import Failure
-from tests.cluster import eventually
+from tests.cluster import WITHIN, eventually
 from tests.cluster.supervisor import killed_with_parent
 
 ROOT = Path(__file__).parents[2]
-STOPS_WITHIN = 20.0
 
 # What is said to another operator, to another cluster, or to coverage.py itself is not meant for this one.
 _NOT_INHERITED = ("COV", "KEYCLOAK_OPERATOR_", "KUBERNETES_SERVICE_")
@@ -40,7 +39,7 @@ class Operator:
     def stop(self) -> None:
         """Ask it to end, as Kubernetes does; raise Failure if it does not, or not in good order."""
         self.process.terminate()
-        if code := self.process.wait(STOPS_WITHIN):
+        if code := self.process.wait(WITHIN):
             raise Failure(f"the operator ended with exit code {code} after SIGTERM")
 
 
@@ -65,12 +64,13 @@ def running_operator(kubeconfig: Path, recordings: Path, run: str, log: Path) ->
 
 
 def _recording(recordings: Path, run: str) -> dict[str, str]:
-    """Return all that it takes to record an operator that calls `coverage_hooks.start`."""
+    """Return all that it takes to record an operator that calls `coverage_hooks.start`, and patience with its disk."""
     return {
         "COVERAGE_HOOKS_ENABLED": "1",
         "COVERAGE_HOOKS_DIR": str(recordings),
         "COVERAGE_HOOKS_RUN": run,
         "COVERAGE_HOOKS_RCFILE": str(ROOT / ".coveragerc"),
+        "COVERAGE_HOOKS_EXIT_TIMEOUT": f"{WITHIN:g}",
     }
 
 
@@ -79,6 +79,7 @@ def _environment(kubeconfig: Path) -> dict[str, str]:
     return inherited | {
         "KUBECONFIG": str(kubeconfig),
         "KEYCLOAK_OPERATOR_RESYNC_SECONDS": "2",  # nobody waits five minutes to see drift put right
+        "KEYCLOAK_OPERATOR_TIMEOUT_SECONDS": f"{WITHIN:g}",  # a Keycloak that has just started is slow at first
     }
 
 

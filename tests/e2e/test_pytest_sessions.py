@@ -86,7 +86,7 @@ HANGS = """
     def test_it_goes_on_and_on(operator, reach):
         operator.work()
         reach()
-        threading.Event().wait(120)
+        threading.Event().wait(3600)
 """
 
 PASSES = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from typing import Any, Self
 
 from kubernetes_asyncio.client import ApiClient, CoreV1Api, V1ConfigMap, V1ObjectMeta
 
+from tests import pacing
 from tests.cluster import WITHIN, wait_until
 from tests.unit.record.children import Left, left_on
 
@@ -123,7 +125,10 @@ class Running:
 
 @dataclass
 class Operator:
-    """A package ``under_test`` with *handlers* and *work*, tracked by git, for one namespace of one API server."""
+    """A package ``under_test`` with *handlers* and *work*, tracked by git, for one namespace of one API server.
+
+    `tests.pacing` lies beside it, as ``pacing``.
+    """
 
     folder: Path
     kubeconfig: Path
@@ -143,13 +148,18 @@ class Operator:
         sources = {"__init__": "", "__main__": ENTRYPOINT, "handlers": self.handlers, "work": self.work}
         for name, source in sources.items():
             (package / f"{name}.py").write_text(dedent(source))
+        shutil.copy(pacing.__file__, self.checkout)
         (self.checkout / ".coveragerc").write_text("[run]\nbranch = True\nsource = under_test\n")
         for command in (["init", "--quiet"], ["add", "."]):
             subprocess.run(["git", *command], cwd=self.checkout, check=True)
 
     def start(self, way: str = "module", **settings: str) -> Running:
-        """Start the operator in one of `WAYS`; *settings* are ``COVERAGE_HOOKS_*`` without the prefix."""
-        given = {"ENABLED": str(int(way != "none")), "DIR": str(self.volume), "INTERVAL": "0.2"} | settings
+        """Start the operator in one of `WAYS`; *settings* are ``COVERAGE_HOOKS_*`` without the prefix.
+
+        It waits for the volume as long as a test does: one that answers late is no failure.
+        """
+        given = {"ENABLED": str(int(way != "none")), "DIR": str(self.volume), "INTERVAL": "0.2"}
+        given |= {"EXIT_TIMEOUT": f"{WITHIN:g}"} | settings
         environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
         environment |= {f"COVERAGE_HOOKS_{name}": value for name, value in given.items()}
         environment |= {"KUBECONFIG": str(self.kubeconfig), "PYTHONPATH": str(self.checkout)} | self.environment

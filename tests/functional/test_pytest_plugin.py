@@ -37,7 +37,8 @@ CONFTEST = """
         modules = ["-m", "coverage_hooks.kopf", "-m", "under_test.handlers"]
         command = [sys.executable, "-m", "kopf", "run", *modules, "--standalone", "-n", os.environ["NAMESPACE"]]
         log = tmp_path_factory.mktemp("operator") / "log"
-        recorded = {"COVERAGE_HOOKS_ENABLED": "1", "COVERAGE_HOOKS_DIR": "../volume"}
+        settings = {"ENABLED": "1", "DIR": "../volume", "EXIT_TIMEOUT": "300"}
+        recorded = {f"COVERAGE_HOOKS_{name}": value for name, value in settings.items()}
         with log.open("wb") as output:
             process = subprocess.Popen(command, env={**os.environ, **recorded}, stdout=output, stderr=output)
         with Running(process, log) as running:

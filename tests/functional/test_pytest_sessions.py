@@ -88,7 +88,10 @@ class Checkout:
     def end(self, process: subprocess.Popen[str]) -> Ended:
         """Wait for the end of *process*."""
         with process:
-            said, _ = process.communicate(timeout=WITHIN)
+            try:
+                said, _ = process.communicate(timeout=WITHIN)
+            finally:
+                process.kill()  # or leaving the block would wait for it
         assert "Traceback (most" not in said, said
         assert "INTERNALERROR" not in said, said
         return Ended(process.returncode, said, self.root / "build/coverage")
@@ -223,7 +226,7 @@ class TestFailing:
     @pytest.mark.parametrize("group", [False, True])
     def test_an_interrupted_run_is_collected(self, checkout: Checkout, *, group: bool) -> None:
         hang = "import pathlib, threading\ndef test_it(operator):\n    pathlib.Path('here').touch()\n"
-        checkout.project.write({"test_it.py": f"{hang}    threading.Event().wait(60)\n"})
+        checkout.project.write({"test_it.py": f"{hang}    threading.Event().wait(3600)\n"})
         # A shell has what it runs in the background ignore interrupts, and so has everything below it.
         heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
         process = checkout.start("--coverage-hooks-from", checkout.volume, "-n", 2 * group, before=heed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
@@ -78,7 +77,7 @@ FAULT = os.environ["FAULT"]
 
 if FAULT == "slow import":
     say("importing")
-    time.sleep(60)
+    time.sleep(3600)
 
 @kopf.on.startup()
 def fail(**_):
@@ -90,7 +89,8 @@ async def slowly(**_):
     if FAULT == "slow cleanup":
         import asyncio
         say("cleaning slowly")
-        await asyncio.sleep(1)
+        while not os.path.exists(os.environ["GO_ON"]):
+            await asyncio.sleep(0.01)
 
 @kopf.on.create("configmaps", labels={"for": "operator"})
 def fork(**_):
@@ -119,20 +119,29 @@ LATE_WORK = (
 )
 
 
+def published(made: Operator) -> set[int]:
+    """Return the lines of the work that are on the volume."""
+    left = made.left_one()
+    return left.lines().get("work.py", set()) if left.manifest.data is not None else set()
+
+
 def special(make: MakeOperator, fault: str) -> Operator:
     made = make(handlers=SPECIAL, work=LATE_WORK)
     made.environment["FAULT"] = fault
     return made
 
 
-async def test_sigterm_twice(operator: MakeOperator, api: ApiClient) -> None:
+async def test_sigterm_twice(operator: MakeOperator, api: ApiClient, tmp_path: Path) -> None:
     def twice(running: Running) -> None:
         running.signal(signal.SIGTERM)
         running.wait_for("SAID cleaning slowly")
         running.signal(signal.SIGTERM)
+        (tmp_path / "go-on").touch()
 
     made = special(operator, "slow cleanup")
+    made.environment["GO_ON"] = str(tmp_path / "go-on")
     without = await behaviour(made, api, "none", twice)
+    (tmp_path / "go-on").unlink()
     recorded = await behaviour(made, api, "module", twice)
     assert recorded[:2] == without[:2]
     left = made.left_one()
@@ -147,7 +156,7 @@ def test_sigterm_before_the_loop_runs(operator: MakeOperator) -> None:
         with made.start(way) as running:
             running.wait_for("SAID importing")
             if way == "module":
-                wait_until(lambda: made.left_one().manifest.sequence > 0, "the first lines are published")
+                wait_until(lambda: published(made) - {1} == {2, 5, 8, 11}, "the first lines are published")
             running.signal(signal.SIGTERM)
             codes.append(running.ended())
     assert codes == [-signal.SIGTERM, -signal.SIGTERM]
@@ -238,10 +247,8 @@ async def test_a_volume_that_hangs(operator: MakeOperator, api: ApiClient, tmp_p
         "import os, threading\nos.fsync = lambda _: threading.Event().wait()"
     )
     made.environment["PYTHONPATH"] = f"{made.checkout}:{tmp_path / 'hang'}"
-    began = time.monotonic()
     recorded = await behaviour(made, api, "module", EXIT_TIMEOUT="1")
     assert recorded[:2] == without[:2]
     assert "does not answer; going on without it" in recorded[2]
-    assert time.monotonic() - began < 15
     made.volume.mkdir(exist_ok=True)
     assert made.collect().code == 1

@@ -303,7 +303,12 @@ class TestBeforeTheInstallation:
             volume = {"name": "claim", "persistentVolumeClaim": {"claimName": "shop"}}
             body = {"metadata": {"name": "operator"}, "spec": {"containers": [container], "volumes": [volume]}}
             await core.create_namespaced_pod(target.namespace, body)
-            await asyncio.sleep(1)  # for what must not happen there is no condition to wait for
+            listed = await self.listed(api)
+
+            async def is_seen() -> bool:
+                return await self.listed(api) >= listed + 3
+
+            await eventually(is_seen, "it has looked at the pods more than once since")
             assert await self.readers(core, target.namespace) == []
             running = {"status": {"phase": "Running"}}
             await core.patch_namespaced_pod_status("operator", target.namespace, running)
@@ -336,6 +341,16 @@ class TestBeforeTheInstallation:
         command = [sys.executable, "-m", "coverage_hooks", "status", "--watch", "--namespace", target.namespace, *place]
         options = ["--kubeconfig", str(target.kubeconfig), "--output", str(folder / "out")]
         return await asyncio.create_subprocess_exec(*command, *options, stderr=subprocess.PIPE)
+
+    async def listed(self, api: ApiClient) -> float:
+        """Return how often anybody has listed pods, by the API server's own count."""
+        headers: dict[str, str] = {}
+        await api.update_params_for_auth(headers, [], ["BearerToken"])
+        answer = await api.rest_client.GET(f"{api.configuration.host}/metrics", headers=headers, _preload_content=False)
+        async with answer:
+            metrics = (await answer.text()).splitlines()
+        wanted = ("apiserver_request_total{", 'resource="pods"', 'subresource=""', 'verb="LIST"')
+        return sum(float(line.rpartition(" ")[2]) for line in metrics if all(each in line for each in wanted))
 
     async def readers(self, core: Any, namespace: str) -> list[str]:
         listed = await core.list_namespaced_pod(namespace, label_selector="app.kubernetes.io/component=reader")

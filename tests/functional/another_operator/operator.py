@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.cluster.waiting import WITHIN
 from tests.functional.operating import Running
 
 PROJECT = Path(__file__).parents[3] / "examples" / "another-operator"
@@ -29,6 +30,7 @@ def start_operator(folder: Path, kubeconfig: Path, namespace: str) -> Running:
         "COVERAGE_HOOKS_ENABLED": "1",
         "COVERAGE_HOOKS_DIR": str(folder / "recordings"),
         "COVERAGE_HOOKS_RCFILE": str(PROJECT / ".coveragerc"),
+        "COVERAGE_HOOKS_EXIT_TIMEOUT": f"{WITHIN:g}",
     }
     log = folder / "operator.log"
     with log.open("wb") as output:

@@ -40,7 +40,7 @@ NAMES: st.SearchStrategy[list[str]] = st.sampled_from([SILENT, HONEST, HONEST, (
 )
 
 #: How many times the work of collecting the sound ones alone, and how many bytes, it may take with any others beside.
-TIMES, BYTES = 50, 300 << 20
+TIMES, BYTES = 20, 300 << 20
 
 
 @pytest.fixture(scope="module")
