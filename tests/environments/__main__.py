@@ -33,7 +33,6 @@ def main() -> int:
     for name, known in (("versions", VERSIONS), ("choices", CHOICES)):
         if unknown := set(getattr(asked, name, ())) - {*known}:
             parser.error(f"unknown: {', '.join(sorted(unknown))}; expected {', '.join(known)}")
-    signal.signal(signal.SIGTERM, _end)
     wanted: list[tuple[str, Choice]]
     if asked.verb == "pythons":
         wanted = [(version, "newest") for version in asked.versions or VERSIONS]
@@ -74,4 +73,5 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _end)  # so that the folder of the environment is removed
     sys.exit(main())

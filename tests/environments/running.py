@@ -65,7 +65,7 @@ def _tested(made: Environment, name: str, workers: int) -> tuple[int, int, str]:
     LOGS.mkdir(parents=True, exist_ok=True)
     log, results, written = LOGS / f"{name}.log", LOGS / f"{name}.xml", made.folder / "results.xml"
     options = [f"--numprocesses={workers}", "--dist=worksteal", f"--junit-xml={made.inside / written.name}"]
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    _adopt_orphans()
     with log.open("wb") as output:
         code = subprocess.run(
             made.command("-m", "pytest", *options, *_TESTS),
@@ -87,8 +87,12 @@ def _tested(made: Environment, name: str, workers: int) -> tuple[int, int, str]:
     return passed, failed, ""
 
 
+def _adopt_orphans() -> None:
+    """Become the parent of what a test leaves running, which would go on writing to the folder."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
 def _end_orphans() -> None:
-    """End what a failed test left running: it has become the child of this process, and still writes to the folder."""
     while children := Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
         for child in map(int, children):
             os.kill(child, signal.SIGKILL)
