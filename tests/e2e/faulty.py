@@ -70,7 +70,7 @@ class Faulty:
         memory: str = "",
         scratch: str = "",
         read_only: bool = False,
-        grace: int = 20,
+        grace: int = 120,
         **spec: Any,
     ) -> Document:
         """Return the template of its pods.
@@ -87,6 +87,7 @@ class Faulty:
             "COVERAGE_HOOKS_RUN": self.run,
             "COVERAGE_HOOKS_RCFILE": f"{_FOLDER}/.coveragerc",
             "COVERAGE_HOOKS_POD_CONTAINER": "operator",
+            "COVERAGE_HOOKS_EXIT_TIMEOUT": "60",
             "PYTHONPATH": _FOLDER,
             "FAULT": fault,
         }
@@ -100,7 +101,11 @@ class Faulty:
             {"name": "recordings", "mountPath": _VOLUME, "readOnly": read_only},
             {"name": "scratch", "mountPath": "/scratch"},
         ]
-        probes: Document = {"livenessProbe": {"periodSeconds": 1, "failureThreshold": 2, **probe}} if probe else {}
+        probes: Document = (
+            {"livenessProbe": {"periodSeconds": 1, "timeoutSeconds": 10, "failureThreshold": 2, **probe}}
+            if probe
+            else {}
+        )
         container = {
             "name": "operator",
             "image": self.image,
@@ -108,7 +113,7 @@ class Faulty:
             "command": ["python", "-m", "faulty"],
             "env": environment,
             "volumeMounts": mounts,
-            "startupProbe": {**ANSWERS, "periodSeconds": 1, "failureThreshold": 60},
+            "startupProbe": {**ANSWERS, "periodSeconds": 1, "failureThreshold": 300},
             "resources": {"limits": {"memory": memory}} if memory else {},
             "securityContext": {
                 "allowPrivilegeEscalation": False,

@@ -24,13 +24,16 @@ def inside(process):
 members = [process for process in pathlib.Path("/proc").glob("[0-9]*") if member(process)]
 first = [process for process in members if inside(process) == "1"]
 assert len(first) == 1, members
+moment = time.time()
 os.kill(int(first[0].name), signal.SIGKILL)
-print("killed at", time.time(), flush=True)
+print("killed at", moment, flush=True)
 """
 
 
 def kill_container(privileged: Namespace, status: dict[str, Any]) -> float:
-    """Send SIGKILL to the first process of the container of *status*, and return when, in seconds since the epoch.
+    """Send SIGKILL to the first process of the container of *status*; return until when it lived, at least.
+
+    That is in seconds since the epoch, by the clock of the node.
 
     That takes a pod which sees all processes of its node, and is let into namespace *privileged* only. The test's
     cluster has one node.

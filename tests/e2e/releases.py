@@ -16,8 +16,8 @@ DEPLOYMENT = "demo-keycloak-operator"
 CLAIM = f"{DEPLOYMENT}-coverage"
 LABELS = "app.kubernetes.io/instance=demo"
 RUN = "one"
-#: All it takes to record; the run's name is there to be asked for.
-RECORDING = ("coverage.enabled=true", f"coverage.run={RUN}")
+#: All it takes to record; the run's name is there to be asked for, and a node may be busy.
+RECORDING = ("coverage.enabled=true", f"coverage.run={RUN}", "coverage.exitTimeout=60")
 
 
 @dataclass(frozen=True)

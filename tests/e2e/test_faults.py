@@ -11,12 +11,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from coverage_hooks.collect import notebook
 from coverage_hooks.collect.cluster.connection import Target
 from coverage_hooks.collect.cluster.witness import watching
+from coverage_hooks.volume import layout
+from coverage_hooks.volume.manifest import Manifest
 from tests.cluster.waiting import WITHIN
 from tests.e2e.collecting import Collected
 from tests.e2e.faulty import ANSWERS, CLAIM, NAME, WELL, Faulty
@@ -32,13 +35,15 @@ ACTS, HANDLERS = "faulty/acts.py", "faulty/handlers.py"
 class Scene:
     """The faulty operator, a witness, and somebody who may do anything to the node.
 
-    `killed_at` is when a process was killed by this scenario itself, in seconds since the epoch.
+    `killed_at` is when a process was killed by this scenario itself, and `again_at` when the next one was there: in
+    seconds since the epoch, by the clock of the node.
     """
 
     operator: Faulty
     privileged: Namespace
     output: Path
     killed_at: float | None = None
+    again_at: float = 0.0
 
     @property
     def namespace(self) -> Namespace:
@@ -65,8 +70,8 @@ def scene(
 class Scenario:
     """What happens, and what is expected of a collect afterwards: a row per process, as its state and its cause.
 
-    Of a process that was killed `lost` is the most that it may have lost, in seconds, as the ledger states it; a kill
-    happens within an interval of a second, its time is known to a second, and the last snapshot took a moment itself.
+    Of a process that was killed the ledger states how much it may have lost: that is a few beats, of a second each, and
+    the second to which its end is known, as long as it `saves`.
     """
 
     happens: Callable[[Scene], None]
@@ -74,7 +79,7 @@ class Scenario:
     rows: tuple[tuple[str, str], ...]
     ran: tuple[str, ...] = ("work",)
     never_ran: tuple[str, ...] = ()
-    lost: float = 2.5
+    saves: bool = True
 
 
 def out_of_memory(scene: Scene) -> None:
@@ -122,6 +127,8 @@ def killed_on_the_node(scene: Scene) -> None:
     scene.operator.work()
     scene.killed_at = kill_container(scene.privileged, scene.operator.container())
     scene.operator.wait_until_restarted()
+    started = scene.operator.container()["state"]["running"]["startedAt"]
+    scene.again_at = datetime.fromisoformat(started).timestamp() + 1  # known to a second
     scene.operator.end()
 
 
@@ -134,8 +141,10 @@ def kubelet_eviction(scene: Scene) -> None:
 
 
 def deadline(scene: Scene) -> None:
-    scene.operator.start_pod(activeDeadlineSeconds=40)
+    scene.operator.start_pod()
     scene.operator.work()
+    # Counted from its start, so it is over.
+    scene.namespace.kubectl("patch", "pod", NAME, '--patch={"spec": {"activeDeadlineSeconds": 1}}')
     wait_until(lambda: phase(scene) == "Failed", "the deadline is over")
 
 
@@ -248,7 +257,7 @@ SCENARIOS = [
     Scenario(crash_before_the_hook, 1, (("missing", "exited"),), ran=()),
     Scenario(crash_in_startup, 0, (("finished", "exited"),), ran=(), never_ran=("work",)),
     Scenario(read_only, 1, (("missing", "deleted"),), ran=()),
-    Scenario(full, 1, (("ended", "deleted"),), ran=(), lost=60),
+    Scenario(full, 1, (("ended", "deleted"),), ran=(), saves=False),
 ]
 
 
@@ -266,12 +275,15 @@ async def test_an_ending_is_told_and_nothing_is_lost_that_was_not_said(
         assert done.missing(ACTS, act) == [], done.said
     for act in scenario.never_ran:
         assert done.never_ran(ACTS, act)
-    lost = [row["lost_seconds"] for row in rows if row["state"] in {"killed", "ended"}]
-    assert all(seconds is not None and 0 <= seconds <= scenario.lost for seconds in lost), done.said
+    for row in rows:
+        if row["state"] in {"killed", "ended"}:
+            assert row["lost_seconds"] >= 0, done.said
+            assert not scenario.saves or row["lost_seconds"] <= few_beats(done, row) + 1, done.said
     if scene.killed_at is not None:
-        # What is stated is no less than the truth, and at most a second more, as Kubernetes tells an end to a second.
-        truth = scene.killed_at - datetime.fromisoformat(rows[0]["snapshot_at"]).timestamp()
-        assert truth - 0.1 <= lost[0] <= truth + 1.2, (truth, lost)
+        # What is stated is no less than the truth, and no more than was known when the next process was there.
+        snapshot = datetime.fromisoformat(rows[0]["snapshot_at"]).timestamp()
+        assert scene.killed_at <= snapshot + rows[0]["lost_seconds"] + 0.1, (scene, rows[0])  # which is rounded
+        assert snapshot + rows[0]["lost_seconds"] - 0.1 <= scene.again_at, (scene, rows[0])
     assert done.ledger["proven"], done.said
 
 
@@ -303,6 +315,12 @@ async def test_a_claim_that_is_not_there(scene: Scene) -> None:
     done = await scene.operator.collected(scene.output)
     assert done.code == 3
     assert CLAIM in done.said
+
+
+def few_beats(done: Collected, row: dict[str, Any]) -> float:
+    """Return how many seconds three beats of the process of *row* may take."""
+    manifest = Manifest.parse((done.output / row["folder"] / layout.MANIFEST).read_bytes())
+    return 3 * (manifest.interval + manifest.publish_seconds)
 
 
 def tell(scenario: Scenario, done: Collected) -> str:

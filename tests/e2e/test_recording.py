@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,7 @@ async def test_a_killed_container_loses_a_second_and_that_is_said(
 ) -> None:
     await stage.install(*RECORDING)
     await stage.apply_examples()
-    await asyncio.to_thread(kill_container, privileged, stage.release.container())
+    killed_at = await asyncio.to_thread(kill_container, privileged, stage.release.container())
     ended = await asyncio.to_thread(stage.release.wait_until_it_restarted)
     assert (ended["exitCode"], ended["reason"]) == (137, "Error")
     await stage.uninstall()
@@ -77,7 +78,9 @@ async def test_a_killed_container_loses_a_second_and_that_is_said(
     (loss,) = done.summary["losses"]
     killed = min(done.summary["ledger"], key=lambda row: str(row["started_at"]))
     assert loss["recording"] == killed["recording"]
-    assert 0 < killed["lost_if_killed"] < 2.5, done.said
+    # Its pulse may be late, as everything on the node may, but not by many beats.
+    lost = killed_at - datetime.fromisoformat(killed["snapshot_at"]).timestamp()
+    assert 0 < lost < 3 * killed["lost_if_killed"], done.said
     # All that was done for the examples was on the claim by then, and the cleanup is that of the second process.
     assert not done.never_ran(CLIENT, "_write_secret")
     assert done.missing(LIFECYCLE, "take_down") == []

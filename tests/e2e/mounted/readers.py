@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -112,10 +111,9 @@ def started(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """How a command ended, after how long, and everything that it said."""
+    """How a command ended, and everything that it said."""
 
     code: int
-    seconds: float
     said: str
 
 
@@ -129,12 +127,10 @@ def call(
     measured: bool = False,
 ) -> Done:
     """Run a command of coverage-hooks in *folder*; what it says is one line unless *lines*."""
-    start = time.monotonic()
     program = MEASURED if measured else ""
     with started(namespace, folder, command, *options, kubeconfig=kubeconfig, program=program) as process:
         said, _ = process.communicate(timeout=WITHIN)
-    seconds = time.monotonic() - start
-    return Done(code=process.returncode, seconds=seconds, said=said if lines else " ".join(said.split()))
+    return Done(code=process.returncode, said=said if lines else " ".join(said.split()))
 
 
 def account(namespace: Namespace, folder: Path, name: str) -> Path:

@@ -6,7 +6,9 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,18 @@ def large(volume: Claimed, size: int = LARGE) -> Recording:
     made = record(volume.folder).publish_data(os.urandom(size))
     volume.give()
     return made
+
+
+def read_by_kubectl(namespace: Namespace, recording: Recording) -> float:
+    """Return how many seconds it takes to read the data of *recording* from the pod that holds the claim."""
+    path = f"/claim/{recording.name}/{recording.data.name}"
+    program = f"import shutil, sys; shutil.copyfileobj(open({path!r}, 'rb'), sys.stdout.buffer)"
+    command = ["exec", f"--namespace={namespace.name}", "operator", "--", "python", "-c", program]
+    began = time.monotonic()
+    subprocess.run(
+        namespace.cluster.command(*command), env=namespace.cluster.environ, stdout=subprocess.DEVNULL, check=True
+    )
+    return time.monotonic() - began
 
 
 def arriving(project: Project, beyond: int = 4 * MIB) -> Callable[[], bool]:
@@ -198,7 +212,7 @@ class TestBreaking:
         assert volume.reader_pod() is None
         assert list((project.root / "build").rglob("*.tmp")) == []
 
-    def test_much_is_retrieved_quickly_and_in_little_memory(
+    def test_much_is_retrieved_as_quickly_as_by_kubectl_and_in_little_memory(
         self,
         namespace: Namespace,
         coverage_image: str,
@@ -212,6 +226,7 @@ class TestBreaking:
             done = call(namespace, project.root, "retrieve", "--claim=recordings", measured=True)
             assert done.code == 0, done.said
             peaks.append(int(re.findall(r"VmHWM: (\d+) kB", done.said)[-1]) / 1024)
+            plainly = read_by_kubectl(namespace, recording)
             recording.data.unlink()
             recording.sources.unlink()
             recording.manifest_path.unlink()
@@ -221,18 +236,17 @@ class TestBreaking:
         record_property("MiB per second", round(speed, 1))
         record_property("peak MiB of memory above that of a byte", round(peaks[1] - peaks[0], 1))
         sys.stdout.write(f"{speed:.0f} MiB/s; {peaks[0]:.0f} MiB of memory for a byte, {peaks[1]:.0f} for 200 MiB\n")
-        assert speed > 10
+        assert float(took) < 5 * plainly, "the same bytes by the same API server, through a program in the pod"
         assert peaks[1] - peaks[0] < 32
 
 
 class TestFailingStarts:
-    """Each is named with its cause, soon, and leaves no reader."""
+    """Each is named with its cause, and not by the time that it took, and leaves no reader."""
 
     def check(self, namespace: Namespace, project: Project, *options: str, says: str, code: int = 3) -> None:
         done = call(namespace, project.root, "retrieve", *(options or ["--claim=recordings"]))
         assert done.code == code, done.said
         assert says in done.said
-        assert done.seconds < 25
         readers = namespace.kubectl("get", "pods", "--selector=app.kubernetes.io/component=reader", "--output=name")
         assert readers == ""
 

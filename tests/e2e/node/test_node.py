@@ -67,7 +67,7 @@ def test_a_service_has_a_name_and_leads_to_its_pod(namespace: Namespace, operato
     )
     namespace.wait_until_ready("server")
     for host in ("front", f"front.{namespace.name}", f"front.{namespace.name}.svc.cluster.local"):
-        program = f"import urllib.request; print(urllib.request.urlopen('http://{host}/LICENSE', timeout=5).status)"
+        program = f"import urllib.request; print(urllib.request.urlopen('http://{host}/LICENSE', timeout=60).status)"
         answer = wait_until(
             partial(namespace.try_kubectl, "exec", "server", "--", "python", "-c", program),
             f"{host} answers",
