@@ -230,30 +230,35 @@ class Recorder:
         Tried for real, on a few lines of no file: they are copied while coverage.py measures them, and have to be what
         it hands out itself afterwards. For a recorder that is prepared and not started; takes some milliseconds.
         """
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what there is to warn of comes from the measurement itself
+                return self._tried()
+        except Exception as error:  # noqa: BLE001 - whatever a version of another shape raises
+            return f"{type(error).__name__}: {error}"
+
+    def _tried(self) -> str:
         file = "/coverage-hooks-trial.py"  # it need not exist, and no link leads to where nothing is
         trial = coverage.Coverage(data_file=None, config_file=False, include=[file], branch=self._option("run:branch"))
         for option in ("run:core", "run:timid"):
             if (value := self._option(option)) is not None:
                 trial.set_option(option, value)
         copied = coverage.CoverageData(no_disk=True)
-        trial.start()
-        try:
-            exec(compile(_TRIAL, file, "exec"), {"__name__": "trial"})  # noqa: S102 - the lines above
-            collector: Any = getattr(trial, "_collector", None)
-            if reason := _unexpected(collector):
-                return reason
-            live = {path: points.copy() for path, points in collector.data.items()}
-            _store_copies(collector, live, copied)
-        except Exception as error:  # noqa: BLE001 - whatever a version of another shape raises
-            return f"{type(error).__name__}: {error}"
-        finally:
-            trial.stop()
-        expected = trial.get_data()
-        for data in (copied, expected):
-            if not data.lines(file):
-                return "no line of a trial arrived"
-        if (copied.lines(file), copied.arcs(file)) != (expected.lines(file), expected.arcs(file)):
-            return "a trial came out differently"
+        with contextlib.closing(copied):
+            trial.start()
+            try:
+                exec(compile(_TRIAL, file, "exec"), {"__name__": "trial"})  # noqa: S102 - the lines above
+                collector: Any = getattr(trial, "_collector", None)
+                if reason := _unexpected(collector):
+                    return reason
+                _store_copies(collector, {path: points.copy() for path, points in collector.data.items()}, copied)
+            finally:
+                trial.stop()
+            with contextlib.closing(trial.get_data()) as expected:
+                if not (copied.lines(file) and expected.lines(file)):
+                    return "no line of a trial arrived"
+                if (copied.lines(file), copied.arcs(file)) != (expected.lines(file), expected.arcs(file)):
+                    return "a trial came out differently"
         return ""
 
     def _attach(self, reason: str) -> None:

@@ -132,6 +132,23 @@ def test_every_core_is_journalled(tmp_path: Path, core: str) -> None:
     assert left.manifest.sequence >= 3
 
 
+@pytest.mark.parametrize("warnings", ["error", "always"])
+def test_the_trial_is_not_seen(tmp_path: Path, warnings: str) -> None:
+    """Neither what it warns of, such as a core that this Python does not have, nor what it leaves open."""
+    core = "sysmon" if sys.version_info < (3, 14) else "ctrace"
+    made = made_with(tmp_path, f"core = {core}")
+    main = tmp_path / "program" / "__main__.py"
+    main.write_text(
+        main.read_text().replace("from program import work", "import gc\ngc.collect()\nfrom program import work")
+    )
+    result = made.run("-W", warnings, "-m", "program")
+    assert result.returncode == 0
+    left = made.left_one()
+    assert left.lines()["work.py"] == ALL
+    assert not any("another shape" in problem for problem in left.manifest.problems)
+    assert "Warning" not in result.stderr
+
+
 @pytest.mark.parametrize("option", ["timid = true", "core = pytrace"])
 def test_no_tracer_ends_an_operator_that_swallows_cancellations(tmp_path: Path, option: str) -> None:
     swallow = """
