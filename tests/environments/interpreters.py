@@ -80,8 +80,7 @@ def found(version: str, environ: Mapping[str, str] = os.environ) -> Interpreter 
 def _candidates(version: str, environ: Mapping[str, str]) -> Iterator[Path]:
     yield Path(sys.executable)
     name, home = f"python{version}", Path(environ.get("HOME", "~")).expanduser()
-    for folder in environ.get("PATH", "").split(os.pathsep):
-        yield Path(folder or ".", name)
+    yield from (Path(folder, name) for folder in environ.get("PATH", "").split(os.pathsep) if folder)
     pyenv = Path(environ.get("PYENV_ROOT") or home / ".pyenv", "versions")
     data = Path(environ.get("XDG_DATA_HOME") or home / ".local/share")
     uv = Path(environ.get("UV_PYTHON_INSTALL_DIR") or data / "uv/python")
@@ -106,10 +105,8 @@ def _working(path: Path, version: str) -> Path | None:
             [path, "-I", "-c", _PROBE],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=_SECONDS,
         )  # fmt: skip
-        said = json.loads(done.stdout) if done.returncode == 0 else None
+        said = json.loads(done.stdout)
     except (OSError, ValueError, subprocess.TimeoutExpired):
-        return None
-    if said is None:
         return None
     wanted = {"implementation": "cpython", "version": version, "level": "final", "free_threaded": False}
     return Path(said["program"]) if said | wanted == said else None

@@ -95,8 +95,8 @@ class TestFinding:
         works = program(tmp_path / "uv/cpython-3.99.0-linux-aarch64-gnu/bin" / NAME)
         assert found(VERSION, {"UV_PYTHON_INSTALL_DIR": str(tmp_path / "uv")}) == Interpreter(VERSION, works)
 
-    def test_the_one_that_runs_this_is_found_without_a_path(self) -> None:
-        here = found("{}.{}".format(*sys.version_info), {})
+    def test_the_one_that_runs_this_is_found_on_a_machine_without_any(self, tmp_path: Path) -> None:
+        here = found("{}.{}".format(*sys.version_info), {"HOME": str(tmp_path)})
         assert here is not None
         assert Path(here.program).samefile(sys.executable)
 
