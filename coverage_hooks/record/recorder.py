@@ -19,7 +19,7 @@ import sqlite3
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -243,8 +243,7 @@ class Recorder:
         for option in ("run:core", "run:timid"):
             if (value := self._option(option)) is not None:
                 trial.set_option(option, value)
-        copied = coverage.CoverageData(no_disk=True)
-        with contextlib.closing(copied):
+        with _in_memory(coverage.CoverageData(no_disk=True)) as copied:
             trial.start()
             try:
                 exec(compile(_TRIAL, file, "exec"), {"__name__": "trial"})  # noqa: S102 - the lines above
@@ -254,7 +253,7 @@ class Recorder:
                 _store_copies(collector, {path: points.copy() for path, points in collector.data.items()}, copied)
             finally:
                 trial.stop()
-            with contextlib.closing(trial.get_data()) as expected:
+            with _in_memory(trial.get_data()) as expected:
                 if not (copied.lines(file) and expected.lines(file)):
                     return "no line of a trial arrived"
                 if (copied.lines(file), copied.arcs(file)) != (expected.lines(file), expected.arcs(file)):
@@ -408,6 +407,15 @@ class _Copies:
 
     def _clear_data(self) -> None:
         """Empty nothing; the name that versions before 7.17.4 have for it."""
+
+
+@contextlib.contextmanager
+def _in_memory(data: coverage.CoverageData) -> Iterator[coverage.CoverageData]:
+    """Close *data*, which is in memory, in the end; unless it is forced to, it stays open."""
+    try:
+        yield data
+    finally:
+        data.close(force=True)
 
 
 def _store_copies(collector: Any, copies: dict[str, set[Any]], store: coverage.CoverageData) -> None:
