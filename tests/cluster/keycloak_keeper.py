@@ -22,7 +22,7 @@ PID_FILE = "keycloak.pid"
 
 _STOP, _START = signal.SIGUSR1, signal.SIGUSR2
 _SIGNALS = {_STOP, _START, signal.SIGCHLD}
-#: Seconds; whoever asked for it waits for some more.
+#: Seconds; the caller waits somewhat longer.
 _GIVES_UP_AFTER = 240.0
 _killed_with_parent = runpy.run_path(str(Path(__file__).with_name("supervisor.py")))["killed_with_parent"]
 

@@ -343,7 +343,7 @@ class TestBeforeTheInstallation:
         return await asyncio.create_subprocess_exec(*command, *options, stderr=subprocess.PIPE)
 
     async def listed(self, api: ApiClient) -> float:
-        """Return how often anybody has listed pods, by the API server's own count."""
+        """Return how often pods were listed, by the API server's own count."""
         headers: dict[str, str] = {}
         await api.update_params_for_auth(headers, [], ["BearerToken"])
         answer = await api.rest_client.GET(f"{api.configuration.host}/metrics", headers=headers, _preload_content=False)

@@ -20,7 +20,7 @@ Run = Callable[..., Result]
 
 @dataclass
 class Clock:
-    """A clock that goes on when somebody sleeps, and at no other time; *happens* meanwhile."""
+    """A clock that goes on during a sleep, and at no other time; *happens* meanwhile."""
 
     now: float = 0.0
     happens: Callable[[], object] = lambda: None
@@ -33,7 +33,7 @@ class Clock:
         self.happens()
 
     def let_beat(self, recording: Recording) -> None:
-        """Let the beat of *recording* move whenever somebody sleeps."""
+        """Let the beat of *recording* move at each sleep."""
         beats = itertools.count(recording.manifest.beat + 1)
         self.happens = lambda: recording.change(beat=next(beats))
 

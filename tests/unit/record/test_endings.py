@@ -222,7 +222,7 @@ def test_saves_that_succeed_cost_no_patience(tmp_path: Path) -> None:
     from program import work
     synchronise, clock = os.fsync, time.monotonic
     os.fsync = lambda number: (time.sleep(0.05), synchronise(number))
-    time.monotonic = lambda: 1000 * clock()  # for whoever measures, twelve saves take longer than all patience
+    time.monotonic = lambda: 1000 * clock()  # measured by it, twelve saves take longer than all patience
     assert all([coverage_hooks.save() for _ in range(12)])
     work.late()
     """
