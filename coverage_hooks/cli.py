@@ -1,7 +1,7 @@
 """The command line ``coverage-hooks``: names, exit codes, and the one place that turns expected errors into both.
 
-A command's module is imported when the command is called: ``kopf-run`` has to start recording before anything that may
-be measured is imported, and runs where the packages of the test machine are not installed.
+A command's module is imported when the command is called: ``run`` and ``kopf-run`` have to start recording before
+anything that may be measured is imported, and run where the packages of the test machine are not installed.
 
 Exit codes: 0 everything expected arrived and was verified · 1 loss, mismatch, damage, or under a threshold · 2 wrong
 use · 3 the source cannot be reached. Of `doctor`: 0 nothing is wrong · 1 something is · 2 and 3 as above.
@@ -24,6 +24,7 @@ except ModuleNotFoundError as error:
     sys.exit(2)
 
 from coverage_hooks.errors import CoverageHooksError, SourceError, UsageError
+from coverage_hooks.program import Program
 
 #: Name, where the command is, and its line in the list of commands, which must not import it either.
 COMMANDS = {
@@ -42,7 +43,8 @@ COMMANDS = {
         "coverage_hooks.commands.doctor:doctor",
         "Say what keeps an operator from being recorded, or its recordings from being collected.",
     ),
-    "kopf-run": ("coverage_hooks.commands.kopf_run:kopf_run", "Run an operator with `kopf run`, recorded."),
+    "run": ("coverage_hooks.commands.run:run", "Run a module, a file or a console script, recorded."),
+    "kopf-run": ("coverage_hooks.commands.run:kopf_run", "Run an operator with `kopf run`, recorded."),
 }
 
 
@@ -94,4 +96,8 @@ def commands() -> None:
 
 def main() -> None:
     """Run the command line and exit."""
+    if sys.argv[1:2] == ["run"] and (program := Program.parse(sys.argv[2:])) is not None:
+        # Not by click, which makes messages and exit codes of its own of Ctrl-C and of a closed pipe.
+        program.run()
+        sys.exit()
     sys.exit(commands(prog_name="coverage-hooks"))
