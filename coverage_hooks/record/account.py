@@ -11,7 +11,7 @@ import logging
 import os
 import platform
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Literal, Protocol
@@ -22,6 +22,7 @@ from coverage_hooks.volume import layout
 from coverage_hooks.volume.manifest import (
     PROBLEMS_LIMIT,
     TEXT_LIMIT,
+    Begun,
     DataFile,
     Manifest,
     Pod,
@@ -67,6 +68,7 @@ class Account:
         self.publish_seconds = 0.0
         self.imported_before_start: Sequence[str] = ()
         self.start_modules: Sequence[str] = ()
+        self.begun: Mapping[str, list[int]] = {}
         self.facts: Facts | None = None
         self._settings = settings
         self._pid = os.getpid()
@@ -108,6 +110,7 @@ class Account:
             revision=settings.revision[:TEXT_LIMIT],
             imported_before_start=list(self.imported_before_start),
             start_modules=list(self.start_modules),
+            begun=[Begun(path=path, lines=lines) for path, lines in self.begun.items()],
             problems=self._problems,
         )
 

@@ -7,7 +7,6 @@ started. Nothing of the operator is imported, only what its configuration names 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import platform
 import re
 import sys
@@ -15,13 +14,12 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from importlib import metadata
-from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 
 import coverage_hooks
 from coverage_hooks.findings import Finding, note, ok, wrong
-from coverage_hooks.record import volume_checks
+from coverage_hooks.record import imports, volume_checks
 from coverage_hooks.settings import Settings
 
 #: What all of this is tested on, and the least that works.
@@ -210,7 +208,7 @@ def _trial(reason: str, *, keeps_all: bool) -> Finding:
 def _selected(option: str, entry: str, *, may_be_folder: bool) -> Finding:
     """Return whether *entry* of *option* is there; a folder goes before a package, as for coverage.py."""
     is_folder = may_be_folder and Path(entry).is_dir()
-    place = place_of(entry)
+    place = next(map(Path, imports.places_of(entry)), None)
     if is_folder:
         folder = Path(entry).resolve()
         if place is not None and not place.resolve().is_relative_to(folder):
@@ -220,36 +218,14 @@ def _selected(option: str, entry: str, *, may_be_folder: bool) -> Finding:
             )
         return ok(f"`{option}` names {entry!r}, which is folder {folder}")
     if place is not None:
-        return ok(f"`{option}` names {entry!r}, which is in {place}")
+        return ok(
+            f"`{option}` names {entry!r}, which is {place}: what runs from there is recorded under any module name"
+        )
     return wrong(
         f"`{option}` names {entry!r}: expected {'a folder or ' if may_be_folder else ''}a package, found neither seen "
         f"from {_working_folder()} nor on Python's path, so nothing of it would be recorded; ask from where the "
         "operator starts, with its Python, or correct the name"
     )
-
-
-def place_of(module: str) -> Path | None:
-    """Return where Python finds *module*, and None if it does not; nothing is imported to find it."""
-    top, *rest = module.split(".")
-    spec = _spec(top)
-    name = top
-    for part in rest:
-        name = f"{name}.{part}"
-        below = spec.submodule_search_locations if spec is not None else None
-        spec = PathFinder.find_spec(name, below) if below is not None else None
-    if spec is None:
-        return None
-    where = spec.origin or next(iter(spec.submodule_search_locations or ()), None)
-    return Path(where) if where else None
-
-
-def _spec(name: str) -> ModuleSpec | None:
-    try:
-        found = importlib.util.find_spec(name)
-    except (ImportError, ValueError):
-        found = None
-    # `python -m` has the working folder on its path; the script of this command has not.
-    return found or PathFinder.find_spec(name, [_working_folder()])
 
 
 def kopf() -> Finding:

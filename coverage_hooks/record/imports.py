@@ -1,4 +1,4 @@
-"""Which modules were there before recording started.
+"""Where modules are, and which were there before recording started.
 
 Somebody has to call `coverage_hooks.start`: the modules that are on the stack at that moment, and the packages they are
 in, have executed their first lines unrecorded and cannot help it. Any other module that was imported before could have
@@ -7,8 +7,11 @@ been imported after, so its lines are a loss.
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Iterable
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
 from types import FrameType, ModuleType
 
 
@@ -42,3 +45,32 @@ def _name(module: ModuleType) -> str:
     """Return the importable name of *module*, also if it is ``__main__`` by ``python -m``."""
     spec = getattr(module, "__spec__", None)
     return str(spec.name if spec is not None else module.__name__)
+
+
+def places_of(module: str) -> list[str]:
+    """Return where Python finds *module*: the folders of a package, else its file; nothing is imported to find it."""
+    top, *rest = module.split(".")
+    spec = _spec(top)
+    name = top
+    for part in rest:
+        name = f"{name}.{part}"
+        below = spec.submodule_search_locations if spec is not None else None
+        spec = PathFinder.find_spec(name, below) if below is not None else None
+    if spec is None:
+        return []
+    if spec.submodule_search_locations is not None:
+        return list(spec.submodule_search_locations)
+    return [spec.origin] if spec.has_location and spec.origin else []
+
+
+def _spec(name: str) -> ModuleSpec | None:
+    try:
+        found = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        found = None
+    if found is not None:
+        return found
+    try:  # `python -m` has the working folder on its path; the script of this command has not
+        return PathFinder.find_spec(name, [str(Path.cwd())])
+    except OSError:  # it was deleted
+        return None

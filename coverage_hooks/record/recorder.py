@@ -14,10 +14,12 @@ import contextlib
 import functools
 import hashlib
 import json
+import os
 import re
 import sqlite3
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,7 +29,8 @@ from typing import Any
 import coverage
 from coverage.exceptions import CoverageWarning
 
-from coverage_hooks.record import overrides
+from coverage_hooks.record import fingerprints, imports, overrides
+from coverage_hooks.record.begun import Begun
 from coverage_hooks.record.journal import Journal
 from coverage_hooks.record.publisher import Content
 from coverage_hooks.volume.manifest import Fingerprint
@@ -127,6 +130,12 @@ class Recorder:
         self._sources: dict[str, Fingerprint] = {}
         self._counts: dict[str, tuple[int, int]] = {}
         self._grown: set[str] = set()
+        self._begun: Begun | None = None
+        self._begun_files: set[str] = set()
+        self._begun_stored: dict[str, int] = {}
+        self._begun_named = False
+        self._unproven: set[str] = set()
+        self._since = 0.0
         self._stale = False
         self._started = False
         self._ended = False
@@ -140,12 +149,16 @@ class Recorder:
             oldest = ".".join(map(str, GET_DATA_KEEPS_ALL))
             self._problem(f"coverage {coverage.__version__} is older than {oldest}, the oldest that recording supports")
         reason = self.why_not_live()
+        self._since = time.time()
         self._coverage.start()
         self._attach(reason)
         tracer = self.facts.core
         if sys.version_info < (3, 12) and tracer == "pytrace":
             self._coverage.stop()
             raise RuntimeError("coverage.py lacks its C tracer, and the one in Python can end an operator before 3.12")
+        self._begun_files = {os.path.realpath(file) for file in self._preimported}
+        self._begun = Begun(self._begun_files, branch=self.facts.branch)
+        self._begun.start()
         self._started = True
         atexit.register(self._look_whether_it_still_traces)
         return self._preimported
@@ -155,7 +168,8 @@ class Recorder:
         handlers = (self._coverage._atexit, self._look_whether_it_still_traces)  # noqa: SLF001 - to unregister it
         calls: list[Callable[[], object]] = [functools.partial(atexit.unregister, handler) for handler in handlers]
         monitoring: Any = getattr(sys, "monitoring", None)
-        for tool in self._tools():
+        own = [] if self._begun is None or self._begun.tool is None else [self._begun.tool]
+        for tool in [*self._tools(), *own]:
             for name in _MONITORED:
                 if event := getattr(monitoring.events, name, 0):
                     calls.insert(0, functools.partial(monitoring.register_callback, tool, event, None))
@@ -189,6 +203,12 @@ class Recorder:
             config_sha256=hashlib.sha256(json.dumps(configuration, default=str).encode()).hexdigest(),
         )
 
+    def begun(self) -> dict[str, list[int]]:
+        """Return where the measured code stood that had begun before: lines by path, none where a module had ended."""
+        if self._begun is None:
+            return {}
+        return {self._mapped(file): lines for file, lines in self._begun.positions().items()}
+
     def snapshot(self, *, again: bool = False) -> Content | None:
         """Return everything recorded before this call, or None if that is what the last call returned.
 
@@ -214,6 +234,17 @@ class Recorder:
         self._coverage._warn = self._hear  # type: ignore[method-assign]  # noqa: SLF001 - there is no public way to listen
         self._coverage._init()  # noqa: SLF001 - loads the plugins: they may change the configuration, so it goes first
         overrides.override(self._coverage, self._problem)
+        self._include_files_of_packages()
+
+    def _include_files_of_packages(self) -> None:
+        """Measure the files of the packages in ``run:source`` under any module name, not only that of the package.
+
+        ``kopf run FILE.py`` loads the file as a module of another name, and coverage.py knows a package by names.
+        """
+        named = [entry for entry in self._entries("run:source") if not Path(entry).is_dir()]
+        places = [place for name in (*named, *self._entries("run:source_pkgs")) for place in imports.places_of(name)]
+        if places:
+            self._coverage.set_option("run:source_dirs", [*self._entries("run:source_dirs"), *places])
 
     def _hear(self, msg: str, slug: str | None = None, once: bool = False) -> None:  # noqa: ARG002 - coverage.py's signature
         """Take a warning of coverage.py: a file that was imported before, or a problem."""
@@ -328,17 +359,33 @@ class Recorder:
         """Store what is new: from the live sets, and by *asking* coverage.py where these do not tell all."""
         if self._journal is not None:
             self._grown |= self._journal.catch_up()
+        self._add_begun()
         if self._started and asking and (self._journal is None or not self._journal.trusts_lengths):
             with self._guard:
                 data, store = self._coverage.get_data(), self._store()
                 store.update(data)
                 self._grown |= {file for file in data.measured_files() if self._counts.get(file) != _sizes(store, file)}
 
+    def _add_begun(self) -> None:
+        """Store what the frames ran that had begun before; through the public API alone, as no collector has it."""
+        for file, points in list(self._begun.points.items()) if self._begun is not None else ():
+            copy, path = points.copy(), self._mapped(file)
+            if len(copy) == self._begun_stored.get(file):
+                continue
+            with self._guard:
+                if self.facts.branch:
+                    self._store().add_arcs({path: copy})
+                else:
+                    self._store().add_lines({path: copy})
+            self._begun_stored[file] = len(copy)
+            self._grown.add(file)
+
     def _content(self) -> Content | None:
         if not self._grown and not self._stale:
             return None
         self._stale = True  # until it was built: an error below must not pass for "nothing new"
         data = self._store()
+        self._touch_begun(data)
         self._fingerprint()
         with self._guard:
             self._count(data)
@@ -359,16 +406,26 @@ class Recorder:
         for path in {self._mapped(file) for file in self._grown}:
             self._counts[path] = _sizes(data, path)
 
+    def _touch_begun(self, data: coverage.CoverageData) -> None:
+        """Name what had begun in *data*, too: what it ran before is proven later, and only for a file with a name."""
+        if not self._begun_named:
+            with self._guard:
+                data.touch_files([self._mapped(file) for file in self._begun_files])
+            self._grown |= self._begun_files
+            self._begun_named = True
+
     def _fingerprint(self) -> None:
         """Remember what each file was when it was first seen, at most one beat after it was imported."""
-        for file in self._grown:
-            path = self._mapped(file)
-            if path in self._sources:
-                continue
+        new = {file for file in self._grown if self._mapped(file) not in self._sources}
+        modules = fingerprints.modules_of(new) if new else {}
+        for file in sorted(new - self._unproven):
+            since = fingerprints.process_began() if file in self._begun_files else self._since
             try:
-                self._sources[path] = fingerprint(Path(file).read_bytes())
-            except OSError as error:
-                self._problem(f"{file}: no fingerprint, so no line of it can be trusted: {error.strerror or error}")
+                self._sources[self._mapped(file)] = fingerprints.proven(file, modules, since)
+            except (OSError, fingerprints.UnprovenError) as error:
+                self._unproven.add(file)  # what is read later can only be further from what was imported
+                why = error.strerror if isinstance(error, OSError) and error.strerror else error
+                self._problem(f"{file}: no fingerprint, so no line of it can be trusted: {why}")
 
     def _mapped(self, file: str) -> str:
         mapper = getattr(self._collector, "cached_mapped_file", str)
@@ -426,13 +483,6 @@ def _store_copies(collector: Any, copies: dict[str, set[Any]], store: coverage.C
 def _sizes(data: coverage.CoverageData, path: str) -> tuple[int, int]:
     """Return how many lines and arcs *data* has of *path*."""
     return len(data.lines(path) or ()), len(data.arcs(path) or ()) if data.has_arcs() else 0
-
-
-def fingerprint(content: bytes) -> Fingerprint:
-    """Return the SHA-256 and the git blob id of a file's *content*."""
-    blob = hashlib.sha1(b"blob %d\0" % len(content), usedforsecurity=False)
-    blob.update(content)
-    return Fingerprint(sha256=hashlib.sha256(content).hexdigest(), git=blob.hexdigest())
 
 
 def version() -> str:

@@ -211,6 +211,8 @@ class Recording:
         complete = bool(self._attempt("recorded, but not saved", lambda: self._put_content(last=last)))
         if complete:
             account.snapshot_at = snapshot_at
+        if self._recorder is not None:
+            account.begun = self._recorder.begun()
         durable = last or account.beat == 0 or self._publisher.sequence != before
         manifest = account.manifest(self._publisher, "finished" if last and complete else "running")
         written = self._attempt("the manifest was not written", lambda: self._put_manifest(manifest, durable=durable))

@@ -75,6 +75,17 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A measured file, by its path in the data, whose module had begun before recording started.
+
+    `lines` are those at which code of it stood, when recording started or later; none where the module had ended.
+    """
+
+    path: str
+    lines: list[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pod:
     """The pod, as the downward API told it; any of these may be empty."""
 
@@ -110,6 +121,7 @@ class Manifest:
     revision: str
     imported_before_start: list[str]
     start_modules: list[str]
+    begun: list[Begun]
     problems: list[str]
     format: int = FORMAT
 

@@ -225,5 +225,6 @@ def _manifest(
         revision="",
         imported_before_start=[],
         start_modules=["__main__"],
+        begun=[],
         problems=[],
     )  # fmt: skip

@@ -13,7 +13,8 @@ import pytest
 
 from coverage_hooks.findings import Finding
 from coverage_hooks.record import checks, volume_checks
-from coverage_hooks.record.checks import LEAST, TESTED_PYTHON, Surroundings, environment, place_of, python
+from coverage_hooks.record.checks import LEAST, TESTED_PYTHON, Surroundings, environment, python
+from coverage_hooks.record.imports import places_of
 from coverage_hooks.record.volume_checks import Mount, mount_of, volume
 from coverage_hooks.settings import Settings
 from tests.cluster.waiting import WITHIN
@@ -93,10 +94,10 @@ def test_a_package_is_found_without_being_imported(tmp_path: Path, monkeypatch: 
     for folder in (package.parent, package):
         (folder / "__init__.py").write_text("raise AssertionError('imported')\n")
     monkeypatch.chdir(tmp_path)
-    assert place_of("never_imported.below") == package / "__init__.py"
-    assert place_of("never_imported.beside") is None
-    assert place_of("nowhere.at.all") is None
-    assert place_of("__main__") is None or "never_imported" not in sys.modules
+    assert places_of("never_imported.below") == [str(package)]
+    assert places_of("never_imported.beside") == []
+    assert places_of("nowhere.at.all") == []
+    assert "never_imported" not in sys.modules
 
 
 class TestVolume:

@@ -1,0 +1,162 @@
+"""What a measured file was when it was imported, and the proof that it was this.
+
+A data file knows lines and not what stood on them. The source is read up to a beat after it was imported, and may be
+another one by then; or it never was what ran, where a compiled file is used that does not check its source. So what is
+read has to prove itself: it was not touched since recording started, which no process can feign (``st_ctime``), or it
+compiles to the code that runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import itertools
+import marshal
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
+
+from coverage_hooks.volume.manifest import Fingerprint
+
+#: Flags in the head of a compiled file: it holds a hash of its source; and that hash is checked.
+_HASHED, _CHECKED = 1, 2
+
+
+class UnprovenError(Exception):
+    """Why a source cannot be taken for what was imported."""
+
+
+def of(content: bytes) -> Fingerprint:
+    """Return the SHA-256 and the git blob id of a file's *content*."""
+    blob = hashlib.sha1(b"blob %d\0" % len(content), usedforsecurity=False)
+    blob.update(content)
+    return Fingerprint(sha256=hashlib.sha256(content).hexdigest(), git=blob.hexdigest())
+
+
+def proven(file: str, modules: Mapping[str, ModuleType], since: float) -> Fingerprint:
+    """Return the fingerprint of *file*, imported after *since* as what `modules_of` has for it.
+
+    *since* is in seconds since the epoch. Raises `UnprovenError`, or `OSError` where it cannot be read.
+    """
+    path = Path(file)
+    content, status = path.read_bytes(), path.stat()
+    compiled = _Compiled.of(modules.get(file))
+    if status.st_ctime < since and not (compiled and compiled.is_unchecked):
+        return of(content)
+    if file not in modules:  # a template, or what a plugin maps to it: nothing tells more
+        raise UnprovenError("it was written after recording started, and is no module that can be compared")
+    try:
+        source = compile(content, file, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError):
+        raise UnprovenError("it has changed since it was imported: it does not compile") from None
+    if compiled and compiled.belongs_to(content, status):
+        if not _all_equal(compiled.code(), source):
+            raise UnprovenError(f"{compiled.path}, which was imported, was compiled of another source")
+    elif not _is_running(modules[file], source):
+        raise UnprovenError("it has changed since it was imported")
+    return of(content)
+
+
+def modules_of(files: set[str]) -> dict[str, ModuleType]:
+    """Return the loaded modules that were made from *files*, real paths."""
+    names = {os.path.basename(file) for file in files}  # noqa: PTH119 - text: there are many modules
+    found = {}
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str) and os.path.basename(file) in names and (real := os.path.realpath(file)) in files:  # noqa: PTH119
+            found[real] = module
+    return found
+
+
+def process_began() -> float:
+    """Return when this process began, in seconds since the epoch, at most a tick too late; now where nothing tells."""
+    try:
+        after_boot = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]) + 1
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - after_boot / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, AttributeError):
+        age = 0.0
+    return time.time() - age
+
+
+class _Compiled:
+    """The file with the compiled code of a module, as its loader would use it."""
+
+    def __init__(self, path: str, content: bytes) -> None:
+        self.path = path
+        self._flags = int.from_bytes(content[4:8], "little")
+        self._content = content
+
+    @classmethod
+    def of(cls, module: ModuleType | None) -> _Compiled | None:
+        spec = getattr(module, "__spec__", None)
+        if spec is None or type(spec.loader) is not SourceFileLoader or spec.cached is None:
+            return None  # a loader of another kind has rules of its own
+        try:
+            content = Path(spec.cached).read_bytes()
+        except OSError:
+            return None
+        return cls(spec.cached, content) if content[:4] == importlib.util.MAGIC_NUMBER else None
+
+    @property
+    def is_unchecked(self) -> bool:
+        """Whether it is used whatever its source is now."""
+        return bool(self._flags & _HASHED) and not self._flags & _CHECKED
+
+    def belongs_to(self, content: bytes, status: os.stat_result) -> bool:
+        """Whether it is used for the source that has *content* and *status*."""
+        if self._flags & _HASHED:
+            return self.is_unchecked or importlib.util.source_hash(content) == self._content[8:16]
+        head = (int(status.st_mtime) & 0xFFFFFFFF, status.st_size & 0xFFFFFFFF)
+        return head == tuple(int.from_bytes(self._content[at : at + 4], "little") for at in (8, 12))
+
+    def code(self) -> CodeType | None:
+        try:
+            code = marshal.loads(self._content[16:])  # noqa: S302 - this process has run it
+        except (EOFError, ValueError, TypeError):
+            return None
+        return code if isinstance(code, CodeType) else None
+
+
+def _is_running(module: ModuleType, source: CodeType) -> bool:
+    """Whether the functions of *module* are those of *source*, and there are any."""
+    there = {(code.co_qualname, code.co_firstlineno): code for code in _codes(source)}
+    here = [function.__code__ for function in _functions(module, module.__name__, set())]
+    here = [code for code in here if os.path.realpath(code.co_filename) == source.co_filename]
+    return bool(here) and all(_equal(code, there.get((code.co_qualname, code.co_firstlineno))) for code in here)
+
+
+def _equal(one: CodeType, other: CodeType | None) -> bool:
+    """Whether both do the same on the same lines, which some versions of Python leave out when they compare code."""
+    return other is not None and one == other and list(one.co_lines()) == list(other.co_lines())
+
+
+def _all_equal(one: CodeType | None, other: CodeType) -> bool:
+    """Whether two modules are the same, with all that they define."""
+    pairs = itertools.zip_longest(_codes(one), _codes(other)) if one is not None else [(None, other)]
+    return all(mine is not None and _equal(mine, theirs) for mine, theirs in pairs)
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)
+
+
+def _functions(place: object, name: str, seen: set[int]) -> Iterator[FunctionType]:
+    """Yield the functions in *place*, a module or class of module *name*, without what they are wrapped in."""
+    seen.add(id(place))
+    for value in list(vars(place).values()):
+        if isinstance(value, type):
+            if value.__module__ == name and id(value) not in seen:
+                yield from _functions(value, name, seen)
+            continue
+        for function in (value, getattr(value, "__func__", None), getattr(value, "fget", None)):
+            while (wrapped := getattr(function, "__wrapped__", None)) is not None and wrapped is not function:
+                function = wrapped  # noqa: PLW2901
+            if isinstance(function, FunctionType) and function.__module__ == name:
+                yield function

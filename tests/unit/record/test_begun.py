@@ -1,0 +1,142 @@
+"""What had begun when recording started: it is measured from then on, and where it stood is in the manifest."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.record.children import Left, Program, opened
+
+#: On Python 3.11 nothing watches such frames without taking lines of asyncio for theirs.
+WATCHED = sys.version_info >= (3, 12)
+
+MAIN = """\
+first = 1
+if first:
+    second = 2
+else:
+    never = 3
+
+
+def deep(number):
+    before = number
+    import coverage_hooks
+    coverage_hooks.start()
+    while number:
+        number -= 1
+    if before:
+        return helped()
+    return None
+
+
+def helped():
+    return "helped"
+
+
+class Late:
+    value = deep(2)
+
+
+import program.work
+if first:
+    third = 4
+else:
+    never = 5
+coverage_hooks = __import__("coverage_hooks")
+coverage_hooks.save()
+fourth = 6
+"""
+
+#: The lines of `MAIN` that a tracer sees which begins in `deep`, and those at which the frames stand by then.
+AFTER = {12, 13, 14, 15} | {27, 28, 29, 32, 33, 34}
+STOOD = {11, 23, 24}
+
+
+def lines(left: Left, name: str) -> set[int]:
+    return left.lines().get(name, set())
+
+
+@pytest.mark.parametrize("branch", [True, False])
+def test_frames_on_the_stack_are_measured_from_then_on(tmp_path: Path, branch: bool) -> None:
+    made = Program(tmp_path, branch, __main__=MAIN, work="x = 1\n")
+    done = made.run()
+    assert done.returncode == 0, done.stderr
+    found = lines(made.left_one(), "__main__.py") - {20}
+    # An arc leads from where a frame stood.
+    assert found == ((AFTER | STOOD if branch else AFTER) if WATCHED else set())
+    assert 20 in lines(made.left_one(), "__main__.py")
+
+
+def test_arcs_are_those_of_plain_coverage(tmp_path: Path) -> None:
+    made = Program(tmp_path, True, __main__=MAIN, work="x = 1\n")
+    assert made.run().returncode == 0
+    command = [sys.executable, "-m", "coverage", "run", "--data-file=plain", "-m", "program"]
+    environment = made.environment(ENABLED="0") | {"COVERAGE_CORE": "ctrace"}
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    with opened(tmp_path / "plain") as data:
+        plain = set(data.arcs(str(tmp_path / "program/__main__.py")) or ())
+    arcs = made.left_one().arcs()["__main__.py"]
+    assert {arc for arc in arcs if arc[0] != arc[1]} <= plain
+    expected = {(11, 12), (12, 13), (13, 12), (12, 14), (14, 15), (28, 29), (29, 32), (33, 34), (34, -1)}
+    assert arcs >= (expected if WATCHED else {(-19, 20), (20, -19)})
+
+
+def test_where_it_stood_is_in_the_manifest(tmp_path: Path) -> None:
+    made = Program(tmp_path, __main__=MAIN, work="x = 1\n")
+    assert made.run().returncode == 0
+    begun = {Path(each.path).name: each.lines for each in made.left_one().manifest.begun}
+    assert begun.keys() == {"__init__.py", "__main__.py"}
+    assert begun["__init__.py"] == []
+    # Without a tool that watches, the module says with each beat where it is: in the end on its last line.
+    assert set(begun["__main__.py"]) >= (STOOD if WATCHED else STOOD | {34})
+    assert set(begun["__main__.py"]) <= (STOOD if WATCHED else STOOD | AFTER)
+
+
+def test_files_that_had_begun_have_names_and_fingerprints(tmp_path: Path) -> None:
+    made = Program(tmp_path, __main__=MAIN, work="x = 1\n")
+    assert made.run().returncode == 0
+    left = made.left_one()
+    assert left.lines().keys() == {"__init__.py", "__main__.py", "work.py"}
+    assert left.manifest.sources is not None
+    sources = (left.folder / left.manifest.sources.file).read_text()
+    assert all(f"program/{name}.py" in sources for name in ("__init__", "__main__", "work"))
+    assert not left.manifest.problems
+
+
+def test_code_that_runs_again_in_other_frames_makes_no_false_arcs(tmp_path: Path) -> None:
+    main = """\
+        import sys
+
+        def again(depth):
+            if depth == 0:
+                import coverage_hooks
+                coverage_hooks.start()
+            elif depth == 3:
+                raise ValueError
+            else:
+                again(depth - 1)
+            for each in (1, 2):
+                assert each
+            return depth
+
+        again(2)
+        for _ in range(3):
+            try:
+                again(4)
+            except ValueError:
+                pass
+    """
+    made = Program(tmp_path, True, __main__=main, work="")
+    done = made.run()
+    assert done.returncode == 0, done.stderr
+    command = [sys.executable, "-m", "coverage", "run", "--data-file=plain", "-m", "program"]
+    environment = made.environment(ENABLED="0") | {"COVERAGE_CORE": "ctrace"}
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    with opened(tmp_path / "plain") as data:
+        plain = set(data.arcs(str(tmp_path / "program/__main__.py")) or ())
+    arcs = {arc for arc in made.left_one().arcs()["__main__.py"] if arc[0] != arc[1]}
+    assert ((11, 12) if WATCHED else (7, 10)) in arcs
+    assert arcs <= plain

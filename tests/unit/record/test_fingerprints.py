@@ -1,0 +1,154 @@
+"""The source that is read is the one that was imported, or has no fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import py_compile
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from coverage_hooks.record import fingerprints
+from tests.unit.record.children import Program
+
+MAIN = """\
+import coverage_hooks
+coverage_hooks.start()
+import os
+from pathlib import Path
+{change}
+coverage_hooks.save()
+"""
+
+WORK = "def run():\n    x = 1\n    return x\n"
+OTHER = "def run():\n    # moved\n    x = 1\n    return x\n"
+
+
+def sources(made: Program) -> str:
+    (left,) = made.left()
+    assert left.manifest.sources is not None
+    return (left.folder / left.manifest.sources.file).read_text()
+
+
+def problems(made: Program) -> str:
+    (left,) = made.left()
+    return "\n".join(left.manifest.problems)
+
+
+def run(made: Program, change: str, **more: str) -> None:
+    (made.folder / "program/__main__.py").write_text(MAIN.format(change=change))
+    made.more_environment |= more
+    done = made.run(INTERVAL="60")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Program:
+    return Program(tmp_path, __main__="", work=WORK)
+
+
+REPLACED = [
+    "import program.work; Path(program.work.__file__).write_text({other!r})",
+    "import program.work; Path('new').write_text({other!r}); os.replace('new', program.work.__file__)",
+    "from program.work import __file__ as f; s = os.stat(f); Path(f).write_text({other!r}); os.utime(f, (s[7], s[8]))",
+]
+
+
+@pytest.mark.parametrize("writes", ["", "1"])
+@pytest.mark.parametrize("change", REPLACED)
+def test_a_file_that_is_replaced_after_its_import_has_none(made: Program, change: str, writes: str) -> None:
+    run(made, change.format(other=OTHER), PYTHONDONTWRITEBYTECODE=writes)
+    assert "work.py" not in sources(made)
+    assert "work.py: no fingerprint, so no line of it can be trusted: " in problems(made)
+
+
+@pytest.mark.parametrize("writes", ["", "1"])
+def test_a_module_that_the_program_writes_and_then_imports_has_one(made: Program, writes: str) -> None:
+    """It is newer than the recording, and its code proves it."""
+    text = WORK.replace("1", "2") + "class Kept:\n    @property\n    def it(self):\n        return run()\n"
+    run(made, f"Path('program/new.py').write_text({text!r}); import program.new", PYTHONDONTWRITEBYTECODE=writes)
+    assert hashlib.sha256(text.encode()).hexdigest() in sources(made)
+    assert not problems(made)
+
+
+def test_compiled_code_that_does_not_check_its_source_is_compared_with_it(made: Program) -> None:
+    path = made.folder / "program/work.py"
+    py_compile.compile(str(path), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    run(made, "import program.work; program.work.run()")
+    assert "work.py" in sources(made)
+    path.write_text(OTHER)  # as a build that forgot to compile again
+    for left in made.left():
+        for file in left.folder.iterdir():
+            file.unlink()
+        left.folder.rmdir()
+    run(made, "import program.work; program.work.run()")
+    assert "work.py" not in sources(made)
+    assert "was compiled of another source" in problems(made)
+
+
+@pytest.mark.parametrize("mode", ["TIMESTAMP", "CHECKED_HASH"])
+def test_compiled_code_that_was_stale_is_no_reason_for_doubt(made: Program, mode: str) -> None:
+    path = made.folder / "program/work.py"
+    py_compile.compile(str(path), invalidation_mode=py_compile.PycInvalidationMode[mode])
+    path.write_text(OTHER)
+    run(made, "import program.work; program.work.run()", PYTHONDONTWRITEBYTECODE="1")
+    assert hashlib.sha256(OTHER.encode()).hexdigest() in sources(made)
+    assert not problems(made)
+
+
+def test_the_process_began_before_now_and_after_its_parent(tmp_path: Path) -> None:
+    before = time.time()
+    code = "from coverage_hooks.record.fingerprints import process_began; print(process_began())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    tick = 1 / os.sysconf("SC_CLK_TCK")
+    assert before - tick <= float(done.stdout) <= time.time()
+    assert fingerprints.process_began() <= before + tick
+
+
+def test_functions_tell_another_version_by_their_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = textwrap.dedent(
+        """
+        import functools
+
+        def wrap(function):
+            @functools.wraps(function)
+            def inner():
+                return function()
+            return inner
+
+        @wrap
+        def outer():
+            x = 1
+            return x
+
+        class A:
+            @staticmethod
+            def b():
+                return 1
+
+        A.again = A
+        """
+    )
+    file = tmp_path / "functions_tell.py"
+    file.write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    __import__("functions_tell")
+    modules = fingerprints.modules_of({str(file.resolve())})
+    assert fingerprints.proven(str(file), modules, since=0.0)
+    for other in (
+        source.replace("    x = 1\n", "    # moved\n    x = 1\n"),
+        source.replace("return 1", "return 2"),
+        source.replace("def wrap", "\ndef wrap"),
+        "x = 1\n",
+        "this is no Python",
+    ):
+        file.write_text(other)
+        with pytest.raises(fingerprints.UnprovenError, match="changed since it was imported"):
+            fingerprints.proven(str(file), modules, since=0.0)
+    monkeypatch.delitem(sys.modules, "functions_tell")
