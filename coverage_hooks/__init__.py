@@ -39,9 +39,9 @@ __all__ = [
 def start() -> None:
     """Start recording if ``COVERAGE_HOOKS_ENABLED`` says so; call it before importing what is to be measured.
 
-    A second call does nothing, and neither does a call in a forked child or while another coverage measurement runs
-    (``coverage run``, pytest-cov), which the log names. Waits for the volume at most
-    ``COVERAGE_HOOKS_EXIT_TIMEOUT`` seconds, so that the recording is announced before its first line.
+    A second call does nothing, and neither does a call in a forked child. While another coverage measurement runs
+    (``coverage run``, pytest-cov) nothing is recorded, and the recording is announced with that reason. Waits for the
+    volume at most ``COVERAGE_HOOKS_EXIT_TIMEOUT`` seconds, so that the recording is announced before its first line.
     """
     settings = Settings.from_environment()
     if not settings.enabled:

@@ -18,7 +18,7 @@ from pathlib import Path
 import coverage
 from coverage.exceptions import CoverageException
 
-from coverage_hooks.collect import checkout, files, union
+from coverage_hooks.collect import checkout, files, proof, union, worlds
 from coverage_hooks.collect.checkout import Checkout
 from coverage_hooks.collect.contents import read_data
 from coverage_hooks.collect.ledger import Ledger
@@ -71,6 +71,8 @@ def combine(
                 ledger.lose("combine", each.row, f"SQLite says: {error}", file=each.path.name)
         for told in skews(kinds.processes, coverage.__version__):
             ledger.note("combine", told)
+        for place, told in work.proven():
+            ledger.note("combine", f"{sources.shown(place)} began before recording did: {told}")
         for place, told in work.realigned():
             ledger.note("combine", f"realigned {sources.shown(place)}: {told}")
         branch = kinds.branch if kinds.branch is not None else configuration.branch
@@ -162,6 +164,7 @@ class _Work:
         self._scratch = scratch
         self._names = [configuration.name(path) for path in configuration.selected]
         self._tallies: dict[tuple[Path, Fingerprint], Tally] = {}
+        self._proven: dict[Path, set[int]] = {}
         self._blank: dict[bool, bytes] = {}
 
     def read_units(self, units: list[Path]) -> _Unit | None:
@@ -225,7 +228,9 @@ class _Work:
         moved = {path: self._tally(verified, path, realigned) for path, realigned in remapped.realigned.items()}
         places |= {path: self._configuration.name(realigned.place) for path, realigned in remapped.realigned.items()}
         target = files.make_folder(self._output / files.DATA) / f".coverage.{verified.row.recording}"
-        if not moved and len(set(places.values())) == len(verified.content.paths):  # nothing but names changes
+        proven = {name: lines for name, lines in self._prove(verified, remapped) if lines}
+        if not (moved or proven) and len(set(places.values())) == len(verified.content.paths):
+            # Nothing but names changes.
             half = self._scratch / "half"
             shutil.copyfile(verified.path, half)
             union.rename(half, places, self._names)
@@ -234,8 +239,29 @@ class _Work:
         else:
             facts = Union()
             facts.add(verified.content, places, moved)
+            for name, lines in proven.items():
+                facts.add_proven(name, lines, branch=verified.branch)
             self._write(facts, target, branch=verified.branch)
             world.update(facts)
+
+    def _prove(self, verified: Verified, remapped: Remapped) -> Iterator[tuple[str, set[int]]]:
+        """Yield by name which lines of *verified* ran before it was recorded; of a file that differs, none is known."""
+        for begun in verified.begun:
+            if (place := remapped.files.get(begun.path)) is None:
+                continue
+            try:
+                lines = proof.proven(place.read_bytes(), begun.lines)
+            except (OSError, SyntaxError, ValueError):  # coverage.py says so, too, when it reports the file
+                continue
+            self._proven.setdefault(place, set()).update(lines)
+            yield self._configuration.name(place), lines
+
+    def proven(self) -> Iterator[tuple[Path, str]]:
+        """Yield every file that had begun before a recording did, with the lines that are counted nevertheless."""
+        for place, lines in sorted(self._proven.items()):
+            if lines:
+                shown = ", ".join(worlds.ranges(lines, range(1, max(lines) + 1)))
+                yield place, f"proven by its syntax tree to have run by then, and counted as run: {shown}"
 
     def _tally(self, verified: Verified, path: str, realignment: Realignment) -> Tally:
         return self._tallies.setdefault((realignment.place, verified.fingerprints[path]), Tally(realignment))

@@ -232,7 +232,7 @@ def _judge(ledger: Ledger, row: Row, manifest: Manifest, age: float, *, silent: 
         reason = "imported before recording started, so what ran by then is lost; call coverage_hooks.start() first"
         ledger.lose("retrieve", row, reason, file=", ".join(modules))
     if modules := begun_at_start(manifest):
-        reason = "began before recording did, as they have to: their top level reads as never run"
+        reason = "began before recording did, as they have to: of what they ran by then, what is proven counts"
         text = f"{', '.join(modules)} {reason}"
         if all(note.text != text for note in ledger.notes):  # replicas begin alike
             ledger.note("retrieve", text)
@@ -240,7 +240,7 @@ def _judge(ledger: Ledger, row: Row, manifest: Manifest, age: float, *, silent: 
 
 def _nothing_published(manifest: Manifest) -> str:
     advice = (
-        "see its problems, and the operator's log"
+        manifest.problems[-1]
         if manifest.problems
         else "nothing of `run:source` ran, or the operator's coverage configuration names other code; see its log too"
     )

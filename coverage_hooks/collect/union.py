@@ -13,7 +13,7 @@ import sqlite3
 import types
 from array import array
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -61,6 +61,13 @@ class Union:
             elif path in places and self._last.get(key := (places[path], context)) != arcs.packed:
                 self._arcs[key].update(arcs.packed)
                 self._last[key] = arcs.packed
+
+    def add_proven(self, name: str, lines: Iterable[int], *, branch: bool) -> None:
+        """Add that *lines* of *name* were run; as arcs, that they were, and not what was run next."""
+        if branch:
+            self._arcs[name, ""].update(pack((line, line) for line in lines))
+        else:
+            self._lines[name, ""] |= bits_of(iter(lines))
 
     def update(self, other: Union) -> None:
         """Add what *other* has."""

@@ -30,7 +30,7 @@ from coverage_hooks.collect.contents import Content, DamagedError, Schema, read_
 from coverage_hooks.collect.ledger import Ledger, Row
 from coverage_hooks.errors import VolumeError
 from coverage_hooks.volume import layout
-from coverage_hooks.volume.manifest import DataFile, Fingerprint, Manifest, Process, SourcesFile, parse_sources
+from coverage_hooks.volume.manifest import Begun, DataFile, Fingerprint, Manifest, Process, SourcesFile, parse_sources
 
 #: How many processes look at recordings, each at how many at once; and how many recordings are worth starting them.
 WORKERS, AT_ONCE, MANY = min(4, os.cpu_count() or 1), 4, 64
@@ -38,13 +38,14 @@ WORKERS, AT_ONCE, MANY = min(4, os.cpu_count() or 1), 4, 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
-    """A data file that coverage.py may open, with the fingerprints of the files in it."""
+    """A data file that coverage.py may open, with the fingerprints of the files in it, and what had begun before."""
 
     row: Row
     process: Process
     path: Path
     content: Content
     fingerprints: Mapping[str, Fingerprint]
+    begun: list[Begun]
 
     @property
     def branch(self) -> bool:
@@ -73,6 +74,7 @@ def verify(ledger: Ledger, output: Path) -> Iterator[Verified]:
                 path=found.path,
                 content=found.content,
                 fingerprints=_parse_sources(found.sources),
+                begun=found.begun,
             )
 
 
@@ -85,6 +87,7 @@ class _Sound:
     path: Path
     content: Content
     sources: bytes
+    begun: list[Begun]
 
 
 #: A recording, or why it is of no use; None if nothing was published.
@@ -161,6 +164,7 @@ def _verify(folder: Path, manifest: Manifest, data: DataFile | None, sources: So
         path=folder / data.file,
         content=content,
         sources=text,
+        begun=manifest.begun,
     )
 
 

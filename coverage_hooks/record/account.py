@@ -75,13 +75,13 @@ class Account:
         self._problems: list[str] = []
         self._forks: list[None] = []
 
-    def problem(self, text: str) -> None:
+    def problem(self, text: str, level: int = logging.ERROR) -> None:
         """Remember *text* for the report, and log it the first time."""
         text = text[:TEXT_LIMIT]
         if text in self._problems:
             return
         self._problems = [*self._problems, text][-PROBLEMS_LIMIT:]
-        say(logging.ERROR, text)
+        say(level, text)
 
     def count_fork(self) -> None:
         """Count one more child that is not recorded."""

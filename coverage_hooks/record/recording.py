@@ -27,9 +27,10 @@ from typing import TYPE_CHECKING, TypeVar
 from coverage_hooks.log import say
 from coverage_hooks.record import imports
 from coverage_hooks.record.account import Account
+from coverage_hooks.record.processes import Processes
 from coverage_hooks.record.publisher import Content, Publisher
 from coverage_hooks.record.pulse import Pulse
-from coverage_hooks.settings import Settings
+from coverage_hooks.settings import Settings, rivals
 from coverage_hooks.volume.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -37,24 +38,23 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+_RIVALLED = (
+    "another coverage measurement runs in this process already ({because}), so nothing is recorded; start the operator "
+    "without it"
+)
+
 _current: Recording | None = None
 
 
 def start(settings: Settings) -> bool:
-    """Start this process's recording; False if it has one, or if another measurement runs."""
+    """Start this process's recording; False if it has one, or if another measurement runs, which is announced."""
     global _current  # noqa: PLW0603 - a process has one recording, as it has one trace function
     if _current is not None:
         say(logging.DEBUG, "Coverage is recorded already, or this is a forked child; start() does nothing.")
         return False
-    recording = Recording(settings)
-    if recording.is_rivalled():
-        say(
-            logging.WARNING, "Another coverage measurement runs in this process already; coverage_hooks starts nothing."
-        )
-        return False
-    _current = recording
+    _current = recording = Recording(settings)
     recording.begin()
-    return True
+    return not recording.is_rivalled
 
 
 def current() -> Recording | None:
@@ -82,14 +82,14 @@ class Recording:
         self._recorder: Recorder | None = None
         self._unpublished: Content | None = None
         self._settled = False
+        self._processes = Processes()
         self._door = self._attempt(
             "coverage.py cannot be imported, so nothing is recorded",
             lambda: importlib.import_module("coverage_hooks.record.recorder"),
         )
 
-    def is_rivalled(self) -> bool:
-        """Whether coverage.py measures this process by other means already."""
-        return self._door is not None and self._door.is_measuring_already()
+        #: Whether coverage.py measured this process by other means already, so that nothing can be recorded.
+        self.is_rivalled = self._door is not None and self._door.is_measuring_already()
 
     def is_mine(self) -> bool:
         """Whether this is the process that started the recording, and not a forked child of it."""
@@ -115,15 +115,19 @@ class Recording:
     def begin(self) -> None:
         """Announce the recording on the volume, then start measuring."""
         self._note_what_is_too_late()
+        if self.is_rivalled:
+            self.problem(_RIVALLED.format(because=", ".join(rivals()) or "`coverage run` or pytest-cov"))
         # Handlers run in reverse: whatever the operator registers later, and coverage.py's own, which stops the tracer,
         # come before this one, so it sees everything there will ever be.
         atexit.register(self.finish)
-        self._disarm_in_children()
+        if not self.is_rivalled:  # whose tracer goes on in children
+            self._disarm_in_children()
+            self._processes.listen()
         self._attempt("nothing is saved: the pulse did not start", self._pulse.begin)
         if not self._wait(self._pulse.ask()):
             say(logging.ERROR, f"The recording could not be announced in {self._settings.directory}; trying on.")
         self._patience = self._settings.exit_timeout
-        if self._door is not None:
+        if self._door is not None and not self.is_rivalled:
             self._attempt("coverage.py did not start, so nothing is recorded", self._measure)
 
     def _note_what_is_too_late(self) -> None:
@@ -173,7 +177,7 @@ class Recording:
 
     def save(self) -> bool:
         """Publish everything recorded before this call; False if it is not on the volume when patience runs out."""
-        return self._wait(self._pulse.ask())
+        return self._wait(self._pulse.ask()) and not self.is_rivalled
 
     async def save_async(self) -> bool:
         """As `save`, without ever blocking the event loop."""
@@ -208,6 +212,8 @@ class Recording:
         snapshot_at, before = datetime.now(UTC), self._publisher.sequence
         account = self._account
         account.beat += 1
+        for told in self._attempt("processes that it starts are not named", lambda: [*self._processes.new()]) or ():
+            account.problem(told, logging.WARNING)
         complete = bool(self._attempt("recorded, but not saved", lambda: self._put_content(last=last)))
         if complete:
             account.snapshot_at = snapshot_at

@@ -76,12 +76,22 @@ def test_kopf_is_found_or_done_without(tmp_path: Path) -> None:
     assert hidden.left_one().manifest.state == "finished"
 
 
-def test_a_measurement_that_runs_already_is_left_alone(tmp_path: Path) -> None:
-    made = Program(tmp_path, __main__=REPORT)
-    made.more_environment = {"COVERAGE_PROCESS_START": str(tmp_path / ".coveragerc")}
-    result = made.run()
-    assert "Another coverage measurement runs" in result.stderr
-    assert made.left() == []
+@pytest.mark.parametrize("way", ["environment", "command"])
+def test_beside_another_measurement_it_announces_why_nothing_is_recorded(tmp_path: Path, way: str) -> None:
+    made = Program(tmp_path, __main__=f"{REPORT}\n    print(coverage_hooks.save())\n")
+    command: tuple[str, ...] = ()
+    if way == "environment":
+        made.more_environment = {"COVERAGE_PROCESS_START": str(tmp_path / ".coveragerc")}
+        because = "COVERAGE_PROCESS_START"
+    else:
+        command, because = ("-m", "coverage", "run", "-m", "program"), "`coverage run` or pytest-cov"
+    result = made.run(*command)
+    assert (result.returncode, result.stdout[-6:]) == (0, "False\n"), result.stderr
+    problem = f"another coverage measurement runs in this process already ({because}), so nothing is recorded"
+    assert problem in result.stderr
+    left = made.left_one()
+    assert [each.partition(";")[0] for each in left.manifest.problems] == [problem]
+    assert (left.manifest.state, left.manifest.data) == ("finished", None)
     assert (tmp_path / ".coverage").exists() or list(tmp_path.glob(".coverage.*")), "the other one must still save"
 
 

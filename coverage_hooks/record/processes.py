@@ -1,0 +1,113 @@
+"""The Python processes that an operator starts: what they run is not recorded, so they are named.
+
+Forked children are counted elsewhere. Another program is told of by the interpreter's audit events before it starts,
+but for what `multiprocessing` spawns: of that there is one module in memory once it was done.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+#: How many programs are named; an operator may make up one for each resource.
+NAMED = 10
+
+_PYTHON = re.compile(r"(python|pypy)[\d.]*[a-z]?")
+_IN_A_SHELL = re.compile(r"(?:^|[\s;&|(])(?:\S*/)?((?:python|pypy)[\d.]*[a-z]?(?:[ \t]+[^\s;&|)]+)*)")
+_SPAWNING = {"spawn": "multiprocessing.popen_spawn_posix", "forkserver": "multiprocessing.popen_forkserver"}
+#: Options of the interpreter that have a value after them.
+_WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
+
+
+class Processes:
+    """Notices which programs written in Python this process starts, from `listen` on."""
+
+    def __init__(self) -> None:
+        self._heard: deque[tuple[object, object]] = deque(maxlen=1000)
+        self._named: set[str] = set()
+
+    def listen(self) -> None:
+        """Hear of every program that is started; there is no way to stop it."""
+        heard = self._heard
+
+        # In the operator's thread, amid its call: keep it for later, and nothing else.
+        def hear(event: str, arguments: tuple[object, ...]) -> None:
+            if event in {"subprocess.Popen", "os.posix_spawn"}:
+                heard.append((arguments[0], arguments[1]))
+            elif event == "os.system":
+                heard.append(("sh", ("sh", "-c", arguments[0])))
+
+        sys.addaudithook(hear)
+
+    def new(self) -> Iterator[str]:
+        """Yield a sentence for each program that was not named before; meant for the pulse."""
+        for told in (*self._programs(), *_spawned()):
+            if told not in self._named and len(self._named) <= NAMED:
+                self._named.add(told)
+                more = "; there are more, which are not named" if len(self._named) > NAMED else ""
+                yield f"{told} is started, and is recorded only if it calls coverage_hooks.start() itself{more}"
+
+    def _programs(self) -> Iterator[str]:
+        while self._heard:
+            executable, arguments = self._heard.popleft()
+            words = list(map(_text, arguments)) if isinstance(arguments, (list, tuple)) else [_text(arguments)]
+            if name := described(_text(executable) or (words[0] if words else ""), words):
+                yield f"process {name!r}"
+
+
+def described(executable: str, words: Sequence[str], *, is_script: Callable[[str], bool] | None = None) -> str:
+    """Return what *executable* with command line *words* runs in Python, without its arguments; empty if nothing.
+
+    Arguments may be secrets, and make each process another one.
+    """
+    name = os.path.basename(executable)  # noqa: PTH119 - text, no place
+    if _PYTHON.fullmatch(name):
+        return " ".join([name, *_program(words[1:])])
+    if "-c" in words and name in {"sh", "bash", "dash", "ash", "zsh"}:
+        found = _IN_A_SHELL.search(words[words.index("-c") + 1] if words.index("-c") + 1 < len(words) else "")
+        return described(parts[0], parts) if found and (parts := found[1].split()) else ""
+    return name if (is_script or _is_script)(executable) else ""
+
+
+def _program(words: Sequence[str]) -> list[str]:
+    """Return the words that say what an interpreter is to run: no option, no argument, and no code."""
+    rest = iter(words)
+    for word in rest:
+        if word == "-c":
+            return ["-c", "…"]
+        if word == "-m":
+            return ["-m", next(rest, "")]
+        if word in _WITH_VALUE:
+            next(rest, "")
+        elif not word.startswith("-"):
+            return [word]
+    return []
+
+
+def _is_script(executable: str) -> bool:
+    """Whether *executable* is a script that an interpreter of Python runs, such as those that pip installs."""
+    path = executable if os.sep in executable else shutil.which(executable) or ""
+    try:
+        with Path(path).open("rb") as file:
+            first = file.read(256).partition(b"\n")[0]
+    except (OSError, ValueError):
+        return False
+    words = first.removeprefix(b"#!").decode(errors="replace").split()
+    return first.startswith(b"#!") and any(_PYTHON.fullmatch(word.rpartition("/")[2]) for word in words)
+
+
+def _spawned() -> Iterator[str]:
+    for method, module in _SPAWNING.items():
+        if module in sys.modules:
+            yield f"a process of multiprocessing ({method})"
+
+
+def _text(value: object) -> str:
+    if isinstance(value, (str, bytes, os.PathLike)):
+        return os.fsdecode(value)
+    return "" if value is None else str(value)
