@@ -389,5 +389,5 @@ def _unit_advice(path: str) -> str:
         )
     return (
         f"it measured {path!r}, and there is no such file here; was it made in another folder, such as one that tox "
-        "changes to? Make it in this folder, or name the folders in `[paths]`"
+        "changes to? Make it in this folder or with `[run] relative_files = false`, or name its packages in `[paths]`"
     )

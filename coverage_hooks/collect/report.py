@@ -54,7 +54,7 @@ class Configuration:
             for name in (
                 "run:source", "run:source_pkgs", "run:source_dirs", "run:omit", "run:include",
                 "run:branch", "run:relative_files", "report:include_namespace_packages",
-                "report:omit", "report:include", "report:contexts",
+                "report:omit", "report:include", "report:contexts", "report:ignore_errors",
             )
         }  # fmt: skip
         self._tracers: dict[Path, str] = {}
@@ -189,6 +189,8 @@ class Configuration:
 
     def misses(self, path: Path) -> bool:
         """Whether coverage.py would fail for want of measured file *path*, which is not there, and not leave it out."""
+        if self._options["report:ignore_errors"]:
+            return False
         with self._analysis(None) as analysis:
             try:
                 _json_report(analysis, [path])
