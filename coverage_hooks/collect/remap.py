@@ -123,7 +123,8 @@ class Remapper:
         """Take what a diff proves unchanged, if that was asked for, and refuse what differs."""
         refused = self._mismatch(verified, path)
         near = self._near(path)
-        if self._realigner is None or path not in verified.fingerprints or len(near) != 1:
+        is_python = path in verified.fingerprints and path not in verified.content.tracers
+        if self._realigner is None or not is_python or len(near) != 1:
             result.refused.append(refused)
             return
         # A module in a package shares the package's name with its other versions; one by itself shares its own only.

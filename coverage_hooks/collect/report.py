@@ -59,10 +59,11 @@ class Configuration:
         }  # fmt: skip
         self._tracers: dict[Path, str] = {}
         self._measured: set[Path] = set()
+        self._selected: list[Path] = []  # kept, as each recording asks for them
         self._left_out: dict[tuple[Path, str], str] = {}
 
-    def _load_plugins(self, probe: coverage.Coverage) -> frozenset[str]:
-        """Have *probe* load its plugins, and return the names of those that trace files."""
+    def _load_plugins(self, probe: coverage.Coverage) -> dict[str, coverage.CoveragePlugin | None]:
+        """Have *probe* load its plugins, and return by name those that trace files."""
         option = probe.get_option("run:plugins")
         names = option if isinstance(option, list) else []
         if names and str(self.folder) not in sys.path:
@@ -77,7 +78,10 @@ class Configuration:
                 f"{error}; install it where the report is made, too"
             ) from None
         tracers = info.get("plugins.file_tracers")
-        return frozenset(map(str, tracers)) if isinstance(tracers, list) else frozenset()
+        names = tracers if isinstance(tracers, list) else []
+        # Private, and looked for with care: without it, what nobody ran of what a plugin would measure is not found.
+        loaded = getattr(getattr(probe, "_plugins", None), "file_tracers", ())
+        return dict(zip(names, loaded, strict=False)) | dict.fromkeys(names[len(loaded) :])
 
     @property
     def branch(self) -> bool:
@@ -105,14 +109,23 @@ class Configuration:
         return checkout.find_places(self._entries, bases)
 
     @functools.cached_property
-    def _found(self) -> list[Path]:
-        """Every source file of the checkout that coverage.py finds by itself in what ``run:source`` names."""
+    def _found(self) -> dict[Path, str]:
+        """Every file that coverage.py finds by itself in what ``run:source`` names, with the plugin that found it."""
         namespaces = bool(self._options["report:include_namespace_packages"])
-        return sorted(checkout.find_sources(self._places, namespaces=namespaces))
+        found = dict.fromkeys(sorted(checkout.find_sources(self._places, namespaces=namespaces)), "")
+        with explained():
+            for name, plugin in self._plugins.items():
+                for place in self._places:
+                    if plugin is not None and place.is_dir():
+                        found |= dict.fromkeys(map(self.place, sorted(plugin.find_executable_files(str(place)))), name)
+        return found
 
     @functools.cached_property
-    def _kept(self) -> list[Path]:
-        return self._without_omitted(self._found)
+    def _kept(self) -> dict[Path, str]:
+        """Those of `_found` that ``run:omit`` does not match: coverage.py is asked for a report without them."""
+        omit = self._list("run:omit")
+        kept = self._reported(self._found, omit=omit) if omit and self._found else set(self._found)
+        return {path: tracer for path, tracer in self._found.items() if path in kept}
 
     @property
     def selected(self) -> list[Path]:
@@ -121,10 +134,11 @@ class Configuration:
         Files that coverage.py does not find by itself, such as those in folders without ``__init__.py``, are among them
         once they were measured.
         """
-        selected = sorted({*self._kept, *self._measured})
-        if not selected:
+        if not self._selected:
+            self._selected = sorted({*self._kept, *self._measured})
+        if not self._selected:
             raise UsageError(f"`run:source` ({', '.join(self._entries)}) selects no file; nothing can be reported")
-        return selected
+        return self._selected
 
     def checkout(self) -> Checkout:
         """Return the checkout, with all files that may have been measured."""
@@ -133,7 +147,7 @@ class Configuration:
     @property
     def tracers(self) -> dict[str, str]:
         """The plugins that measured selected files, by the files' names in data."""
-        return {self.name(path): tracer for path, tracer in self._tracers.items() if tracer}
+        return {self.name(path): tracer for path, tracer in (self._kept | self._tracers).items() if tracer}
 
     def covers(self, path: Path) -> bool:
         """Whether *path* lies in what ``run:source`` names."""
@@ -150,6 +164,8 @@ class Configuration:
                     raise UsageError(f"{name} {refusal}")
                 if not self.left_out(path, tracer):
                     self.select(path, tracer)
+                elif self.covers(path):  # the configuration is another one now, and this is told with what it omits
+                    self._found[path] = tracer
 
     def refusal(self, path: Path, tracer: str) -> str:
         """Return why what plugin *tracer* measured of *path* cannot be reported here, or nothing."""
@@ -158,15 +174,17 @@ class Configuration:
                 f"was measured through the coverage plugin {tracer!r}, which is not loaded here; install it here and "
                 "name it in `[run] plugins`"
             )
-        if (other := self._tracers.get(path, tracer)) != tracer:
+        if (other := self._tracers.get(path, self._kept.get(path) or tracer)) != tracer:
             names = " and ".join(f"plugin {name!r}" if name else "none" for name in (tracer, other))
             return f"was measured through different plugins, {names}: this cannot be combined"
         return ""
 
     def select(self, path: Path, tracer: str = "") -> None:
         """Have measured file *path* reported, which was measured through plugin *tracer*, if through any."""
-        self._measured.add(path)
         self._tracers[path] = tracer
+        if path not in self._kept and path not in self._measured:
+            self._measured.add(path)
+            self._selected = []
 
     def left_out(self, path: Path, tracer: str = "") -> str:
         """Return why coverage.py would not report measured file *path* here, or nothing.
@@ -181,7 +199,7 @@ class Configuration:
     def _why_not(self, path: Path, tracer: str) -> str:
         if not self.covers(path):
             return OUTSIDE
-        if tracer not in {"", *self._plugins} or (not tracer and path in self._kept):
+        if tracer not in {"", *self._plugins} or self._kept.get(path) == tracer:
             return ""
         if path in self._reported({path: tracer}, omit=self._list("run:omit")):
             return ""
@@ -220,14 +238,6 @@ class Configuration:
     def _list(self, name: str) -> list[str]:
         value = self._options[name]
         return [str(entry) for entry in value] if isinstance(value, (list, tuple)) else []
-
-    def _without_omitted(self, paths: list[Path]) -> list[Path]:
-        """Return *paths* without those that ``run:omit`` matches, by asking coverage.py for a report without them."""
-        omit = self._list("run:omit")
-        if not omit or not paths:
-            return paths
-        kept = self._reported(dict.fromkeys(paths, ""), omit=omit)
-        return [path for path in paths if path in kept]
 
     def _reported(self, measured: Mapping[Path, str], omit: Iterable[str] = ()) -> set[Path]:
         """Return those of *measured* files that coverage.py reports without *omit*; by each, the plugin that did it."""

@@ -12,7 +12,7 @@ from tests.unit.collect.building import LINES, SOURCES, Project, record
 from tests.unit.collect.conftest import Run
 from tests.unit.collect.test_collect import lines_of, summary
 
-TWINS = {"one/same.py": "x = 1\n", "library/one/same.py": "x = 1\n"}
+TWINS = {"one/same.py": "x = 1\n", "library/one/same.py": "x = 1\n", "library/one/only.py": "only = 1\n"}
 
 
 def git(folder: Path, *arguments: str) -> None:
@@ -24,7 +24,8 @@ def git(folder: Path, *arguments: str) -> None:
 def library(project: Project, tmp_path: Path) -> Project:
     """A repository that the checkout has as its submodule `library`, equal to a package of its own."""
     made = Project(tmp_path / "library")
-    made.write({"__init__.py": "", "one/__init__.py": "", "one/same.py": TWINS["one/same.py"]})
+    made.write({"__init__.py": "", "one/__init__.py": ""})
+    made.write({name.removeprefix("library/"): source for name, source in TWINS.items()})
     made.commit()
     project.write({"one/__init__.py": "", "one/same.py": TWINS["one/same.py"]})
     project.write({".coveragerc": "[run]\nsource = .\n"})
@@ -51,12 +52,11 @@ class TestSubmodules:
         assert summary(project)["files"]["one/same.py"]["cluster"]["lines"] == 100
 
     def test_a_change_in_one_is_carried_by_its_own_history(self, run: Run, volume: Path, project: Project) -> None:
-        record(volume, measured={"library/one/same.py": {1}}, sources=TWINS)
-        (project.root / "library/one/same.py").write_text("# a remark\nx = 1\n")
-        project.write({"one/same.py": "y = 1\n"})
+        record(volume, measured={"library/one/only.py": {1}}, sources=TWINS)
+        (project.root / "library/one/only.py").write_text("# a remark\nonly = 1\n")
         result = run("collect", "--realign")
         assert result.exit_code == 0
-        assert "realigned library/one/same.py: 1 of 1 lines carried" in result.output
+        assert "realigned library/one/only.py: 1 of 1 lines carried" in result.output
 
     def test_doctor_sees_what_changed_in_one(self, run: Run, project: Project) -> None:
         assert "no selected file has uncommitted changes" in run("doctor", source=None).output

@@ -87,6 +87,17 @@ def test_a_later_report_has_the_same_list(run: Run, volume: Path, project: Proje
     assert lines_of(project.root / ".coverage") == lines_of(project.root / "build/coverage/cluster.coverage")
 
 
+def test_a_later_report_tells_what_is_omitted_since(run: Run, volume: Path, project: Project) -> None:
+    project.write(UNFOUND)
+    project.commit()
+    record(volume, measured={**LINES, **RAN}, sources=UNFOUND)
+    assert run("collect").exit_code == 0
+    project.write({".coveragerc": "[run]\nsource = shop\nomit = */hooks/*\n"})
+    assert run("report", source=None).exit_code == 0
+    assert "shop/hooks/handlers.py" not in summary(project)["files"]
+    assert "shop/hooks/handlers.py" in json.dumps(summary(project)["omitted"])
+
+
 def test_a_package_of_such_folders_alone_is_reported(run: Run, volume: Path, project: Project) -> None:
     project.write({".coveragerc": "[run]\nsource = operator\n", "operator/parts/one.py": "x = 1\n"})
     project.commit()

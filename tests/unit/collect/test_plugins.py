@@ -17,8 +17,10 @@ from tests.unit.collect.building import LINES, SOURCES, Project, Recording, reco
 from tests.unit.collect.conftest import Run
 from tests.unit.collect.test_collect import command, lines_of, make_unit, summary
 
-#: Measures templates, of which each line is one statement; those that it is told of are found by itself, too.
+#: Measures templates, of which each line is one statement.
 TEMPLATES = """\
+import pathlib
+
 import coverage
 
 
@@ -30,6 +32,9 @@ class Template(coverage.FileReporter):
 class Templates(coverage.CoveragePlugin):
     def file_reporter(self, filename):
         return Template(filename)
+
+    def find_executable_files(self, src_dir):
+        return [str(path) for path in pathlib.Path(src_dir).rglob("*.html")]
 
 
 def coverage_init(registry, options):
@@ -84,7 +89,7 @@ def trace(recording: Recording, tracer: str, names: Collection[str] = (PAGE,)) -
 
 
 def unit(project: Project, measured: Mapping[str, Collection[int]], tracers: Mapping[str, str]) -> Path:
-    """Make unit data as coverage.py does; it names what *tracers* would have measured and nobody ran."""
+    """Make unit data as coverage.py does, which names what *tracers* would have measured, too."""
     path = project.root / "unit"
     data = coverage.CoverageData(str(path))
     data.add_lines({str(project.root / name): lines for name, lines in measured.items()})
@@ -105,7 +110,8 @@ def test_what_a_plugin_measured_is_reported_as_coverage_does(
     assert run("collect").exit_code == 0
     output = project.root / "build/coverage"
     found = json.loads(command("json", f"--data-file={output}/cluster.coverage", "-q", "-o", "-"))
-    assert set(summary(project)["files"]) == {*SOURCES, PAGE} == set(found["files"])
+    assert set(summary(project)["files"]) == {*SOURCES, *PAGES} == set(found["files"])
+    assert summary(project)["files"]["shop/templates/other.html"]["cluster"]["lines"] == 0
     assert summary(project)["files"][PAGE]["cluster"]["lines"] == pytest.approx(200 / 3)
     assert summary(project)["totals"]["cluster"]["percent"] == found["totals"]["percent_covered"]
     before = summary(project)["files"]
@@ -113,7 +119,32 @@ def test_what_a_plugin_measured_is_reported_as_coverage_does(
     assert summary(project)["files"] == before
     command("combine", "--keep", "build/coverage/data")
     assert lines_of(project.root / ".coverage") == lines_of(output / "cluster.coverage")
+    for name in (other.name, traced.name):
+        with closing(sqlite3.connect(output / f"data/.coverage.{name}")) as connection:
+            assert connection.execute("SELECT count(*) FROM tracer").fetchone() == (len(PAGES),)
     assert {other.name, traced.name} == {path.name.removeprefix(".coverage.") for path in (output / "data").iterdir()}
+
+
+def test_branches_may_lead_to_lines_of_what_renders_a_template(
+    run: Run, volume: Path, project: Project, install: Install
+) -> None:
+    """As with Django's: where it is entered and left is a line of Django's own."""
+    project.write(PAGES)
+    tracer = f"{install(TEMPLATES)}.Templates"
+    arcs = {"shop/cart.py": {(-1, 1), (1, 7), (7, -1)}, PAGE: {(-1075, 1), (1, 2), (2, -971), (-40, -40)}}
+    trace(record(volume, measured=arcs, branch=True, sources=PAGES), tracer)
+    assert run("collect").exit_code == 0
+    assert summary(project)["files"][PAGE]["cluster"]["lines"] == pytest.approx(200 / 3)
+
+
+def test_lines_beyond_a_template_are_damage(run: Run, volume: Path, project: Project, install: Install) -> None:
+    project.write(PAGES)
+    tracer = f"{install(TEMPLATES)}.Templates"
+    arcs = {"shop/cart.py": {(-1, 1), (1, 7), (7, -1)}, PAGE: {(-1075, 1), (1, 5), (5, -971)}}
+    trace(record(volume, measured=arcs, branch=True, sources=PAGES), tracer)
+    result = run("collect")
+    assert result.exit_code == 1
+    assert f"/app/{PAGE}: damaged: line 5 of a file with 4 lines" in " ".join(result.output.split())
 
 
 def test_unit_tests_and_cluster_meet_in_a_template(run: Run, volume: Path, project: Project, install: Install) -> None:
@@ -177,15 +208,26 @@ def test_unit_data_of_an_unknown_plugin_is_wrong_use(run: Run, volume: Path, pro
     assert "page.html' was measured through the coverage plugin 'absent.Templates'" in result.output
 
 
+def test_templates_are_omitted_as_modules_are(run: Run, volume: Path, project: Project, install: Install) -> None:
+    project.write(PAGES)
+    tracer = f"{install(TEMPLATES, 'source = shop' + chr(10) + 'omit = */page.html' + chr(10))}.Templates"
+    trace(record(volume, measured={**LINES, PAGE: {1}}, sources=PAGES), tracer)
+    result = run("collect")
+    assert result.exit_code == 0
+    assert f"is {PAGE}: not selected here, left out" in " ".join(result.output.split())
+    assert set(summary(project)["files"]) == {*SOURCES, "shop/templates/other.html"}
+    assert PAGE in json.dumps(summary(project)["omitted"])
+
+
 def test_one_file_with_and_without_a_plugin_is_a_loss(
     run: Run, volume: Path, project: Project, install: Install
 ) -> None:
-    """As coverage.py refuses to combine the two; this template happens to be Python as well."""
+    """As coverage.py refuses to combine the two; this template happens to be Python as well, and a plugin is here."""
     page = {PAGE: "x\n"}
     project.write(page)
     tracer = f"{install(TEMPLATES)}.Templates"
-    record(volume, host="a", measured={**LINES, PAGE: {1}}, sources=page)
-    recording = trace(record(volume, host="b", measured={**LINES, PAGE: {1}}, sources=page), tracer)
+    recording = record(volume, host="a", measured={**LINES, PAGE: {1}}, sources=page)
+    trace(record(volume, host="b", measured={**LINES, PAGE: {1}}, sources=page), tracer)
     result = run("collect")
     assert result.exit_code == 1
     assert f"{recording.name} /app/{PAGE}: was measured through different plugins" in " ".join(result.output.split())
