@@ -70,13 +70,18 @@ def combine(
         )
         cluster = Union()
         line_ends: set[Path] = set()
+        left_out: dict[tuple[str, str], list[str]] = defaultdict(list)
         for each in kinds.fitting(verified):
             remapped = _remapped(ledger, each, sources, remapper, inputs)
             line_ends.update(remapped.line_ends)
+            for path, (place, reason) in remapped.left_out.items():
+                left_out[path, f"is {sources.shown(place)}: {reason}, left out"].append(each.row.recording)
             try:
                 work.add(cluster, each, remapped)
             except sqlite3.Error as error:  # none is known to come so far; one recording must not stop the rest
                 ledger.lose("combine", each.row, f"SQLite says: {error}", file=each.path.name)
+        for (path, told), (first, *others) in left_out.items():  # once for all replicas
+            ledger.note("combine", f"{path} of {first}{f' and {len(others)} more' if others else ''} {told}")
         for told in skews(kinds.processes, coverage.__version__):
             ledger.note("combine", told)
         for place, told in work.realigned():
@@ -153,8 +158,6 @@ def _remapped(ledger: Ledger, verified: Verified, sources: Checkout, remapper: R
             ledger.note("combine", f"{refused.path} of {verified.row.recording} {refused.reason}; left out as allowed")
         else:
             ledger.lose("combine", verified.row, refused.reason, file=refused.path)
-    for path, (place, reason) in result.left_out.items():
-        ledger.note("combine", f"{path} of {verified.row.recording} is {sources.shown(place)}: {reason}, left out")
     return result
 
 

@@ -110,9 +110,11 @@ def test_what_is_omitted_here_is_left_out_with_a_note(run: Run, volume: Path, pr
     project.write(UNFOUND)
     project.write({".coveragerc": "[run]\nsource = shop\nomit = */hooks/*, */parts/__init__.py\n"})
     project.commit()
-    record(volume, measured={**LINES, **RAN}, sources=UNFOUND)
+    first = record(volume, host="a", measured={**LINES, **RAN}, sources=UNFOUND)
+    record(volume, host="b", measured={**RAN, "shop/parts/__init__.py": {0}}, sources=UNFOUND)
     result = run("collect")
     assert result.exit_code == 0
+    assert f"/app/shop/hooks/handlers.py of {first.name} and 1 more is" in " ".join(result.output.split())
     for name in ("shop/hooks/handlers.py", "shop/hooks/deep/more.py", "shop/parts/__init__.py"):
         assert f"is {name}: not selected here, left out" in " ".join(result.output.split())
         assert name not in summary(project)["files"]
