@@ -9,12 +9,13 @@ A loss does not stop the next step: what is sound is reported completely, and th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from coverage_hooks import settings
-from coverage_hooks.collect import build, files, notebook, page, summary
+from coverage_hooks.collect import build, files, notebook, page, skew, summary
 from coverage_hooks.collect import combine as combining
 from coverage_hooks.collect import compare as comparing
 from coverage_hooks.collect import report as reporting
@@ -25,10 +26,11 @@ from coverage_hooks.collect.compare import Comparison, Summary
 from coverage_hooks.collect.endings import Witness, Witnessed
 from coverage_hooks.collect.ledger import STEPS, Ledger
 from coverage_hooks.collect.notebook import Written
-from coverage_hooks.collect.report import Configuration, Report
+from coverage_hooks.collect.report import Configuration, Report, UnparsedError
 from coverage_hooks.collect.retrieve import Patience, Say
 from coverage_hooks.collect.runs import Choice
 from coverage_hooks.collect.sources import Limits, Source
+from coverage_hooks.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +116,8 @@ def combine(output: Path, configuration: Configuration, inputs: Inputs) -> Ledge
     """Write the data files of the worlds below *output*; nothing that was not just verified is opened."""
     ledger = Ledger.load(output)
     ledger.begin("verify")
-    combining.combine(ledger, verifying.verify(ledger, output), output, configuration, inputs)
+    with _telling_newer_syntax(ledger):
+        combining.combine(ledger, verifying.verify(ledger, output), output, configuration, inputs)
     ledger.losses.sort(key=lambda loss: STEPS.index(loss.step))  # the two were at work by turns, recording by recording
     ledger.save(output)
     return ledger
@@ -125,9 +128,21 @@ def report(
 ) -> Collected:
     """Write the reports below *output*, and what changed since the summary *against*."""
     ledger = Ledger.load(output)
-    done = reporting.report(output, configuration, xml_per_world=xml_per_world)
+    if configuration.contexts:
+        ledger.note("report", reporting.contexts_note(configuration.contexts))
+    with _telling_newer_syntax(ledger):
+        done = reporting.report(output, configuration, xml_per_world=xml_per_world)
     changes = comparing.compare(against, done) if against is not None else None
     summary.write(output, ledger, done, changes)
     page.write(output, ledger, done, changes)
     build.show(output, ledger, settings.build_summary())
     return Collected(ledger=ledger, report=done, changes=changes)
+
+
+@contextmanager
+def _telling_newer_syntax(ledger: Ledger) -> Iterator[None]:
+    """Say of a file that cannot be parsed here that a newer Python has recorded, if one has."""
+    try:
+        yield
+    except UnparsedError as error:
+        raise UsageError(f"{error}{skew.newer_syntax(row.python for row in ledger.rows)}") from None

@@ -23,48 +23,73 @@ _MODULE = re.compile(r"[^.#~!$@%^&*()+=,]+\.pyw?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFile:
-    """One source file of the checkout as it is now; `lines` counts all of them, `tracked` says whether git knows it."""
+    """One source file of the checkout as it is now; `lines` counts all of them, `tracked` says whether git knows it.
+
+    `equal` has its SHA-256, and those that it has with other line ends.
+    """
 
     path: Path
     sha256: str
+    equal: frozenset[str]
     lines: int
     tracked: bool
 
 
 @dataclass(kw_only=True)
 class Checkout:
-    """`files` are those that the configuration selects; `others` are tracked, but not selected."""
+    """`selected` is what coverage.py finds by itself; `files` is all that may have been measured besides, too.
+
+    `tracked` are the files that git knows, those of submodules among them; None outside a git checkout, where all count
+    as tracked.
+    """
 
     root: Path
     revision: str = ""
-    files: list[SourceFile] = field(default_factory=list)
-    others: list[Path] = field(default_factory=list)
+    selected: list[Path] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
+    tracked: frozenset[Path] | None = None
     note: str = ""
+    _read: dict[str, list[SourceFile]] = field(default_factory=dict)
 
     @functools.cached_property
-    def by_name(self) -> Mapping[str, list[SourceFile]]:
-        """The files by their last component."""
-        found: dict[str, list[SourceFile]] = {}
-        for file in self.files:
-            found.setdefault(file.path.name, []).append(file)
+    def _by_name(self) -> Mapping[str, list[Path]]:
+        found: dict[str, list[Path]] = {}
+        for path in self.files:
+            found.setdefault(path.name, []).append(path)
         return found
 
-    def blob(self, name: str) -> bytes | None:
-        """Return the content of git blob *name* as it was when git took it in; None when the repository has none."""
+    def named(self, name: str) -> list[SourceFile]:
+        """Return the files with that last component, or behind a link with it, as they are now; read once."""
+        if name not in self._read:
+            # A link may lead to a file that is listed, too.
+            paths = dict.fromkeys(path.resolve() for path in self._by_name.get(name, ()))
+            read = (_read(path, tracked=self._is_tracked(path)) for path in paths)
+            self._read[name] = [file for file in read if file is not None]
+        return self._read[name]
+
+    def _is_tracked(self, path: Path) -> bool:
+        return self.tracked is None or path in self.tracked
+
+    def blob(self, name: str, path: Path) -> bytes | None:
+        """Return the content of git blob *name* as the repository of *path* took it in; None when it has none."""
         try:
-            return _git_bytes(self.root, "cat-file", "blob", name)
+            return _git_bytes(path.parent, "cat-file", "blob", name)
         except _NoGitError:
             return None
 
     def was_at(self, blob: str, path: Path) -> bool:
-        """Whether some commit of this repository had *blob* at *path*."""
+        """Whether some commit of the repository of *path* had *blob* there."""
+        asked = ("log", "--all", "-1", "--format=%H", f"--find-object={blob}", "--", str(path))
         try:
-            return bool(_git(self.root, "log", "--all", "-1", "--format=%H", f"--find-object={blob}", "--", str(path)))
+            return bool(_git(path.parent, *asked))
         except _NoGitError:
             return False
 
     def uncommitted(self) -> list[Path]:
-        """Return those of `files` that are not what the revision has, or that git does not track; without git, none."""
+        """Return what is selected and is not what the revision has, or that git does not track; without git, nothing.
+
+        Of a submodule with changes, which git shows as one, that is every file.
+        """
         try:
             # Not `git diff`, which writes down what it learns about times of files, locks or no locks.
             quiet = ("--no-optional-locks", "status", "--porcelain", "-z", "--no-renames", "--untracked-files=no")
@@ -72,51 +97,65 @@ class Checkout:
         except _NoGitError:
             return []
         changed = {self.root / entry[3:] for entry in listed.split("\0") if entry}  # after two letters and a space
-        return [file.path for file in self.files if file.path in changed or not file.tracked]
+        return [
+            path
+            for path in self.selected
+            if not self._is_tracked(path) or not changed.isdisjoint((path, *path.parents))
+        ]
 
     def shown(self, path: Path) -> str:
         """Return *path* as people name it: relative to the checkout where it can be."""
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
 
 
-def read_checkout(selected: Iterable[Path], folder: Path) -> Checkout:
-    """Return the checkout around *folder*, with the *selected* files.
+def read_checkout(selected: Iterable[Path], folder: Path, below: Iterable[Path] = ()) -> Checkout:
+    """Return the checkout around *folder*, with the *selected* files, and what else lies *below* the source folders.
 
-    Outside a git checkout every selected file counts as tracked, and `note` says so.
+    Outside a git checkout every file counts as tracked, and `note` says so.
     """
+    selected = list(selected)
+    found = dict.fromkeys([*selected, *below])
     try:
         root = Path(_git(folder, "rev-parse", "--show-toplevel").strip()).resolve()
-        listed = _git(root, "ls-files", "-z", "--cached", "--", "*.py", "*.pyw")
+        listed = _git(root, "ls-files", "-z", "--cached", "--recurse-submodules")
     except _NoGitError as error:
         note = f"not compared with git: {error}; the files below the source folders are taken as they are"
-        files = [file for path in selected if (file := _read(path, tracked=True))]
-        return Checkout(root=folder, files=files, note=note)
-    tracked = {root / name for name in listed.split("\0") if name}
-    files = [file for path in selected if (file := _read(path, tracked=path in tracked))]
+        return Checkout(root=folder, selected=selected, files=list(found), note=note)
+    tracked = {root / name: None for name in listed.split("\0") if name}
     return Checkout(
         root=root,
         revision=_revision(root),
-        files=files,
-        others=sorted(tracked - {file.path for file in files}),
+        selected=selected,
+        files=list(found | tracked),
+        tracked=frozenset(tracked),
     )
-
-
-def digest(path: Path) -> str:
-    """Return the SHA-256 of file *path*; empty when it cannot be read."""
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return ""
 
 
 def _read(path: Path, *, tracked: bool) -> SourceFile | None:
     try:
         content = path.read_bytes()
-    except OSError:  # listed and gone: a report cannot show it either
+    except OSError:  # listed and gone: a report cannot show it either; or a folder, as a link may lead to one
         return None
+    sha256 = _digest(content)
     return SourceFile(
-        path=path, sha256=hashlib.sha256(content).hexdigest(), lines=count_lines(content), tracked=tracked
+        path=path,
+        sha256=sha256,
+        equal=frozenset({sha256, *map(_digest, _with_other_ends(content))}),
+        lines=count_lines(content),
+        tracked=tracked,
     )
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _with_other_ends(content: bytes) -> Iterator[bytes]:
+    """Yield *content* with the line ends of Unix, and with those of Windows, where its lines stay what they are."""
+    unix = content.replace(b"\r\n", b"\n")
+    for other in (unix, unix.replace(b"\n", b"\r\n")):
+        if other.splitlines() == content.splitlines():
+            yield other
 
 
 def count_lines(source: bytes) -> int:
@@ -124,19 +163,39 @@ def count_lines(source: bytes) -> int:
     return len(source.splitlines()) or 1  # of bytes: at the very places where Python ends a line
 
 
-def find_sources(entries: Iterable[str], bases: list[Path], *, namespaces: bool) -> Iterator[Path]:
-    """Yield every source file below *entries* of ``run:source``, in coverage.py's understanding.
+def find_places(entries: Iterable[str], bases: list[Path]) -> list[Path]:
+    """Return the folders and files that *entries* of ``run:source`` stand for, in coverage.py's understanding.
 
     An entry is a folder or the name of a package or module; *bases* are the folders to look for it, best first.
-    Below it a folder without ``__init__.py`` is not looked into, unless *namespaces* are included.
+    """
+    return list(dict.fromkeys(_place(entry, bases).resolve() for entry in entries))
+
+
+def find_sources(places: Iterable[Path], *, namespaces: bool) -> Iterator[Path]:
+    """Yield every source file in *places* that coverage.py finds by itself.
+
+    A folder without ``__init__.py`` below them is not looked into, unless *namespaces* are included.
     """
     seen = set()
-    for entry in entries:
-        place = _place(entry, bases)
+    for place in places:
         for path in [place] if place.is_file() else _modules(place, namespaces=namespaces):
             if (real := path.resolve()) not in seen:
                 seen.add(real)
                 yield real
+
+
+def find_all(places: Iterable[Path]) -> Iterator[Path]:
+    """Yield every file in *places*, but for those of git and of virtual environments."""
+    for place in places:
+        if place.is_file():
+            yield place
+        for parent, below, names in os.walk(place):
+            if "pyvenv.cfg" in names:
+                below.clear()
+                continue
+            if ".git" in below:
+                below.remove(".git")
+            yield from (Path(parent, name) for name in names)
 
 
 def _place(entry: str, bases: list[Path]) -> Path:

@@ -10,6 +10,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,12 +19,13 @@ from pathlib import Path
 import coverage
 from coverage.exceptions import CoverageException
 
-from coverage_hooks.collect import checkout, files, proof, union, worlds
+from coverage_hooks.collect import files, proof, union, worlds
 from coverage_hooks.collect.checkout import Checkout
-from coverage_hooks.collect.contents import read_data
+from coverage_hooks.collect.contents import Content, read_data
 from coverage_hooks.collect.ledger import Ledger
+from coverage_hooks.collect.plain import counted
 from coverage_hooks.collect.realign import Realigner, Realignment, Tally
-from coverage_hooks.collect.remap import Refused, Remapped, Remapper, common_tail
+from coverage_hooks.collect.remap import Refused, Remapped, Remapper
 from coverage_hooks.collect.report import Configuration, explained
 from coverage_hooks.collect.skew import skews
 from coverage_hooks.collect.union import Union
@@ -50,7 +52,7 @@ def combine(
     ledger: Ledger, verified: Iterable[Verified], output: Path, configuration: Configuration, inputs: Inputs
 ) -> None:
     """Write the data files of *verified* and of the unit data below *output*; what cannot be used becomes losses."""
-    sources = checkout.read_checkout(configuration.selected, configuration.folder)
+    sources = configuration.checkout()
     if sources.note:
         ledger.note("combine", sources.note)
     files.clear(output)
@@ -58,23 +60,36 @@ def combine(
     with explained(), tempfile.TemporaryDirectory(dir=output, prefix=".combine-") as scratch:
         work = _Work(configuration, output, Path(scratch))
         unit = work.read_units(inputs.units)
+        for told in unit.notes if unit is not None else ():
+            ledger.note("combine", told)
         if unit is not None and unit.changed:
             ledger.note("combine", _stale(inputs.units, [sources.shown(path) for path in unit.changed]))
         kinds = _Kinds(ledger, unit)
-        remapper = Remapper(sources, work.by_paths_setting, Realigner(sources) if inputs.realign else None)
+        remapper = Remapper(
+            sources, configuration, work.by_paths_setting, Realigner(sources) if inputs.realign else None
+        )
         cluster = Union()
+        line_ends: set[Path] = set()
+        left_out: dict[tuple[str, str], list[str]] = defaultdict(list)
         for each in kinds.fitting(verified):
             remapped = _remapped(ledger, each, sources, remapper, inputs)
+            line_ends.update(remapped.line_ends)
+            for path, (place, reason) in remapped.left_out.items():
+                left_out[path, f"is {sources.shown(place)}: {reason}, left out"].append(each.row.recording)
             try:
                 work.add(cluster, each, remapped)
             except sqlite3.Error as error:  # none is known to come so far; one recording must not stop the rest
                 ledger.lose("combine", each.row, f"SQLite says: {error}", file=each.path.name)
+        for (path, told), (first, *others) in left_out.items():  # once for all replicas
+            ledger.note("combine", f"{path} of {first}{f' and {len(others)} more' if others else ''} {told}")
         for told in skews(kinds.processes, coverage.__version__):
             ledger.note("combine", told)
         for place, told in work.proven():
             ledger.note("combine", f"{sources.shown(place)} began before recording did: {told}")
         for place, told in work.realigned():
             ledger.note("combine", f"realigned {sources.shown(place)}: {told}")
+        if line_ends:
+            ledger.note("combine", _other_ends([sources.shown(path) for path in sorted(line_ends)]))
         branch = kinds.branch if kinds.branch is not None else configuration.branch
         work.write(cluster, files.CLUSTER, branch=branch)
         if unit is not None:
@@ -85,11 +100,15 @@ def combine(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Unit:
-    """What the unit data says, with names of the checkout, and the files in it that were changed after it was made."""
+    """What the unit data says, with names of the checkout, and the files in it that were changed after it was made.
+
+    `notes` tell what of it is not reported.
+    """
 
     facts: Union
     branch: bool
     changed: list[Path]
+    notes: list[str]
 
 
 class _Kinds:
@@ -141,17 +160,11 @@ def _remapped(ledger: Ledger, verified: Verified, sources: Checkout, remapper: R
             ledger.note("combine", f"{refused.path} of {verified.row.recording} {refused.reason}; left out as allowed")
         else:
             ledger.lose("combine", verified.row, refused.reason, file=refused.path)
-    for path, place in result.outside.items():
-        ledger.note(
-            "combine", f"{path} of {verified.row.recording} is {sources.shown(place)}: not selected here, left out"
-        )
     return result
 
 
 def _is_allowed(refused: Refused, sources: Checkout, allowed: Iterable[str]) -> bool:
-    names = {refused.path}
-    if refused.nearest is not None:
-        names |= {str(refused.nearest), sources.shown(refused.nearest)}
+    names = {refused.path, *map(str, refused.nearest), *map(sources.shown, refused.nearest)}
     return any(name in names or os.path.abspath(name) in names for name in allowed)  # noqa: PTH100 - text, not a place
 
 
@@ -162,10 +175,19 @@ class _Work:
         self._configuration = configuration
         self._output = output
         self._scratch = scratch
-        self._names = [configuration.name(path) for path in configuration.selected]
         self._tallies: dict[tuple[Path, Fingerprint], Tally] = {}
         self._proven: dict[Path, set[int]] = {}
-        self._blank: dict[bool, bytes] = {}
+        self._blank: dict[tuple[bool, int], bytes] = {}
+        self._named: dict[str, str] = {}
+
+    @property
+    def _names(self) -> dict[str, str]:
+        """What data files call the selected files, with the plugin that measures each; more with what was measured."""
+        selected = self._configuration.selected
+        if len(selected) != len(self._named):
+            tracers = self._configuration.tracers
+            self._named = {name: tracers.get(name, "") for name in map(self._configuration.name, selected)}
+        return self._named
 
     def read_units(self, units: list[Path]) -> _Unit | None:
         """Return what the unit data says, all of it; `UsageError` when a unit file is unusable."""
@@ -175,20 +197,42 @@ class _Work:
         if len(set(modes.values())) > 1:
             lines, branches = (next(unit for unit in units if modes[unit] is mode) for mode in (False, True))
             raise UsageError(_mixed(f"unit data {str(lines)!r}", f"unit data {str(branches)!r}"))
-        merged = self._scratch / "units"
-        self._configuration.combine(units, merged)
-        content = read_data(merged)
-        self._check_unit_paths(content.paths, units)
-        selected = set(self._configuration.selected)
-        found = {path: self._configuration.place(path) for path in content.paths}
-        places = {path: self._configuration.name(place) for path, place in found.items() if place in selected}
-        if not places:
+        facts, found, notes = Union(), set[Path](), list[str]()
+        for number, unit in enumerate(units):
+            merged = self._scratch / f"unit-{number}"
+            self._configuration.combine([unit], merged)
+            content = read_data(merged)
+            places, left_out = self._unit_places(unit, content)
+            found.update(places.values())
+            notes += (_unit_note(unit, reason, paths) for reason, paths in left_out.items())
+            facts.add(content, {path: self._configuration.name(place) for path, place in places.items()})
+        if not found:
             raise UsageError(
-                f"{_named(units)}: nothing in it is selected by `run:source`; {_unit_advice(content.paths)}"
+                f"{_named(units)}: nothing in it is selected by `run:source`; {_unit_advice(content.paths[0])}"
             )
-        facts = Union()
-        facts.add(content, places)
-        return _Unit(facts=facts, branch=modes[units[0]], changed=_changed_since(units, found.values()))
+        return _Unit(facts=facts, branch=modes[units[0]], changed=_changed_since(units, found), notes=notes)
+
+    def _unit_places(self, unit: Path, content: Content) -> tuple[dict[str, Path], dict[str, list[str]]]:
+        """Return where the files in *content* of *unit* are, and by reason those that are not reported.
+
+        `UsageError` for what cannot be reported and coverage.py would not leave out.
+        """
+        places: dict[str, Path] = {}
+        left_out: dict[str, list[str]] = defaultdict(list)
+        for path in content.paths:
+            place, tracer = self._configuration.place(path), content.tracers.get(path, "")
+            if not place.is_file():
+                if self._configuration.misses(place):
+                    raise UsageError(f"{_named([unit])}: {_unit_advice(path)}")
+                left_out["not here, and left out by the configuration"].append(path)
+            elif reason := self._configuration.left_out(place, tracer):
+                left_out[reason].append(path)
+            elif refusal := self._configuration.refusal(place, tracer):
+                raise UsageError(f"{_named([unit])}: {path!r} {refusal}")
+            else:
+                self._configuration.select(place, tracer)
+                places[path] = place
+        return places, left_out
 
     def _check_unit(self, unit: Path) -> bool:
         """Return whether *unit* has branches."""
@@ -215,12 +259,6 @@ class _Work:
             raise CoverageException(str(error).replace(str(copy), str(path))) from None
         finally:
             data.close(force=True)
-
-    def _check_unit_paths(self, measured: Iterable[str], units: list[Path]) -> None:
-        """Refuse unit data of another checkout, which coverage.py would report as nothing at all."""
-        for path in measured:
-            if not self._configuration.place(path).exists() and any(common_tail(path, n) > 1 for n in self._names):
-                raise UsageError(f"{_named(units)}: {_unit_advice([path])}")
 
     def add(self, world: Union, verified: Verified, remapped: Remapped) -> None:
         """Add the accepted part of *verified* to *world*, and write it as a file for ``coverage combine``."""
@@ -281,14 +319,17 @@ class _Work:
 
     def _write(self, facts: Union, target: Path, *, branch: bool) -> None:
         """Make *target* a data file of *facts* in which every selected file is named, run or not."""
-        if branch not in self._blank:
+        names = self._names
+        key = branch, len(names)
+        if key not in self._blank:
             blank = self._scratch / "blank"
             with _fresh(blank) as data:
                 _declare(data, branch=branch)
-                data.touch_files(self._names)
-            self._blank[branch] = blank.read_bytes()
+                data.touch_files(names)
+                data.add_file_tracers({name: tracer for name, tracer in names.items() if tracer})
+            self._blank[key] = blank.read_bytes()
         half = self._scratch / "half"
-        half.write_bytes(self._blank[branch])
+        half.write_bytes(self._blank[key])
         facts.write(half)
         half.replace(target)
 
@@ -343,10 +384,9 @@ def _changed_since(units: Iterable[Path], places: Iterable[Path]) -> list[Path]:
 
 
 def _stale(units: list[Path], changed: list[str]) -> str:
-    more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
     return (
-        f"{_named(units)} is older than {', '.join(changed[:3])}{more}: where lines have moved since, it says that the "
-        "wrong ones were run; run the unit tests again"
+        f"{_named(units)} is older than {_first(changed)}: where lines have moved since, it says that the wrong ones "
+        "were run; run the unit tests again"
     )
 
 
@@ -354,8 +394,29 @@ def _named(units: list[Path]) -> str:
     return f"unit data {', '.join(repr(str(unit)) for unit in units)}"
 
 
-def _unit_advice(paths: Sequence[str]) -> str:
+def _unit_note(unit: Path, reason: str, paths: Sequence[str]) -> str:
+    return f"{counted(len(paths), 'file')} of {_named([unit])}: {reason}, left out: {_first(paths)}"
+
+
+def _first(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{', '.join(names[:3])}{more}"
+
+
+def _other_ends(shown: Sequence[str]) -> str:
     return (
-        f"it measured {paths[0]!r}, which is not in this checkout; was it made elsewhere? "
-        "Set `[run] relative_files = true`, or name the folders in `[paths]`"
+        f"{counted(len(shown), 'file')} with other line ends than what was recorded, as a checkout on Windows has, and "
+        f"the same lines: {_first(shown)}"
+    )
+
+
+def _unit_advice(path: str) -> str:
+    if os.path.isabs(path):  # noqa: PTH117 - text, not a place
+        return (
+            f"it measured {path!r}, which is not in this checkout; was it made elsewhere? "
+            "Set `[run] relative_files = true`, or name the folders in `[paths]`"
+        )
+    return (
+        f"it measured {path!r}, and there is no such file here; was it made in another folder, such as one that tox "
+        "changes to? Make it in this folder or with `[run] relative_files = false`, or name its packages in `[paths]`"
     )

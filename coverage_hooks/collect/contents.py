@@ -89,7 +89,7 @@ def read_content(path: Path, schema: Schema, parser: Parser | None = None) -> Co
             _check_integrity(connection, schema)
             _refuse(connection)
             _check_amount(connection)
-            content = _read(connection, parser or Parser())
+            return _read(connection, parser or Parser())
     except UnicodeDecodeError:  # the message itself, which quotes a broken schema
         raise DamagedError(path.name, "damaged: SQLite finds a schema that is no text") from None
     except (sqlite3.Error, sqlite3.Warning) as error:
@@ -97,12 +97,6 @@ def read_content(path: Path, schema: Schema, parser: Parser | None = None) -> Co
         raise DamagedError(path.name, f"{kind}: SQLite says: {error}") from None
     except _FoundError as error:
         raise DamagedError(path.name, str(error)) from None
-    if content.tracers:
-        # Their paths are no Python files, and coverage.py would look for the plug-in here.
-        plugin = next(iter(content.tracers.values()))
-        reason = f"foreign: measured through the coverage plug-in {plugin!r}; leave it out when recording"
-        raise DamagedError(path.name, reason)
-    return content
 
 
 class _FoundError(Exception):
@@ -217,6 +211,7 @@ _REFUSED = {
     "lines of an unknown context": (
         "SELECT 1 FROM line_bits WHERE context_id NOT IN (SELECT id FROM context) OR context_id IS NULL"
     ),
+    "a plug-in that is no text": "SELECT 1 FROM tracer WHERE typeof(tracer) != 'text' OR length(tracer) > 4096",
     "a plug-in of an unknown file": "SELECT 1 FROM tracer WHERE file_id NOT IN (SELECT id FROM file)",
 }
 
@@ -246,6 +241,10 @@ def _read(connection: sqlite3.Connection, parser: Parser) -> Content:
     if _has_arcs(connection):
         arcs = dict(_read_arcs(connection, paths, contexts, parser))
         tops, line_count, arc_count = _measure_arcs(arcs)
+        for path in tracers:
+            # Where a template is entered and left is told, below zero, in lines of the Python that renders it.
+            ends = (end for (each, _), found in arcs.items() if each == path for arc in found for end in arc)
+            tops[path] = max((0, *ends))
     else:
         lines = dict(_read_lines(connection, paths, contexts))
         tops, line_count, arc_count = (*_measure_lines(lines), 0)

@@ -103,7 +103,7 @@ class Realigner:
         return self._found[key]
 
     def _compare(self, file: SourceFile, recorded: Fingerprint, *, sure: bool) -> Realignment | str:
-        there = self._checkout.blob(recorded.git)
+        there = self._checkout.blob(recorded.git, file.path)
         if there is None:
             return (
                 f"the repository here has no blob {recorded.git}, so nobody knows what was recorded; "

@@ -12,36 +12,48 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
-from coverage_hooks.collect.checkout import Checkout, SourceFile, digest
+from coverage_hooks.collect.checkout import Checkout, SourceFile
 from coverage_hooks.collect.realign import Realigner, Realignment
 from coverage_hooks.collect.verify import Verified
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """A measured path whose data cannot be used; `nearest` is the file of the checkout that it probably was."""
+    """A measured path whose data cannot be used; `nearest` are the files of the checkout that it may have been."""
 
     path: str
-    nearest: Path | None
+    nearest: list[Path]
     reason: str
 
 
 @dataclass(slots=True, kw_only=True)
 class Remapped:
-    """`files` of one recording by measured path, what was refused, and what lies outside ``run:source``.
+    """`files` of one recording by measured path, what was refused, and what is not reported here, with the reason.
 
-    `realigned` are those that differ from what was recorded, with the way their lines went.
+    `realigned` are those that differ from what was recorded, with the way their lines went; `line_ends` those of which
+    only the line ends differ.
     """
 
     files: dict[str, Path] = field(default_factory=dict)
     realigned: dict[str, Realignment] = field(default_factory=dict)
     refused: list[Refused] = field(default_factory=list)
-    outside: dict[str, Path] = field(default_factory=dict)
+    left_out: dict[str, tuple[Path, str]] = field(default_factory=dict)
+    line_ends: list[Path] = field(default_factory=list)
 
 
 #: Asks coverage.py's own ``[paths]`` setting where paths lead to.
 Hints = Callable[[Iterable[str]], dict[str, Path]]
+
+
+class Selection(Protocol):
+    """Which files of the checkout are reported."""
+
+    def covers(self, path: Path) -> bool: ...
+    def left_out(self, path: Path, tracer: str = "") -> str: ...
+    def refusal(self, path: Path, tracer: str) -> str: ...
+    def select(self, path: Path, tracer: str = "") -> None: ...
 
 
 class Remapper:
@@ -51,100 +63,121 @@ class Remapper:
     Without a *realigner* what differs is refused.
     """
 
-    def __init__(self, checkout: Checkout, hints: Hints, realigner: Realigner | None = None) -> None:
+    def __init__(
+        self, checkout: Checkout, selection: Selection, hints: Hints, realigner: Realigner | None = None
+    ) -> None:
         self._checkout = checkout
+        self._selection = selection
         self._hints = hints
         self._realigner = realigner
-        self._same: dict[tuple[str, str], list[SourceFile]] = {}  # the replicas of an image ask the same again
+        # The replicas of an image ask the same again.
+        self._same: dict[tuple[str, str, str], tuple[list[SourceFile], str]] = {}
 
     def remap(self, verified: Verified) -> Remapped:
         """Return where each measured path of *verified* belongs."""
         result = Remapped()
         tied: dict[str, list[SourceFile]] = {}
-        highest = verified.content.tops
         for path in verified.content.paths:
-            same = self._same_content(verified, path)
-            if len(same) > 1:
+            same, left_out = self._same_content(verified, path)
+            if not same:
+                self._realign(result, verified, path)
+            elif left_out:
+                result.left_out[path] = same[0].path, left_out
+            elif len(same) > 1:
                 tied[path] = same
-            elif same:
-                _accept(result, verified, path, same[0], highest[path])
-            elif outside := self._outside(verified, path):
-                result.outside[path] = outside
             else:
-                self._realign(result, verified, path, highest[path])
+                self._accept(result, verified, path, same[0])
         if tied:
-            self._break_ties(result, verified, tied, highest)
+            self._break_ties(result, verified, tied)
         return result
 
-    def _same_content(self, verified: Verified, path: str) -> list[SourceFile]:
-        """Return the files with the same bytes and the longest common tail; tracked ones before untracked ones."""
+    def _same_content(self, verified: Verified, path: str) -> tuple[list[SourceFile], str]:
+        """Return the files with the same lines and the longest common tail, tracked ones before untracked ones.
+
+        What is reported goes before what is not; if none is, the second is the reason.
+        """
         fingerprint = verified.fingerprints.get(path)
         if fingerprint is None:
-            return []
-        key = path, fingerprint.sha256
+            return [], ""
+        tracer = verified.content.tracers.get(path, "")
+        key = path, fingerprint.sha256, tracer
         if key not in self._same:
-            same = [file for file in self._of_that_name(path) if file.sha256 == fingerprint.sha256]
-            self._same[key] = _nearest(path, _tracked(same))
+            same = [file for file in self._of_that_name(path) if fingerprint.sha256 in file.equal]
+            near = _nearest(path, _tracked(same))
+            reasons = [self._selection.left_out(file.path, tracer) for file in near]
+            kept = [file for file, reason in zip(near, reasons, strict=True) if not reason]
+            exact = [file for file in kept if file.sha256 == fingerprint.sha256]
+            self._same[key] = (exact or kept or near), ("" if kept or not near else reasons[0])
         return self._same[key]
 
     def _of_that_name(self, path: str) -> list[SourceFile]:
-        return self._checkout.by_name.get(path.rpartition("/")[2], [])
+        return self._checkout.named(path.rpartition("/")[2])
 
-    def _outside(self, verified: Verified, path: str) -> Path | None:
-        """Return the tracked file with the same bytes that the configuration here leaves out."""
-        fingerprint = verified.fingerprints.get(path)
-        name = path.rpartition("/")[2]
-        if fingerprint is None:
-            return None
-        return next(
-            (other for other in self._checkout.others if other.name == name and digest(other) == fingerprint.sha256),
-            None,
+    def _near(self, path: str) -> list[SourceFile]:
+        """Return the files below the source folders that *path* may have been."""
+        return _nearest(
+            path, _tracked([file for file in self._of_that_name(path) if self._selection.covers(file.path)])
         )
 
-    def _realign(self, result: Remapped, verified: Verified, path: str, highest: int) -> None:
+    def _realign(self, result: Remapped, verified: Verified, path: str) -> None:
         """Take what a diff proves unchanged, if that was asked for, and refuse what differs."""
         refused = self._mismatch(verified, path)
-        near = next((file for file in self._of_that_name(path) if file.path == refused.nearest), None)
-        if self._realigner is None or near is None:
+        near = self._near(path)
+        is_python = path in verified.fingerprints and path not in verified.content.tracers
+        if self._realigner is None or not is_python or len(near) != 1:
             result.refused.append(refused)
             return
         # A module in a package shares the package's name with its other versions; one by itself shares its own only.
-        sure = common_tail(path, str(near.path)) > 1
-        found = self._realigner.realign(near, verified.fingerprints[path], sure=sure)
+        sure = common_tail(path, str(near[0].path)) > 1
+        found = self._realigner.realign(near[0], verified.fingerprints[path], sure=sure)
+        highest = verified.content.tops[path]
         if isinstance(found, str):
             reason = f"{refused.reason}; not realigned: {found}"
-            result.refused.append(Refused(path=path, nearest=near.path, reason=reason))
+            result.refused.append(Refused(path=path, nearest=refused.nearest, reason=reason))
         elif highest > found.length:
-            result.refused.append(_damaged(verified, path, near.path, highest, found.length))
+            result.refused.append(_damaged(verified, path, near[0].path, highest, found.length))
+        elif left_out := self._selection.left_out(near[0].path):
+            result.left_out[path] = near[0].path, left_out
         else:
+            self._selection.select(near[0].path)
             result.realigned[path] = found
 
     def _mismatch(self, verified: Verified, path: str) -> Refused:
+        near = self._near(path)
         if path not in verified.fingerprints:
-            return Refused(path=path, nearest=None, reason="has no fingerprint, so nobody knows what its lines were")
-        there, here = verified.row.revision or "unknown", self._checkout.revision or "unknown"
-        near = _nearest(path, _tracked(self._of_that_name(path)))
-        if not near:
-            reason = f"no source file of that name is here; revision there {there}, here {here}"
-            return Refused(path=path, nearest=None, reason=reason)
-        names = " or ".join(self._checkout.shown(file.path) for file in near[:2])
-        reason = f"differs from {names}: its lines are others; revision there {there}, here {here}"
-        return Refused(path=path, nearest=near[0].path if len(near) == 1 else None, reason=reason)
+            reason = "has no fingerprint, so nobody knows what its lines were"
+        else:
+            there, here = verified.row.revision or "unknown", self._checkout.revision or "unknown"
+            names = " or ".join(self._checkout.shown(file.path) for file in near[:2])
+            what = f"differs from {names}: its lines are others" if near else "no source file of that name is here"
+            reason = f"{what}; revision there {there}, here {here}"
+        return Refused(path=path, nearest=[file.path for file in near], reason=reason)
 
-    def _break_ties(
-        self, result: Remapped, verified: Verified, tied: dict[str, list[SourceFile]], highest: Mapping[str, int]
-    ) -> None:
+    def _break_ties(self, result: Remapped, verified: Verified, tied: dict[str, list[SourceFile]]) -> None:
         hinted = self._hints(tied)
         roots = _roots(result.files)
         for path, files in tied.items():
             named = [file for file in files if file.path == hinted.get(path)]
             beside = [file for file in files if file.path in _below(roots, path)]
             if named or len(beside) == 1:
-                _accept(result, verified, path, (named or beside)[0], highest[path])
+                self._accept(result, verified, path, (named or beside)[0])
                 continue
             names = " and ".join(str(file.path) for file in files[:2])
             reason = f"{names} have the same content and fit equally; name the right one in `[paths]`"
-            result.refused.append(Refused(path=path, nearest=None, reason=reason))
+            result.refused.append(Refused(path=path, nearest=[file.path for file in files], reason=reason))
+
+    def _accept(self, result: Remapped, verified: Verified, path: str, file: SourceFile) -> None:
+        """Take *file* for *path*, unless it cannot be reported, or the data says what cannot be of so many lines."""
+        highest, tracer = verified.content.tops[path], verified.content.tracers.get(path, "")
+        if refusal := self._selection.refusal(file.path, tracer):
+            result.refused.append(Refused(path=path, nearest=[file.path], reason=refusal))
+        elif highest > file.lines:
+            result.refused.append(_damaged(verified, path, file.path, highest, file.lines))
+        else:
+            self._selection.select(file.path, tracer)
+            result.files[path] = file.path
+            if file.sha256 != verified.fingerprints[path].sha256:
+                result.line_ends.append(file.path)
 
 
 def common_tail(one: str, other: str) -> int:
@@ -182,14 +215,6 @@ def _nearest(path: str, files: list[SourceFile]) -> list[SourceFile]:
     return [file for file, tail in zip(files, tails, strict=True) if tail == longest]
 
 
-def _accept(result: Remapped, verified: Verified, path: str, file: SourceFile, highest: int) -> None:
-    """Take *file* for *path*, unless the data says what cannot be of a file with so many lines."""
-    if highest > file.lines:
-        result.refused.append(_damaged(verified, path, file.path, highest, file.lines))
-    else:
-        result.files[path] = file.path
-
-
 def _damaged(verified: Verified, path: str, nearest: Path, highest: int, lines: int) -> Refused:
     held = f"line {highest} of a file with {lines} lines"
     if verified.row.python.startswith("3.11."):
@@ -200,4 +225,4 @@ def _damaged(verified: Verified, path: str, nearest: Path, highest: int, lines: 
         )
     else:
         reason = f"damaged: {held}"
-    return Refused(path=path, nearest=nearest, reason=reason)
+    return Refused(path=path, nearest=[nearest], reason=reason)

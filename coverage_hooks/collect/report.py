@@ -12,21 +12,35 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import coverage
-from coverage.exceptions import CoverageException, NoDataError
+from coverage.exceptions import CoverageException, NoDataError, NoSource, NotPython
 
 from coverage_hooks.collect import checkout, files, worlds
+from coverage_hooks.collect.checkout import Checkout
 from coverage_hooks.collect.worlds import Compared
 from coverage_hooks.errors import CoverageHooksError, UsageError
 
 
+class UnparsedError(UsageError):
+    """A source file is none to the Python here."""
+
+
+#: Why a measured file is not reported, as a note has it.
+OUTSIDE = "not selected here"
+NO_SOURCE = "no Python, and coverage.py leaves it out of reports"
+
+
 class Configuration:
-    """The user's coverage configuration, read by coverage.py as it does in *folder*, and what follows from it."""
+    """The user's coverage configuration, read by coverage.py as it does in *folder*, and what follows from it.
+
+    Plugins are loaded first: one that configures has a say in every option.
+    """
 
     def __init__(self, rcfile: Path | None, folder: Path) -> None:
         self.folder = folder.resolve()
@@ -34,14 +48,40 @@ class Configuration:
         self._beside = [] if rcfile is None else [rcfile.resolve().parent]
         with explained():
             probe = coverage.Coverage(data_file=None, config_file=self._file)
+        self._plugins = self._load_plugins(probe)
         self._options = {
             name: probe.get_option(name)
             for name in (
                 "run:source", "run:source_pkgs", "run:source_dirs", "run:omit", "run:include",
                 "run:branch", "run:relative_files", "report:include_namespace_packages",
-                "report:omit", "report:include",
+                "report:omit", "report:include", "report:contexts", "report:ignore_errors",
             )
         }  # fmt: skip
+        self._tracers: dict[Path, str] = {}
+        self._measured: set[Path] = set()
+        self._selected: list[Path] = []  # kept, as each recording asks for them
+        self._left_out: dict[tuple[Path, str], str] = {}
+
+    def _load_plugins(self, probe: coverage.Coverage) -> dict[str, coverage.CoveragePlugin | None]:
+        """Have *probe* load its plugins, and return by name those that trace files."""
+        option = probe.get_option("run:plugins")
+        names = option if isinstance(option, list) else []
+        if names and str(self.folder) not in sys.path:
+            # As coverage.py does before it reports: what a plugin needs may lie here, and must not come before others.
+            sys.path.append(str(self.folder))
+        try:
+            with explained():
+                info = dict(probe.sys_info())  # of all that is public, this loads them and does no more
+        except ImportError as error:
+            raise UsageError(
+                f"the coverage configuration names plugins ({', '.join(names)}), and here one cannot be imported: "
+                f"{error}; install it where the report is made, too"
+            ) from None
+        tracers = info.get("plugins.file_tracers")
+        names = tracers if isinstance(tracers, list) else []
+        # Private, and looked for with care: without it, what nobody ran of what a plugin would measure is not found.
+        loaded = getattr(getattr(probe, "_plugins", None), "file_tracers", ())
+        return dict(zip(names, loaded, strict=False)) | dict.fromkeys(names[len(loaded) :])
 
     @property
     def branch(self) -> bool:
@@ -49,33 +89,140 @@ class Configuration:
         return bool(self._options["run:branch"])
 
     @property
+    def contexts(self) -> list[str]:
+        """The contexts that ``report:contexts`` names."""
+        return self._list("report:contexts")
+
+    @property
     def _entries(self) -> list[str]:
         return [*self._list("run:source"), *self._list("run:source_pkgs"), *self._list("run:source_dirs")]
 
     @functools.cached_property
-    def _found(self) -> list[Path]:
-        """Every source file of the checkout that ``run:source`` names."""
+    def _places(self) -> list[Path]:
+        """The folders and files that ``run:source`` names."""
         if not self._entries:
             raise UsageError(
                 "the coverage configuration names no source, so nobody knows which files to report; "
                 "add `source = your_package` to `[run]`, here and in the operator's image"
             )
         bases = list(dict.fromkeys(base / below for base in (self.folder, *self._beside) for below in ("", "src")))
-        namespaces = bool(self._options["report:include_namespace_packages"])
-        return sorted(checkout.find_sources(self._entries, bases, namespaces=namespaces))
+        return checkout.find_places(self._entries, bases)
 
     @functools.cached_property
+    def _found(self) -> dict[Path, str]:
+        """Every file that coverage.py finds by itself in what ``run:source`` names, with the plugin that found it."""
+        namespaces = bool(self._options["report:include_namespace_packages"])
+        found = dict.fromkeys(sorted(checkout.find_sources(self._places, namespaces=namespaces)), "")
+        with explained():
+            for name, plugin in self._plugins.items():
+                for place in self._places:
+                    if plugin is not None and place.is_dir():
+                        found |= dict.fromkeys(map(self.place, sorted(plugin.find_executable_files(str(place)))), name)
+        return found
+
+    @functools.cached_property
+    def _kept(self) -> dict[Path, str]:
+        """Those of `_found` that ``run:omit`` does not match: coverage.py is asked for a report without them."""
+        omit = self._list("run:omit")
+        kept = self._reported(self._found, omit=omit) if omit and self._found else set(self._found)
+        return {path: tracer for path, tracer in self._found.items() if path in kept}
+
+    @property
     def selected(self) -> list[Path]:
-        """Every source file of the checkout that ``run:source`` selects and ``run:omit`` leaves, imported or not."""
-        selected = self._without_omitted(self._found)
-        if not selected:
+        """Every file that is reported: what ``run:source`` names and ``run:omit`` leaves, imported or not.
+
+        Files that coverage.py does not find by itself, such as those in folders without ``__init__.py``, are among them
+        once they were measured.
+        """
+        if not self._selected:
+            self._selected = sorted({*self._kept, *self._measured})
+        if not self._selected:
             raise UsageError(f"`run:source` ({', '.join(self._entries)}) selects no file; nothing can be reported")
-        return selected
+        return self._selected
+
+    def checkout(self) -> Checkout:
+        """Return the checkout, with all files that may have been measured."""
+        return checkout.read_checkout(self._kept, self.folder, checkout.find_all(self._places))
+
+    @property
+    def tracers(self) -> dict[str, str]:
+        """The plugins that measured selected files, by the files' names in data."""
+        return {self.name(path): tracer for path, tracer in (self._kept | self._tracers).items() if tracer}
+
+    def covers(self, path: Path) -> bool:
+        """Whether *path* lies in what ``run:source`` names."""
+        return any(path.is_relative_to(place) for place in self._places)
+
+    def select_measured(self, data_file: Path) -> None:
+        """Select what *data_file* names, which `combine` has made, perhaps in another process."""
+        data = coverage.CoverageData(str(data_file))
+        with explained(), contextlib.closing(data):
+            data.read()
+            for name in data.measured_files():
+                path, tracer = self.place(name), data.file_tracer(name) or ""
+                if refusal := self.refusal(path, tracer):
+                    raise UsageError(f"{name} {refusal}")
+                if not self.left_out(path, tracer):
+                    self.select(path, tracer)
+                elif self.covers(path):  # the configuration is another one now, and this is told with what it omits
+                    self._found[path] = tracer
+
+    def refusal(self, path: Path, tracer: str) -> str:
+        """Return why what plugin *tracer* measured of *path* cannot be reported here, or nothing."""
+        if tracer and tracer not in self._plugins:
+            return (
+                f"was measured through the coverage plugin {tracer!r}, which is not loaded here; install it here and "
+                "name it in `[run] plugins`"
+            )
+        if (other := self._tracers.get(path, self._kept.get(path) or tracer)) != tracer:
+            names = " and ".join(f"plugin {name!r}" if name else "none" for name in (tracer, other))
+            return f"was measured through different plugins, {names}: this cannot be combined"
+        return ""
+
+    def select(self, path: Path, tracer: str = "") -> None:
+        """Have measured file *path* reported, which was measured through plugin *tracer*, if through any."""
+        self._tracers[path] = tracer
+        if path not in self._kept and path not in self._measured:
+            self._measured.add(path)
+            self._selected = []
+
+    def left_out(self, path: Path, tracer: str = "") -> str:
+        """Return why coverage.py would not report measured file *path* here, or nothing.
+
+        It was measured through plugin *tracer*, if it is one that is loaded here.
+        """
+        key = path, tracer
+        if key not in self._left_out:
+            self._left_out[key] = self._why_not(path, tracer)
+        return self._left_out[key]
+
+    def _why_not(self, path: Path, tracer: str) -> str:
+        if not self.covers(path):
+            return OUTSIDE
+        if tracer not in {"", *self._plugins} or self._kept.get(path) == tracer:
+            return ""
+        if path in self._reported({path: tracer}, omit=self._list("run:omit")):
+            return ""
+        return OUTSIDE if path in self._reported({path: tracer}) else NO_SOURCE
+
+    def misses(self, path: Path) -> bool:
+        """Whether coverage.py would fail for want of measured file *path*, which is not there, and not leave it out."""
+        if self._options["report:ignore_errors"]:
+            return False
+        with self._analysis(None) as analysis:
+            try:
+                _json_report(analysis, [path])
+            except NoDataError:
+                return False
+            except NoSource:
+                return True
+        return False
 
     def omitted(self, reported: Iterable[str]) -> dict[str, str]:
         """Return the files that ``run:source`` names and are not *reported*, and the setting that left them out."""
         there = {self.place(name) for name in reported}
-        return {self._shown(path): self._reason(path) for path in self._found if path not in there}
+        every = sorted({*self._found, *self._measured} - there)
+        return {self._shown(path): self._reason(path) for path in every}
 
     def _reason(self, path: Path) -> str:
         """Return why *path* is in no report: coverage.py does not tell which pattern it was."""
@@ -92,18 +239,19 @@ class Configuration:
         value = self._options[name]
         return [str(entry) for entry in value] if isinstance(value, (list, tuple)) else []
 
-    def _without_omitted(self, paths: list[Path]) -> list[Path]:
-        """Return *paths* without those that ``run:omit`` matches, by asking coverage.py for a report without them."""
-        omit = self._list("run:omit")
-        if not omit or not paths:
-            return paths
+    def _reported(self, measured: Mapping[Path, str], omit: Iterable[str] = ()) -> set[Path]:
+        """Return those of *measured* files that coverage.py reports without *omit*; by each, the plugin that did it."""
         with self._analysis(None) as analysis:
+            if any(measured.values()):
+                data = analysis.get_data()
+                data.add_lines({})
+                for path, tracer in measured.items():
+                    data.touch_file(self.name(path), tracer)
             try:
-                document = _json_report(analysis, paths, omit=omit, include=[])
+                document = _json_report(analysis, measured, omit=list(omit), include=[])
             except NoDataError:  # all of them
-                return []
-        kept = {self.place(name) for name in document["files"]}
-        return [path for path in paths if path in kept]
+                return set()
+        return {self.place(name) for name in document["files"]}
 
     def name(self, path: Path) -> str:
         """Return how a data file of this configuration names *path*."""
@@ -129,8 +277,11 @@ class Configuration:
             analysis = coverage.Coverage(
                 data_file=None if data_file is None else str(data_file), config_file=self._file
             )
+            analysis.get_exclude_list()  # loads the plugins: what they configure comes before what is said here
             # Every path is proven by now; mapping them once more could only make them wrong.
             analysis.set_option("paths", {})
+            # Recordings know no contexts: a report of some of them would be one without the cluster.
+            analysis.set_option("report:contexts", [])
             if data_file is not None:
                 analysis.load()
             try:
@@ -194,6 +345,8 @@ class Report:
 def report(output: Path, configuration: Configuration, *, xml_per_world: bool = False) -> Report:
     """Write coverage.py's reports of what was combined below *output* and return the three worlds."""
     data_file = output / files.COMBINED
+    if data_file.is_file():
+        configuration.select_measured(data_file)
     unit, cluster = (
         configuration.read_world(output / name) if (output / name).is_file() else None
         for name in (files.UNIT, files.CLUSTER)
@@ -222,6 +375,14 @@ def report(output: Path, configuration: Configuration, *, xml_per_world: bool = 
         paths={name: configuration.place(name) for name in names},
         omitted=configuration.omitted(names),
         excluded_lines=sum(len(each.excluded) for each in compared.values()),
+    )
+
+
+def contexts_note(contexts: Iterable[str]) -> str:
+    """Return what there is to tell of a configuration that would report these *contexts* only."""
+    return (
+        f"report:contexts = {', '.join(contexts)} is not applied: recordings have no contexts, and a report of these "
+        "would be one without the cluster"
     )
 
 
@@ -271,7 +432,7 @@ def _check(combined: World, counted: float) -> None:
         )
 
 
-def _json_report(analysis: coverage.Coverage, paths: list[Path], **options: Any) -> dict[str, Any]:
+def _json_report(analysis: coverage.Coverage, paths: Iterable[Path], **options: Any) -> dict[str, Any]:
     """Return coverage.py's JSON report on *paths*; through its standard output, so that no file is written."""
     with contextlib.redirect_stdout(io.StringIO()) as written:
         analysis.json_report(morfs=[str(path) for path in paths], outfile="-", **options)
@@ -284,5 +445,7 @@ def explained() -> Iterator[None]:
     """Turn coverage.py's complaints about configuration and source files into ours."""
     try:
         yield
+    except NotPython as error:
+        raise UnparsedError(f"coverage.py says: {error}") from None
     except CoverageException as error:
         raise UsageError(f"coverage.py says: {error}") from None

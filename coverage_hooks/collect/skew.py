@@ -38,6 +38,19 @@ def _meaning(pythons: set[str], coverages: set[str], *, branch: bool) -> str:
     return f"whether {what} come out the same was not measured; to be sure, collect with the versions of the image"
 
 
+def newer_syntax(recorded: Iterable[str], here: str = "") -> str:
+    """Return what to add to an error about a source file that Python *here* cannot parse, for who recorded it can."""
+    here = minor(here or platform.python_version())
+    newest = max((minor(version) for version in recorded if version), key=_number, default=here)
+    if _number(newest) <= _number(here):
+        return ""
+    return f"; recorded on Python {newest}, and reported on Python {here}: collect with Python {newest} or newer"
+
+
+def _number(version: str) -> list[int]:
+    return [int(part) for part in version.split(".") if part.isdecimal()]
+
+
 def minor(version: str) -> str:
     """Return the major and the minor part of *version*."""
     return ".".join(version.split(".")[:2])

@@ -84,7 +84,7 @@ class Union:
             files = _numbered(connection, "file", "path", {name for name, _ in groups} | self._tracers.keys())
             contexts = _numbered(connection, "context", "context", {context for _, context in groups})
             connection.executemany(
-                "INSERT INTO tracer (file_id, tracer) VALUES (?, ?)",
+                "INSERT OR IGNORE INTO tracer (file_id, tracer) VALUES (?, ?)",
                 [(files[name], tracer) for name, tracer in self._tracers.items()],
             )
             connection.executemany(
@@ -104,10 +104,11 @@ class Union:
             )
 
 
-def rename(target: Path, places: Mapping[str, str], names: Collection[str]) -> None:
+def rename(target: Path, places: Mapping[str, str], names: Mapping[str, str]) -> None:
     """Give the paths of data file *target* the names in *places*, each its own, and let it name all of *names* too.
 
-    *target* is what verifying passed: its numbers of files are those that SQLite gave.
+    With each of *names* is the plug-in that measures it, if one does. *target* is what verifying passed: its numbers
+    of files are those that SQLite gave.
     """
     with _written(target) as connection, connection:
         numbers = fetch(connection, "id, path", "file")
@@ -124,6 +125,10 @@ def rename(target: Path, places: Mapping[str, str], names: Collection[str]) -> N
         )
         missing = sorted(set(names).difference(places.values()))
         connection.execute("INSERT INTO file (path) SELECT value FROM json_each(?)", (json.dumps(missing),))
+        connection.executemany(
+            "INSERT INTO tracer (file_id, tracer) SELECT id, ? FROM file WHERE path = ?",
+            [(names[name], name) for name in missing if names[name]],
+        )
 
 
 def _numbered(connection: sqlite3.Connection, table: str, column: str, names: Collection[str]) -> dict[str, int]:

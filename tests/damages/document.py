@@ -32,7 +32,7 @@ The first word says what to do about it:
 | `truncated` | cut off: the volume was full, or its file system lost the end |
 | `stale` | an older state than the manifest's: a backup, or a file system that lost what it had confirmed |
 | `damaged`, `replaced` | the bytes are not those that were published: the disk, or somebody's hand |
-| `foreign` | another program, another version of coverage.py, or a plug-in wrote it |
+| `foreign` | another program or another version of coverage.py wrote it |
 | `empty` | recorded, but nothing of `run:source` ran: see the operator's coverage configuration |
 | without one | the entry cannot be used at all: the message says what it is, and what was expected |
 

@@ -32,6 +32,8 @@ WAYS = ("alone", "measured", "recorded")
 
 #: What does not depend on recording: times, names of threads, addresses.
 _VARIABLE = re.compile(r"^\[[\d: ,.-]+\] |\b0x[0-9a-f]+\b|\d+(\.\d+)? ?s(econds?)?\b|\b\d{4,}\b")
+#: What recording says, and that its handler of Kopf's cleanup ran.
+_OURS = re.compile(r"Coverage is recorded to|Activity 'coverage-hooks'")
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,7 @@ async def run(place: Place, api: ApiClient, wanted: Run) -> Ended:
 
 def kinds(text: str) -> list[str]:
     """Return the kinds of lines in a log, without what recording itself says and what differs each time."""
-    lines = {_VARIABLE.sub("", line) for line in text.splitlines() if "overage is recorded to" not in line}
+    lines = {_VARIABLE.sub("", line) for line in text.splitlines() if not _OURS.search(line)}
     return sorted(line.rstrip() for line in lines if line.strip())
 
 

@@ -220,6 +220,27 @@ def namespace(shape: Shape) -> None:
     shape.expected = {f"shop/{name}": RAN[name] for name in files}
 
 
+def folder_without_init(shape: Shape) -> None:
+    """What coverage.py does not find by itself, and reports once it was measured."""
+    files = {"shop/hooks/handlers.py": "here = 1\n", "shop/hooks/unused.py": "here = 1\n"}
+    shape.lay(below("shop", PACKAGE) | files)
+    shape.main = f"{SHOP}import shop.hooks.handlers\n"
+    shape.expected = ran("shop") | {"shop/hooks/handlers.py": {1}}
+
+
+def script(shape: Shape) -> None:
+    """A program without a file ending, as images have one in `bin`."""
+    shape.lay(below("shop", PACKAGE) | {"bin/operator": SHOP}, config="[run]\nsource = shop, bin\n")
+    shape.main = "import runpy\nrunpy.run_path('bin/operator')\n"
+    shape.expected = ran("shop") | {"bin/operator": {1, 2, 3, 4}}
+
+
+def windows_line_ends(shape: Shape) -> None:
+    shape.lay(below("shop", PACKAGE))
+    shape.image.write({name: text.replace("\n", "\r\n") for name, text in below("shop", PACKAGE).items()})
+    shape.expected = ran("shop")
+
+
 def one_module(shape: Shape) -> None:
     """As ``kopf run operator.py`` is often written."""
     shape.lay({"shop.py": PACKAGE["cart.py"]})
@@ -237,7 +258,7 @@ SHAPES: dict[str, Callable[[Shape], None]] = {
     for shape in (
         flat, source_layout, site_packages, editable, several_roots, linked_package, linked_package_in_the_image,
         linked_checkout, collected_from_below, twins, empty_packages, renamed_checkout, package_that_is_the_checkout,
-        windows_paths, namespace, one_module, relative_files,
+        windows_paths, namespace, folder_without_init, script, windows_line_ends, one_module, relative_files,
     )
 }  # fmt: skip
 

@@ -175,7 +175,14 @@ DAMAGES = {
     "another schema": Damage(_sql("UPDATE coverage_schema SET version = 6"), data, "foreign: schema 6"),
     "two schemas": Damage(_sql("INSERT INTO coverage_schema VALUES (7)"), data, "foreign: schema 7, 7"),
     "a plug-in": Damage(
-        _sql("INSERT INTO tracer SELECT id, 'x.y' FROM file LIMIT 1"), data, "foreign: measured through"
+        _sql("INSERT INTO tracer SELECT id, 'x.y' FROM file LIMIT 1"),
+        "/app/shop/__init__.py",
+        "was measured through the coverage plugin 'x.y', which is not loaded here",
+    ),
+    "a plug-in that is no text": Damage(
+        _sql("INSERT INTO tracer SELECT id, x'ff' FROM file LIMIT 1"),
+        data,
+        "damaged: it holds a plug-in that is no text",
     ),
     "a plug-in of a file that is not there": Damage(
         _sql("INSERT INTO tracer VALUES (99, 'x.y')"), data, "damaged: it holds a plug-in of an unknown file"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import platform
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from coverage_hooks.collect.skew import skews
 from coverage_hooks.volume.manifest import Process
-from tests.unit.collect.building import record
+from tests.unit.collect.building import LINES, Project, record
 from tests.unit.collect.conftest import Run
 
 HERE = Process(
@@ -50,3 +51,31 @@ def test_recordings_are_counted_by_version(run: Run, volume: Path) -> None:
     assert result.exit_code == 0
     assert "note  2 recordings made on Python 3.9 with coverage.py 7." in result.output
     assert result.output.count(" made on Python ") == 1
+
+
+@pytest.mark.parametrize("settings", ["", "omit = */unused.py\n"])
+def test_syntax_that_is_newer_than_the_python_here_is_explained(
+    run: Run, volume: Path, project: Project, settings: str
+) -> None:
+    newer = {"shop/newer.py": "a syntax that the Python of the image knows\n"}
+    project.write(newer)
+    project.write({".coveragerc": f"[run]\nsource = shop\n{settings}"})
+    for host, python in (("a", "3.98.7"), ("b", "3.100.0"), ("c", "3.11.0")):
+        recording = record(volume, host=host, measured={**LINES, "shop/newer.py": {1}}, sources=newer)
+        recording.change(process=dataclasses.replace(recording.manifest.process, python=python))
+    result = run("collect")
+    assert result.exit_code == 2
+    said = " ".join(result.output.split())
+    assert "shop/newer.py' as Python source" in said
+    here = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    assert f"recorded on Python 3.100, and reported on Python {here}: collect with Python 3.100 or newer" in said
+
+
+def test_a_source_that_no_python_can_parse_is_blamed_on_none(run: Run, volume: Path, project: Project) -> None:
+    project.write({"shop/broken.py": "def (:\n"})
+    recording = record(volume)
+    recording.change(process=dataclasses.replace(recording.manifest.process, python=platform.python_version()))
+    result = run("collect")
+    assert result.exit_code == 2
+    assert "shop/broken.py' as Python source" in " ".join(result.output.split())
+    assert "recorded on" not in result.output
