@@ -9,7 +9,7 @@ SOURCES := coverage_hooks keycloak_operator tests examples
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test lint types test-unit test-chart test-workflows test-functional test-pythons test-versions \
+.PHONY: help venv demo test lint types test-unit test-chart test-workflows test-functional test-operators test-pythons test-versions \
   test-browser browser-deps e2e cluster-deps cluster-up cluster-down coverage coverage-place coverage-unit \
   coverage-retrieve coverage-combine coverage-report benchmark format crds chart docs lock clean
 
@@ -19,7 +19,7 @@ help: ## List the targets
 demo: $(VENV)/ready ## Record a running operator, stop it, and see what its tests covered
 	$(BIN)/python -m examples.demo
 
-test: lint types test-workflows test-unit test-chart test-functional ## Everything that must pass
+test: lint types test-workflows test-unit test-chart test-functional test-operators ## Everything that must pass
 
 lint: $(VENV)/ready ## Style, and which module may import which
 	$(BIN)/ruff check $(SOURCES)
@@ -41,6 +41,9 @@ test-workflows: $(VENV)/ready ## The workflows of every push and of every night,
 
 test-functional: $(VENV)/ready ## Real operators against a real kube-apiserver and etcd
 	$(BIN)/pytest tests/functional
+
+test-operators: $(VENV)/ready ## Operators of every shape, and Kopf's own examples, against plain coverage.py
+	$(BIN)/pytest tests/operators
 
 test-pythons: $(VENV)/ready ## What users install, on every Python, with the newest packages
 	$(BIN)/python -m tests.environments pythons

@@ -30,6 +30,9 @@ from tests.cluster import WITHIN, eventually
 
 WAYS = ("alone", "measured", "recorded")
 
+#: Lines and branches that were run, by file.
+Executed = dict[str, tuple[list[int], list[list[int]]]]
+
 #: What does not depend on recording: times, names of threads, addresses.
 _VARIABLE = re.compile(r"^\[[\d: ,.-]+\] |\b0x[0-9a-f]+\b|\d+(\.\d+)? ?s(econds?)?\b|\b\d{4,}\b")
 #: What recording says, and that its handler of Kopf's cleanup ran.
@@ -109,7 +112,7 @@ class Place:
                 stderr=subprocess.STDOUT,
             )
 
-    def executed(self, data_file: Path) -> dict[str, tuple[list[int], list[list[int]]]]:
+    def executed(self, data_file: Path) -> Executed:
         """Return executed lines and branches by file, as ``coverage json`` has them, of files that were run."""
         report = self.folder / f"{data_file.name}.json"
         command = [sys.executable, "-m", "coverage", "json", f"--data-file={data_file}", "-q", "-o", str(report)]

@@ -84,6 +84,8 @@ class Shape:
     plain_source: str = ""
     stop: signal.Signals = signal.SIGTERM
     path: str = "."
+    #: The file whose own functions run the event loop; on Python 3.11 these get lines of asyncio.
+    running: str = ""
 
 
 def _run(*options: str) -> list[str]:
@@ -231,12 +233,14 @@ SHAPES: Mapping[str, Shape] = {
     ),
     "script": Shape(
         files=_PACKAGE | {"operate.py": "from kopf.cli import main\n\nif __name__ == '__main__':\n    main()\n"},
+        running="operate.py",
         alone=["operate.py", *_run("-m", "shop.handlers")[2:]],
         recorded=["-m", "coverage_hooks", "run", "operate.py", *_run("-m", "shop.handlers")[2:]],
         source=".",
     ),
     "module": Shape(
         files=_PACKAGE | {"shop/__main__.py": _MAIN},
+        running="shop/__main__.py",
         alone=["-m", "shop", "{namespace}"],
         recorded=["-m", "coverage_hooks", "run", "-m", "shop", "{namespace}"],
     ),
@@ -246,16 +250,19 @@ SHAPES: Mapping[str, Shape] = {
             "shop/cli.py": _MAIN,
             "bin/operate": f"#!{sys.executable}\nimport sys\nfrom shop.cli import main\nsys.exit(main())\n",
         },
+        running="shop/cli.py",
         alone=["bin/operate", "{namespace}"],
         recorded=["-m", "coverage_hooks", "run", "operate", "{namespace}"],
     ),
     "beside-aiohttp": Shape(
         files=_PACKAGE | {"shop/__main__.py": _BESIDE_AIOHTTP},
+        running="shop/__main__.py",
         alone=["-m", "shop", "{namespace}", "{port}"],
         recorded=["-m", "coverage_hooks", "run", "-m", "shop", "{namespace}", "{port}"],
     ),
     "beside-uvicorn": Shape(
         files=_PACKAGE | {"shop/__main__.py": _BESIDE_UVICORN},
+        running="shop/__main__.py",
         alone=["-m", "shop", "{namespace}", "{port}"],
         recorded=["-m", "coverage_hooks", "run", "-m", "shop", "{namespace}", "{port}"],
         # On SIGTERM uvicorn ends itself by that signal once it has stopped, and plain coverage.py saves nothing.

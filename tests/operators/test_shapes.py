@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +12,8 @@ import pytest
 from kubernetes_asyncio.client import ApiClient
 
 from tests.cluster import ControlPlane
-from tests.operators.operating import WAYS, Place, Run, act_on_config_maps, run
-from tests.operators.shapes import SHAPES, written
+from tests.operators.operating import WAYS, Executed, Place, Run, act_on_config_maps, run
+from tests.operators.shapes import SHAPES, Shape, written
 
 RCFILE = "[run]\nbranch = true\nsource = {source}\n"
 
@@ -37,10 +39,31 @@ async def test_recorded_is_what_plain_coverage_measures(
     assert recorded.log == alone.log
 
     collected = await asyncio.to_thread(place.collect)
-    assert collected.returncode == 0, collected.stdout + collected.stderr
     plain = await asyncio.to_thread(place.executed, place.folder / "plain")
     ours = await asyncio.to_thread(place.executed, place.folder / "collected/cluster.coverage")
+    for way, executed in (("coverage run", plain), ("recorded", ours)):
+        record_property(way, sum(len(lines) for lines, _ in executed.values()))
     assert any(file.endswith("work.py") for file in plain)
+    if sys.version_info < (3, 12):
+        plain = await _without_what_311_mixes_up(place, shape, plain, ours)
+    else:
+        assert collected.returncode == 0, collected.stdout + collected.stderr
     assert ours == plain
-    for world, executed in (("coverage run", plain), ("recorded", ours)):
-        record_property(world, sum(len(lines) for lines, _ in executed.values()))
+
+
+async def _without_what_311_mixes_up(place: Place, shape: Shape, plain: Executed, ours: Executed) -> Executed:
+    """Return *plain* without what cannot be told on Python 3.11, after looking at what is reported instead.
+
+    A file whose functions run the event loop gets lines of asyncio there. Plain coverage.py counts those that happen to
+    be lines of the file; here they are a loss. An entrypoint that calls `coverage_hooks.start` is not traced there, and
+    reported with what is proven.
+    """
+    losses = json.loads((place.folder / "collected/summary.json").read_text())["losses"]
+    assert [Path(loss["file"]).name for loss in losses] == ([Path(shape.running).name] if shape.running else [])
+    if shape.running:
+        assert shape.running not in ours
+        return {file: executed for file, executed in plain.items() if file != shape.running}
+    if (main := "shop/__main__.py") in plain:
+        assert set(ours[main][0]) == {1, 3, 5, 6, 7, 9, 10}
+        return plain | {main: ours[main]}
+    return plain
