@@ -52,11 +52,11 @@ def combine(
     ledger: Ledger, verified: Iterable[Verified], output: Path, configuration: Configuration, inputs: Inputs
 ) -> None:
     """Write the data files of *verified* and of the unit data below *output*; what cannot be used becomes losses."""
+    files.clear(output)  # first: a plugin may take the pages of a report for templates
+    files.make_folder(output)
     sources = configuration.checkout()
     if sources.note:
         ledger.note("combine", sources.note)
-    files.clear(output)
-    files.make_folder(output)
     with explained(), tempfile.TemporaryDirectory(dir=output, prefix=".combine-") as scratch:
         work = _Work(configuration, output, Path(scratch))
         unit = work.read_units(inputs.units)
