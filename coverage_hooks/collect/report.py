@@ -160,7 +160,9 @@ class Configuration:
             data.read()
             named = {self.place(name): data.file_tracer(name) or "" for name in data.measured_files()}
         # A plugin may take the pages of a report that was made meanwhile for templates.
-        self._kept = {path: tracer for path, tracer in self._kept.items() if path in named or not tracer}
+        pages = {path for path, tracer in self._kept.items() if tracer and path not in named}
+        self._found = {path: tracer for path, tracer in self._found.items() if path not in pages}
+        self._kept = {path: tracer for path, tracer in self._kept.items() if path not in pages}
         for path, tracer in named.items():
             if refusal := self.refusal(path, tracer):
                 raise UsageError(f"{self._shown(path)} {refusal}")
