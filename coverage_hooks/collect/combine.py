@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import coverage
 from coverage.exceptions import CoverageException
@@ -385,7 +385,7 @@ def _other_ends(shown: Sequence[str]) -> str:
 
 
 def _unit_advice(path: str) -> str:
-    if os.path.isabs(path):  # noqa: PTH117 - text, not a place
+    if any(kind(path).is_absolute() for kind in (PurePosixPath, PureWindowsPath)):
         return (
             f"it measured {path!r}, which is not in this checkout; was it made elsewhere? "
             "Set `[run] relative_files = true`, or name the folders in `[paths]`"
