@@ -49,7 +49,7 @@ class Checkout:
     files: list[Path] = field(default_factory=list)
     tracked: frozenset[Path] | None = None
     note: str = ""
-    _read: dict[str, list[SourceFile]] = field(default_factory=dict)
+    _known: dict[str, list[SourceFile]] = field(default_factory=dict, init=False)
 
     @functools.cached_property
     def _by_name(self) -> Mapping[str, list[Path]]:
@@ -60,12 +60,12 @@ class Checkout:
 
     def named(self, name: str) -> list[SourceFile]:
         """Return the files with that last component, or behind a link with it, as they are now; read once."""
-        if name not in self._read:
+        if name not in self._known:
             # A link may lead to a file that is listed, too.
             paths = dict.fromkeys(path.resolve() for path in self._by_name.get(name, ()))
             read = (_read(path, tracked=self._is_tracked(path)) for path in paths)
-            self._read[name] = [file for file in read if file is not None]
-        return self._read[name]
+            self._known[name] = [file for file in read if file is not None]
+        return self._known[name]
 
     def _is_tracked(self, path: Path) -> bool:
         return self.tracked is None or path in self.tracked

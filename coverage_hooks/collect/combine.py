@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import coverage
 from coverage.exceptions import CoverageException
@@ -52,11 +52,11 @@ def combine(
     ledger: Ledger, verified: Iterable[Verified], output: Path, configuration: Configuration, inputs: Inputs
 ) -> None:
     """Write the data files of *verified* and of the unit data below *output*; what cannot be used becomes losses."""
+    files.clear(output)  # first: a plugin may take the pages of a report for templates
+    files.make_folder(output)
     sources = configuration.checkout()
     if sources.note:
         ledger.note("combine", sources.note)
-    files.clear(output)
-    files.make_folder(output)
     with explained(), tempfile.TemporaryDirectory(dir=output, prefix=".combine-") as scratch:
         work = _Work(configuration, output, Path(scratch))
         unit = work.read_units(inputs.units)
@@ -411,7 +411,7 @@ def _other_ends(shown: Sequence[str]) -> str:
 
 
 def _unit_advice(path: str) -> str:
-    if os.path.isabs(path):  # noqa: PTH117 - text, not a place
+    if any(kind(path).is_absolute() for kind in (PurePosixPath, PureWindowsPath)):
         return (
             f"it measured {path!r}, which is not in this checkout; was it made elsewhere? "
             "Set `[run] relative_files = true`, or name the folders in `[paths]`"

@@ -241,10 +241,11 @@ def _read(connection: sqlite3.Connection, parser: Parser) -> Content:
     if _has_arcs(connection):
         arcs = dict(_read_arcs(connection, paths, contexts, parser))
         tops, line_count, arc_count = _measure_arcs(arcs)
-        for path in tracers:
-            # Where a template is entered and left is told, below zero, in lines of the Python that renders it.
-            ends = (end for (each, _), found in arcs.items() if each == path for arc in found for end in arc)
-            tops[path] = max((0, *ends))
+        # Where a template is entered and left is told, below zero, in lines of the Python that renders it.
+        tops |= dict.fromkeys(tracers, 0)
+        for (path, _), found in arcs.items():
+            if path in tracers:
+                tops[path] = max(tops[path], *(end for arc in found for end in arc))
     else:
         lines = dict(_read_lines(connection, paths, contexts))
         tops, line_count, arc_count = (*_measure_lines(lines), 0)

@@ -158,14 +158,18 @@ class Configuration:
         data = coverage.CoverageData(str(data_file))
         with explained(), contextlib.closing(data):
             data.read()
-            for name in data.measured_files():
-                path, tracer = self.place(name), data.file_tracer(name) or ""
-                if refusal := self.refusal(path, tracer):
-                    raise UsageError(f"{name} {refusal}")
-                if not self.left_out(path, tracer):
-                    self.select(path, tracer)
-                elif self.covers(path):  # the configuration is another one now, and this is told with what it omits
-                    self._found[path] = tracer
+            named = {self.place(name): data.file_tracer(name) or "" for name in data.measured_files()}
+        # A plugin may take the pages of a report that was made meanwhile for templates.
+        pages = {path for path, tracer in self._kept.items() if tracer and path not in named}
+        self._found = {path: tracer for path, tracer in self._found.items() if path not in pages}
+        self._kept = {path: tracer for path, tracer in self._kept.items() if path not in pages}
+        for path, tracer in named.items():
+            if refusal := self.refusal(path, tracer):
+                raise UsageError(f"{self._shown(path)} {refusal}")
+            if not self.left_out(path, tracer):
+                self.select(path, tracer)
+            elif self.covers(path):  # the configuration is another one now, and this is told with what it omits
+                self._found[path] = tracer
 
     def refusal(self, path: Path, tracer: str) -> str:
         """Return why what plugin *tracer* measured of *path* cannot be reported here, or nothing."""

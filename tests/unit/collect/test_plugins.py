@@ -100,14 +100,15 @@ def unit(project: Project, measured: Mapping[str, Collection[int]], tracers: Map
     return path
 
 
+@pytest.mark.parametrize("settings", ["", "relative_files = True\n"])
 def test_what_a_plugin_measured_is_reported_as_coverage_does(
-    run: Run, volume: Path, project: Project, install: Install
+    run: Run, volume: Path, project: Project, install: Install, settings: str
 ) -> None:
     project.write(PAGES)
-    tracer = f"{install(TEMPLATES)}.Templates"
+    tracer = f"{install(TEMPLATES, f'source = shop{chr(10)}{settings}')}.Templates"
     other = record(volume, host="b", measured={"shop/cart.py": {1}})
     traced = trace(record(volume, measured={**LINES, PAGE: {1, 2}}, sources=PAGES), tracer)
-    assert run("collect").exit_code == 0
+    assert run("collect", "--xml-per-world").exit_code == 0
     output = project.root / "build/coverage"
     found = json.loads(command("json", f"--data-file={output}/cluster.coverage", "-q", "-o", "-"))
     assert set(summary(project)["files"]) == {*SOURCES, *PAGES} == set(found["files"])
@@ -123,6 +124,24 @@ def test_what_a_plugin_measured_is_reported_as_coverage_does(
         with closing(sqlite3.connect(output / f"data/.coverage.{name}")) as connection:
             assert connection.execute("SELECT count(*) FROM tracer").fetchone() == (len(PAGES),)
     assert {other.name, traced.name} == {path.name.removeprefix(".coverage.") for path in (output / "data").iterdir()}
+
+
+def test_pages_of_an_earlier_report_are_no_templates(
+    run: Run, volume: Path, project: Project, install: Install
+) -> None:
+    project.write(PAGES)
+    tracer = f"{install(TEMPLATES, 'source = .' + chr(10))}.Templates"
+    trace(record(volume, measured={**LINES, PAGE: {1, 2}}, sources=PAGES), tracer)
+    assert run("collect").exit_code == 0
+    before = set(summary(project)["files"])
+    assert set(PAGES) <= before
+    assert not summary(project)["omitted"]
+    assert run("report", source=None).exit_code == 0
+    assert set(summary(project)["files"]) == before
+    assert not summary(project)["omitted"]
+    assert run("combine", source=None).exit_code == 0
+    assert run("report", source=None).exit_code == 0
+    assert set(summary(project)["files"]) == before
 
 
 def test_branches_may_lead_to_lines_of_what_renders_a_template(

@@ -56,15 +56,16 @@ def test_packages_as_seen_from_another_folder_are_mapped_by_the_paths_setting(
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_data_of_another_machine_is_named_among_several(run: Run, volume: Path, project: Project, order: int) -> None:
+@pytest.mark.parametrize("path", ["/home/ci/tool.py", "C:/ci/tool.py"])
+def test_data_of_another_machine_is_named_among_several(
+    run: Run, volume: Path, project: Project, path: str, order: int
+) -> None:
     record(volume)
     (project.root / "here").write_bytes(data_bytes({str(project.root / "shop/cart.py"): {8}}))
-    (project.root / "there").write_bytes(data_bytes({"/home/ci/tool.py": {1}}))
+    (project.root / "there").write_bytes(data_bytes({path: {1}}))
     result = run("collect", *[word for name in ("here", "there")[::order] for word in ("--unit", name)])
     assert result.exit_code == 2
-    assert "unit data 'there': it measured '/home/ci/tool.py', which is not in this checkout" in " ".join(
-        result.output.split()
-    )
+    assert f"unit data 'there': it measured {path!r}, which is not in this checkout" in " ".join(result.output.split())
 
 
 def test_two_machines_are_mapped_by_the_paths_setting(run: Run, volume: Path, project: Project) -> None:
