@@ -23,16 +23,23 @@ State = Literal["finished", "running", "silent", "killed", "ended", "missing", "
 Step = Literal["retrieve", "verify", "combine", "report"]
 STEPS: tuple[Step, ...] = ("retrieve", "verify", "combine", "report")
 
+#: Of what something is missing: of what was or should have been recorded, or of the coverage that was asked for.
+LossKind = Literal["recording", "threshold"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loss:
-    """Something that should be in the report and is not; `recording` and `file` are empty where none is to blame."""
+    """Something that should be in the report and is not; `recording` and `file` are empty where none is to blame.
+
+    Of kind `threshold` it is coverage, of which there is less than was asked for.
+    """
 
     step: Step
     recording: str
     pod: str
     file: str
     reason: str
+    kind: LossKind = "recording"
     waived: bool = False
 
 
@@ -165,6 +172,10 @@ class Ledger:
         recording, pod = (row.recording, row.pod) if row else ("", "")
         waived = row is not None and bool({recording, pod, pod.rpartition("/")[2]} - {""} & set(self.waivers))
         self.losses.append(Loss(step=step, recording=recording, pod=pod, file=file, reason=reason, waived=waived))
+
+    def fall_short(self, reason: str) -> None:
+        """Enter a threshold that was not met; no waiver is about one."""
+        self.losses.append(Loss(step="report", recording="", pod="", file="", reason=reason, kind="threshold"))
 
     def note(self, step: Step, text: str) -> None:
         """Enter what a reader should know and nothing is lost by."""

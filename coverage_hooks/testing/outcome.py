@@ -13,7 +13,6 @@ from coverage_hooks.collect import terminal
 from coverage_hooks.collect.combine import Inputs
 from coverage_hooks.collect.ledger import Ledger
 from coverage_hooks.collect.report import Configuration, Report
-from coverage_hooks.collect.thresholds import shortfalls
 from coverage_hooks.commands import places
 from coverage_hooks.commands.progress import Progress
 from coverage_hooks.errors import CoverageHooksError, UsageError
@@ -88,10 +87,8 @@ def _collect(wish: Wish, units: list[Path], outcome: Outcome) -> None:
     configuration = Configuration(wish.rcfile, wish.folder)
     with progress.busy("verifying, combining, reporting"):
         outcome.ledger = _combine(wish, units, configuration, outcome)
-        done = collecting.report(wish.output, configuration)
+        done = collecting.report(wish.output, configuration, thresholds=wish.thresholds)
     outcome.ledger, outcome.report = done.ledger, done.report
-    if done.report is not None:
-        outcome.losses += shortfalls(done.report, wish.thresholds)
 
 
 def _combine(wish: Wish, units: list[Path], configuration: Configuration, outcome: Outcome) -> Ledger:
