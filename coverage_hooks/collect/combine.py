@@ -68,6 +68,8 @@ def combine(
             try:
                 work.add(cluster, each, remapped)
             except sqlite3.Error as error:  # none is known to come so far; one recording must not stop the rest
+                if files.is_of_writing(error):
+                    raise
                 ledger.lose("combine", each.row, f"SQLite says: {error}", file=each.path.name)
         for told in skews(kinds.processes, coverage.__version__):
             ledger.note("combine", told)
@@ -251,7 +253,7 @@ class _Work:
         try:
             self._write(facts, target, branch=branch)
         except sqlite3.Error as error:
-            raise UsageError(f"{str(target)!r} cannot be written: SQLite says: {error}; is there room?") from None
+            raise UsageError(files.unwritten(error, target)) from None
 
     def _write(self, facts: Union, target: Path, *, branch: bool) -> None:
         """Make *target* a data file of *facts* in which every selected file is named, run or not."""

@@ -129,6 +129,7 @@ def judging(command: _Command) -> _Command:
 
 
 @click.command()
+@options.writing
 @retrieving
 @combining
 @configuring
@@ -159,6 +160,7 @@ def collect(
 
 
 @click.command()
+@options.writing
 @retrieving
 @options.output
 def retrieve(source: Source, progress: Progress, request: Request, output: Path) -> None:
@@ -169,6 +171,7 @@ def retrieve(source: Source, progress: Progress, request: Request, output: Path)
 
 
 @click.command()
+@options.writing
 @options.output
 def verify(output: Path) -> None:
     """Check every raw copy against its manifest, and whether coverage.py may open it."""
@@ -176,6 +179,7 @@ def verify(output: Path) -> None:
 
 
 @click.command()
+@options.writing
 @combining
 @configuring
 @options.output
@@ -185,6 +189,7 @@ def combine(configuration: Configuration, inputs: Inputs, output: Path) -> None:
 
 
 @click.command()
+@options.writing
 @configuring
 @judging
 @options.output

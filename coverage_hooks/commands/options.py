@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
 
+from coverage_hooks.collect import files
 from coverage_hooks.commands import places
 from coverage_hooks.commands.places import Place
 
@@ -141,6 +143,17 @@ def output(command: Callable[..., None]) -> Callable[..., None]:
         "--output", type=click.Path(path_type=Path, file_okay=False), default=Path("build/coverage"),
         show_default=True, metavar="DIR", help="Where everything is written; nothing is written elsewhere.",
     )(command)  # fmt: skip
+
+
+def writing(command: Callable[..., None]) -> Callable[..., None]:
+    """Have *command* write its `output` alone. Outermost: no reader is started for a folder that is in use."""
+
+    @functools.wraps(command)
+    def wrapped(*, output: Path, **rest: object) -> None:
+        with nullcontext() if rest.get("reader_manifest") else files.writing(output):
+            command(output=output, **rest)
+
+    return wrapped
 
 
 def patience(command: Callable[..., None]) -> Callable[..., None]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from coverage_hooks import collecting
-from coverage_hooks.collect import terminal
+from coverage_hooks.collect import files, terminal
 from coverage_hooks.collect.combine import Inputs
 from coverage_hooks.collect.ledger import Ledger
 from coverage_hooks.collect.report import Configuration, Report
@@ -74,6 +74,11 @@ def collect(wish: Wish, units: list[Path], outcome: Outcome) -> None:
 
 
 def _collect(wish: Wish, units: list[Path], outcome: Outcome) -> None:
+    with files.writing(wish.output):
+        _collect_alone(wish, units, outcome)
+
+
+def _collect_alone(wish: Wish, units: list[Path], outcome: Outcome) -> None:
     progress = Progress()
     with places.opened(wish.place, progress) as source, progress.busy("waiting for running recordings, copying"):
         outcome.ledger = collecting.retrieve(source, wish.output, wish.request, say=progress.waiting)
