@@ -71,6 +71,8 @@ def retrieve(
     patience = patience or Patience()
     listed = datetime.now(UTC)
     chosen = runs.choose(runs.look(source), choice)
+    if chosen.barred:
+        raise SourceError(chosen.barred)
     ledger = Ledger(
         run=chosen.run,
         since=timestamp(choice.since) if choice.since else None,

@@ -7,19 +7,23 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from coverage_hooks.collect.ledger import Earlier
-from coverage_hooks.collect.sources import Source
-from coverage_hooks.errors import ManifestError, VolumeError
+from coverage_hooks.collect.sources import LET_READ, Source
+from coverage_hooks.errors import ManifestError, NotPermitted, VolumeError
 from coverage_hooks.volume import layout
 from coverage_hooks.volume.manifest import Manifest, parse_timestamp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A recording on the volume; without a manifest `reason` says why it has none."""
+    """A recording on the volume; without a manifest `reason` says why it has none.
+
+    It is `barred` when that is because this user may not read it.
+    """
 
     recording: str
     manifest: Manifest | None
     reason: str = ""
+    barred: bool = False
 
     @property
     def started(self) -> float:
@@ -55,6 +59,13 @@ class Chosen:
     found: list[Found]
     earlier: list[Found]
 
+    @property
+    def barred(self) -> str:
+        """Why none of `found` can be read by this user, as another one may; empty when that is not so."""
+        if not self.found or not all(each.barred for each in self.found):
+            return ""
+        return f"this user may read no recording that is asked for: {self.found[0].reason}; {LET_READ}"
+
 
 def look(source: Source) -> list[Found]:
     """Return every recording of *source*, readable or not."""
@@ -66,7 +77,8 @@ def look_at(source: Source, recording: str) -> Found:
     try:
         manifest = read_manifest(recording, source.announcement(recording).content)
     except VolumeError as error:
-        return Found(recording=recording, manifest=None, reason=str(error))
+        barred = isinstance(error, NotPermitted)
+        return Found(recording=recording, manifest=None, reason=str(error), barred=barred)
     return Found(recording=recording, manifest=manifest)
 
 

@@ -15,6 +15,9 @@ from coverage_hooks.collect import files
 from coverage_hooks.commands import places
 from coverage_hooks.commands.places import Place
 
+#: A folder; that it may not be read is told by whoever reads it, with whose it is, and is no wrong use.
+_FOLDER = click.Path(path_type=Path, readable=False)
+
 _AGE = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -33,7 +36,7 @@ def moment(text: str) -> datetime:
 def directory(command: Callable[..., None]) -> Callable[..., None]:
     """Add ``--from``."""
     return click.option(
-        "--from", "directory", type=click.Path(path_type=Path), required=True, metavar="DIR",
+        "--from", "directory", type=_FOLDER, required=True, metavar="DIR",
         help="The folder that COVERAGE_HOOKS_DIR named in the operator, or where its volume is mounted here.",
     )(command)  # fmt: skip
 
@@ -49,7 +52,7 @@ _IN_CLUSTER = (
 
 #: Which folder, or which claim in which cluster.
 WHERE = (
-    click.option("--from", "directory", type=click.Path(path_type=Path), metavar="DIR",
+    click.option("--from", "directory", type=_FOLDER, metavar="DIR",
                  help="The folder that COVERAGE_HOOKS_DIR named in the operator, or where its volume is mounted here."),
     *_IN_CLUSTER,
 )  # fmt: skip

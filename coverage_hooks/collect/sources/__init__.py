@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+#: What to do about what this user may not read.
+LET_READ = "let this user read it, or run this as one who may"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
