@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
@@ -102,6 +103,8 @@ def directory(path: Path, patience: Patience) -> Iterator[Finding]:
         yield wrong(chosen.barred, UNREACHABLE)
         return
     yield from _runs(path, found, chosen)
+    if doubt := chosen.doubt(datetime.now(UTC)):
+        yield note(doubt)
     mine = {each.recording for each in chosen.found}
     for each in found:
         yield from _unreadable(path, each, chosen=each.recording in mine)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from coverage_hooks.collect import files
+from coverage_hooks.collect import clocks, files
 from coverage_hooks.errors import UsageError
 from coverage_hooks.volume.manifest import Manifest
 
@@ -71,7 +71,8 @@ class Row:
 
     `ending` says how the process ended, as far as Kubernetes told a witness, or when it was `asked` afterwards; `cause`
     is the same in a word or two, `restart` and `exit_code` are its container's, and `lost_seconds` is the most that it
-    ran after its last snapshot.
+    ran after its last snapshot. `clock` says why seconds of it are unknown: its own was set
+    back.
     """
 
     recording: str
@@ -92,6 +93,7 @@ class Row:
     restart: int | None = None
     exit_code: int | None = None
     lost_seconds: float | None = None
+    clock: str = ""
     asked: bool = False
     files: int = 0
     lines: int = 0
@@ -120,6 +122,7 @@ class Row:
             started_at=manifest.started_at,
             snapshot_at=manifest.snapshot_at,
             beat=manifest.beat,
+            clock=clocks.of_pod(manifest),
             files=data.files if data else 0,
             lines=data.lines if data else 0,
             arcs=data.arcs if data else 0,

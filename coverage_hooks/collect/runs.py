@@ -6,11 +6,12 @@ import math
 from dataclasses import dataclass
 from datetime import datetime
 
+from coverage_hooks.collect import clocks
 from coverage_hooks.collect.ledger import Earlier
 from coverage_hooks.collect.sources import LET_READ, Source
 from coverage_hooks.errors import ManifestError, NotPermitted, VolumeError
 from coverage_hooks.volume import layout
-from coverage_hooks.volume.manifest import Manifest, parse_timestamp
+from coverage_hooks.volume.manifest import Manifest, parse_timestamp, timestamp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,17 @@ class Chosen:
     run: str | None
     found: list[Found]
     earlier: list[Found]
+
+    def doubt(self, now: datetime) -> str:
+        """Return why the newest run may be another one; empty when by a clock here that shows *now* it is not."""
+        started = max((each.manifest.started_at for each in self.found if each.manifest), default="")
+        if not started or not clocks.is_ahead(parse_timestamp(started), now):
+            return ""
+        return (
+            f"run {self.run!r} is taken for the newest, as a process of it began at {started}, which is yet to come by "
+            f"the clock here, {timestamp(now)}: a clock was set back, or the two differ, so another run may be newer; "
+            "choose by --run"
+        )
 
     @property
     def barred(self) -> str:

@@ -75,7 +75,9 @@ def earlier(ledger: Ledger) -> tuple[list[Earlier], str]:
 
 def lost(row: Row) -> str:
     """Return how much *row* lost at its end, as far as that is known."""
-    return f"<= {row.lost_seconds:g} s" if row.lost_seconds is not None else ""
+    if row.lost_seconds is not None:
+        return f"<= {row.lost_seconds:g} s"
+    return "unknown" if row.clock and row.state in {"silent", "killed", "ended"} else ""
 
 
 def _lines(ledger: Ledger, report: Report, changes: Comparison | None) -> Iterator[str]:

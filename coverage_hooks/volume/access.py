@@ -79,7 +79,10 @@ def read_file(name: str, *, parent: int, limit: int) -> bytes:
 
 
 def read_aged_file(name: str, *, parent: int, limit: int) -> tuple[bytes, float]:
-    """Return what `read_file` does, and how many seconds ago it was written, by the clock of this machine."""
+    """Return what `read_file` does, and how many seconds ago it was written, by the clock of this machine.
+
+    They are negative when that is yet to come: a clock was set back, or two differ.
+    """
     with open_file(name, parent=parent, limit=limit) as descriptor:
         written = os.fstat(descriptor).st_mtime
         chunks = []
@@ -89,7 +92,7 @@ def read_aged_file(name: str, *, parent: int, limit: int) -> tuple[bytes, float]
             left -= len(chunk)
         if left <= 0:
             raise TooLarge(f"{name!r} grew beyond the {limit} bytes allowed while it was read")
-        return b"".join(chunks), max(0.0, time.time() - written)
+        return b"".join(chunks), time.time() - written
 
 
 def read_chunk(name: str, descriptor: int, size: int = 1 << 20) -> bytes:

@@ -20,7 +20,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announcement:
-    """A manifest as it lies on the volume, unparsed, and how many seconds ago it was written."""
+    """A manifest as it lies on the volume, unparsed, and how many seconds ago it was written.
+
+    They are negative when that is yet to come by the clock of whoever has the volume.
+    """
 
     content: bytes
     age: float
