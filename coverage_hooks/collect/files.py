@@ -171,8 +171,10 @@ def replacing(target: Path) -> Iterator[IO[bytes]]:
         # mkstemp makes what only its owner can read; reports are for everybody whom the umask admits.
         Path(name).chmod(0o666 & ~_umask())
         Path(name).replace(target)
-    except BaseException:
+    except BaseException as error:
         Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in _OF_WRITING:
+            error.filename, error.filename2 = str(target), None  # what was to be written, and not its other name
         raise
 
 

@@ -76,7 +76,8 @@ class Chosen:
         """Why none of `found` can be read by this user, as another one may; empty when that is not so."""
         if not self.found or not all(each.barred for each in self.found):
             return ""
-        return f"this user may read no recording that is asked for: {self.found[0].reason}; {LET_READ}"
+        first = self.found[0]
+        return f"this user may read no recording that is asked for: {first.recording}: {first.reason}; {LET_READ}"
 
 
 def look(source: Source) -> list[Found]:
