@@ -14,6 +14,7 @@ import sys
 from coverage_hooks.errors import (
     CoverageHooksError,
     ManifestError,
+    NotPermitted,
     SourceError,
     TooLarge,
     UnsafeEntry,
@@ -26,6 +27,7 @@ from coverage_hooks.settings import Settings
 __all__ = [
     "CoverageHooksError",
     "ManifestError",
+    "NotPermitted",
     "SourceError",
     "TooLarge",
     "UnsafeEntry",

@@ -9,7 +9,7 @@ A loss does not stop the next step: what is sound is reported completely, and th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +30,7 @@ from coverage_hooks.collect.report import Configuration, Report, UnparsedError
 from coverage_hooks.collect.retrieve import Patience, Say
 from coverage_hooks.collect.runs import Choice
 from coverage_hooks.collect.sources import Limits, Source
+from coverage_hooks.collect.thresholds import Threshold, shortfalls
 from coverage_hooks.errors import UsageError
 
 
@@ -67,6 +68,7 @@ def collect(
     configuration: Configuration,
     inputs: Inputs,
     *,
+    thresholds: Sequence[Threshold] = (),
     against: Summary | None = None,
     xml_per_world: bool = False,
     say: Say | None = None,
@@ -77,7 +79,7 @@ def collect(
     if not ledger.recorded:
         return Collected(ledger=ledger, report=None)
     combine(output, configuration, inputs)
-    return report(output, configuration, against=against, xml_per_world=xml_per_world)
+    return report(output, configuration, thresholds=thresholds, against=against, xml_per_world=xml_per_world)
 
 
 def retrieve(source: Source, output: Path, request: Request, *, say: Say | None = None) -> Ledger:
@@ -124,18 +126,27 @@ def combine(output: Path, configuration: Configuration, inputs: Inputs) -> Ledge
 
 
 def report(
-    output: Path, configuration: Configuration, *, against: Summary | None = None, xml_per_world: bool = False
+    output: Path,
+    configuration: Configuration,
+    *,
+    thresholds: Sequence[Threshold] = (),
+    against: Summary | None = None,
+    xml_per_world: bool = False,
 ) -> Collected:
-    """Write the reports below *output*, and what changed since the summary *against*."""
+    """Write the reports below *output*, with which *thresholds* are not met, and what changed since *against*."""
     ledger = Ledger.load(output)
+    ledger.begin("report")
     if configuration.contexts:
         ledger.note("report", reporting.contexts_note(configuration.contexts))
     with _telling_newer_syntax(ledger):
         done = reporting.report(output, configuration, xml_per_world=xml_per_world)
     changes = comparing.compare(against, done) if against is not None else None
+    for shortfall in shortfalls(done, thresholds):
+        ledger.fall_short(shortfall)
     summary.write(output, ledger, done, changes)
     page.write(output, ledger, done, changes)
     build.show(output, ledger, settings.build_summary())
+    ledger.save(output)
     return Collected(ledger=ledger, report=done, changes=changes)
 
 

@@ -6,6 +6,7 @@
     ├── UsageError            the caller asked for something that makes no sense; exit code 2
     ├── SourceError           the recordings cannot be reached; exit code 3
     └── VolumeError           one entry on a volume is not what it should be
+        ├── NotPermitted      this user may not read it; another one may
         ├── UnsafeEntry       not a regular file, a link, or a name that leaves its folder
         ├── TooLarge          above the cap for its kind
         └── ManifestError     ``recording.json`` is missing, broken or of another format
@@ -19,6 +20,7 @@ from __future__ import annotations
 __all__ = [
     "CoverageHooksError",
     "ManifestError",
+    "NotPermitted",
     "SourceError",
     "TooLarge",
     "UnsafeEntry",
@@ -41,6 +43,10 @@ class SourceError(CoverageHooksError):
 
 class VolumeError(CoverageHooksError):
     """One entry on a volume cannot be used."""
+
+
+class NotPermitted(VolumeError):
+    """An entry may not be read by this user: nothing is wrong with it for another one."""
 
 
 class UnsafeEntry(VolumeError):

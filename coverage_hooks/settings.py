@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -19,6 +20,9 @@ RIVALS = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
 
 _ON = {"1", "true", "yes", "on"}
 _OFF = {"", "0", "false", "no", "off"}
+
+#: What Kubernetes or a shell puts a value in the place of; the first leaves it where it has none.
+_PLACEHOLDER = re.compile(r"\$\([A-Za-z_.-][\w.-]*\)|\$\{[A-Za-z_][^}]*\}|\$[A-Za-z_]\w*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +62,22 @@ class Settings:
         def text(name: str) -> str:
             return environ.get(PREFIX + name, "").strip()
 
+        def literal(name: str, *, is_path: bool = False) -> str:
+            """Return a text that is used as it is; a recording under an odd name is better than none."""
+            value = text(name)
+            if found := _PLACEHOLDER.search(value):
+                problems.append(
+                    f"{PREFIX}{name}={value!r}: {found[0]!r} stands there as it is: nothing filled it in. Kubernetes "
+                    "fills in $(NAME) alone, of a variable that the same container defines above it: define it there, "
+                    "or write the value"
+                )
+            if is_path and value.startswith("~"):
+                problems.append(
+                    f"{PREFIX}{name}={value!r}: '~' stands there as it is, as only a shell fills it in: write the "
+                    "whole path"
+                )
+            return value
+
         def seconds(name: str, default: float, low: float, high: float) -> float:
             value = text(name)
             if not value:
@@ -79,16 +99,16 @@ class Settings:
             problems.append(f"{PREFIX}CONTEXT={context!r}: expected none or handler; using none")
             context = "none"
         pod = PodIdentity(
-            **{name: text(f"POD_{name.upper()}") for name in ("name", "namespace", "uid", "node", "container")}
+            **{name: literal(f"POD_{name.upper()}") for name in ("name", "namespace", "uid", "node", "container")}
         )
         return cls(
             enabled=switch in _ON,
-            directory=_absolute(Path(text("DIR") or ".coverage-hooks"), problems),
+            directory=_absolute(Path(literal("DIR", is_path=True) or ".coverage-hooks"), problems),
             interval=seconds("INTERVAL", 1.0, 0.1, 60.0),
             exit_timeout=seconds("EXIT_TIMEOUT", 5.0, 0.0, 3600.0),
-            run=text("RUN"),
-            rcfile=text("RCFILE") or None,
-            revision=text("REVISION"),
+            run=literal("RUN"),
+            rcfile=literal("RCFILE", is_path=True) or None,
+            revision=literal("REVISION"),
             context=context,
             pod=pod if pod != PodIdentity() else None,
             problems=problems,

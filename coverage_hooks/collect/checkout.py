@@ -263,5 +263,6 @@ def _git_bytes(folder: Path, *arguments: str) -> bytes:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise _NoGitError(str(error)) from None
     if done.returncode:
-        raise _NoGitError(os.fsdecode(done.stderr).strip().rpartition("\n")[2] or "git failed")
+        # All of it: what to do about a checkout of another user stands below the reason.
+        raise _NoGitError(" ".join(os.fsdecode(done.stderr).split()) or "git failed")
     return done.stdout

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
@@ -18,10 +19,10 @@ from coverage_hooks.collect.report import Configuration
 from coverage_hooks.collect.retrieve import Patience, await_beats
 from coverage_hooks.collect.runs import Choice, Chosen, Found
 from coverage_hooks.collect.skew import MEASURED_COVERAGE, MEASURED_PYTHON, minor, skews
-from coverage_hooks.collect.sources import Limits
+from coverage_hooks.collect.sources import LET_READ, Limits
 from coverage_hooks.collect.sources.directory import Directory
-from coverage_hooks.errors import CoverageHooksError, VolumeError
-from coverage_hooks.findings import Finding, note, ok, wrong
+from coverage_hooks.errors import CoverageHooksError, NotPermitted, VolumeError
+from coverage_hooks.findings import UNREACHABLE, Finding, note, ok, wrong
 from coverage_hooks.volume import access, listing
 from coverage_hooks.volume.manifest import Manifest
 
@@ -98,7 +99,12 @@ def directory(path: Path, patience: Patience) -> Iterator[Finding]:
         )
         return
     chosen = runs.choose(found, Choice())
+    if chosen.barred:
+        yield wrong(chosen.barred, UNREACHABLE)
+        return
     yield from _runs(path, found, chosen)
+    if doubt := chosen.doubt(datetime.now(UTC)):
+        yield note(doubt)
     mine = {each.recording for each in chosen.found}
     for each in found:
         yield from _unreadable(path, each, chosen=each.recording in mine)
@@ -130,13 +136,15 @@ def _runs(path: Path, found: list[Found], chosen: Chosen) -> Iterator[Finding]:
 
 def _unreadable(path: Path, found: Found, *, chosen: bool) -> Iterator[Finding]:
     """Yield what of a recording cannot be opened: which `collect` would call a loss if it is *chosen*."""
-    if reason := _refusal(path, found.manifest) if found.manifest else found.reason:
+    refusal = _refusal(path, found.manifest) if found.manifest else None
+    if reason := found.reason or str(refusal or ""):
         text = f"{found.recording} cannot be read: {reason}"
-        advice = "`coverage-hooks prune` deletes it; if it may not be read here, see whose it is"
+        barred = found.barred or isinstance(refusal, NotPermitted)
+        advice = LET_READ if barred else "`coverage-hooks prune` deletes it"
         yield wrong(f"{text}; {advice}") if chosen else note(f"{text}; it is not among the chosen ones")
 
 
-def _refusal(path: Path, manifest: Manifest) -> str:
+def _refusal(path: Path, manifest: Manifest) -> VolumeError | None:
     """Open what *manifest* names, and read nothing; return why that cannot be done, or nothing."""
     limits = Limits()
     named = ((manifest.data, limits.data), (manifest.sources, limits.sources))
@@ -147,8 +155,8 @@ def _refusal(path: Path, manifest: Manifest) -> str:
                     with access.open_file(part.file, parent=folder, limit=limit):
                         pass
     except VolumeError as error:
-        return str(error)
-    return ""
+        return error
+    return None
 
 
 def _beating(source: Directory, found: list[Found], chosen: set[str], patience: Patience) -> Iterator[Finding]:

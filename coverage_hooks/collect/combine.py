@@ -11,7 +11,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -79,15 +79,13 @@ def combine(
             try:
                 work.add(cluster, each, remapped)
             except sqlite3.Error as error:  # none is known to come so far; one recording must not stop the rest
+                if files.is_of_writing(error):
+                    raise
                 ledger.lose("combine", each.row, f"SQLite says: {error}", file=each.path.name)
         for (path, told), (first, *others) in left_out.items():  # once for all replicas
             ledger.note("combine", f"{path} of {first}{f' and {len(others)} more' if others else ''} {told}")
-        for told in skews(kinds.processes, coverage.__version__):
+        for told in (*skews(kinds.processes, coverage.__version__), *work.told(sources.shown)):
             ledger.note("combine", told)
-        for place, told in work.proven():
-            ledger.note("combine", f"{sources.shown(place)} began before recording did: {told}")
-        for place, told in work.realigned():
-            ledger.note("combine", f"realigned {sources.shown(place)}: {told}")
         if line_ends:
             ledger.note("combine", _other_ends([sources.shown(path) for path in sorted(line_ends)]))
         branch = kinds.branch if kinds.branch is not None else configuration.branch
@@ -294,20 +292,20 @@ class _Work:
             self._proven.setdefault(place, set()).update(lines)
             yield self._configuration.name(place), lines
 
-    def proven(self) -> Iterator[tuple[Path, str]]:
-        """Yield every file that had begun before a recording did, with the lines that are counted nevertheless."""
-        for place, lines in sorted(self._proven.items()):
-            if lines:
-                shown = ", ".join(worlds.ranges(lines, range(1, max(lines) + 1)))
-                yield place, f"proven by its syntax tree to have run by then, and counted as run: {shown}"
-
     def _tally(self, verified: Verified, path: str, realignment: Realignment) -> Tally:
         return self._tallies.setdefault((realignment.place, verified.fingerprints[path]), Tally(realignment))
 
-    def realigned(self) -> Iterator[tuple[Path, str]]:
-        """Yield every file that was realigned, with what there is to tell."""
+    def told(self, shown: Callable[[Path], str]) -> Iterator[str]:
+        """Yield what there is to tell of files whose lines are not simply those that were measured."""
+        for place, lines in sorted(self._proven.items()):
+            if lines:
+                counted = ", ".join(worlds.ranges(lines, range(1, max(lines) + 1)))
+                yield (
+                    f"{shown(place)} began before recording did: proven by its syntax tree to have run by then, and "
+                    f"counted as run: {counted}"
+                )
         for (place, _), tally in sorted(self._tallies.items(), key=lambda item: item[0][0]):
-            yield place, tally.told()
+            yield f"realigned {shown(place)}: {tally.told()}"
 
     def write(self, facts: Union, name: str, *, branch: bool) -> None:
         """Write *facts* as data file *name* of the output; `UsageError` when there is no room for it."""
@@ -315,7 +313,7 @@ class _Work:
         try:
             self._write(facts, target, branch=branch)
         except sqlite3.Error as error:
-            raise UsageError(f"{str(target)!r} cannot be written: SQLite says: {error}; is there room?") from None
+            raise UsageError(files.unwritten(error, target)) from None
 
     def _write(self, facts: Union, target: Path, *, branch: bool) -> None:
         """Make *target* a data file of *facts* in which every selected file is named, run or not."""

@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from coverage_hooks.collect import clocks
 from coverage_hooks.collect.causes import Ending, ending_of
 from coverage_hooks.collect.instances import SECOND, Instance, Known, TrackedPod, gather
 from coverage_hooks.collect.ledger import Ledger, Row
@@ -189,7 +190,7 @@ def _candidates(found: Found, pod: TrackedPod) -> Iterator[Instance]:
     for position, instance in enumerate(instances):
         before = [each.started_at for each in instances[:position] if each.container == instance.container]
         first = instance.started_at or max((each for each in before if each is not None), default=_ALWAYS)
-        last = instance.finished_at + SECOND if instance.finished_at else _NEVER
+        last = instance.finished_at + SECOND if instance.finished_at and not instance.is_set_back else _NEVER
         if started is not None and first <= started <= last:
             yield instance
 
@@ -210,7 +211,9 @@ def _settle(ledger: Ledger, row: Row, instance: Instance, ending: Ending, *, ask
 def _settle_finished(ledger: Ledger, row: Row, instance: Instance, ending: Ending) -> None:
     """A finished recording is whole; but what was killed long after it had finished ran on without being recorded."""
     lost = _seconds_lost(row, instance)
-    if ending.killed and lost is not None and lost > _LINGERING + 1:
+    if ending.killed and lost is None and row.clock:
+        row.note = f"it called itself finished; whether it ran on after that is not known: {row.clock}"
+    elif ending.killed and lost is not None and lost > _LINGERING + 1:
         row.lost_seconds = lost
         row.note = (
             f"it called itself finished and ran on: {ending.text}; what ran in the last {lost:g} s is not recorded"
@@ -226,7 +229,7 @@ def _settle_silent(row: Row, instance: Instance, ending: Ending) -> None:
     row.lost_seconds = _seconds_lost(row, instance)
     row.state = "ended" if ending.killed is False else "killed" if ending.killed else "silent"
     if row.lost_seconds is None:
-        lost = "how much is lost is not known"
+        lost = f"how much is lost is not known{f': {row.clock}' if row.clock else ''}"
     else:
         lost = f"lost is what ran in its last {row.lost_seconds:g} s at most; Kubernetes tells its end to a second"
     row.note = f"without its last save; {lost}" if row.state == "ended" else lost
@@ -241,10 +244,16 @@ def loss_of(row: Row) -> str:
 
 
 def _seconds_lost(row: Row, instance: Instance) -> float | None:
-    """Return the most that can have run after the last snapshot, in seconds."""
+    """Return the most that can have run after the last snapshot, in seconds, if the clock of its node tells."""
     if instance.finished_at is None or not row.snapshot_at:
         return None
-    return round(max(0.0, (instance.finished_at + SECOND - parse_timestamp(row.snapshot_at)).total_seconds()), 1)
+    seconds = (instance.finished_at + SECOND - parse_timestamp(row.snapshot_at)).total_seconds()
+    if seconds < 0:
+        ended = _shown(instance.finished_at)
+        row.clock = (
+            f"its container ended at {ended}, before its last snapshot of {row.snapshot_at}: its clock was set back"
+        )
+    return None if row.clock else round(seconds, 1)
 
 
 def _unmatched(found: Found, known: Known) -> str:
@@ -272,7 +281,7 @@ def _enter_missing(ledger: Ledger, instance: Instance, ending: Ending, moments: 
     """Enter an expected process that left nothing."""
     pod = instance.pod.last
     where = f"restart {instance.restart} of container {instance.container} in pod {pod.namespace}/{pod.name}"
-    if instance.started_at is not None and instance.started_at >= moments.listed:
+    if _began_later(instance, moments):
         ledger.note("retrieve", f"{where} began after the volume was listed, so it is not part of this collect")
         return
     row = Row(
@@ -291,6 +300,12 @@ def _enter_missing(ledger: Ledger, instance: Instance, ending: Ending, moments: 
     ran = f"ran from {_shown(instance.started_at)} to {_shown(instance.finished_at)}"
     reason = "has not announced itself yet" if not ending.is_over else _NEVER_ANNOUNCED
     ledger.lose("retrieve", row, f"{where} ({ending.text}; {ran}) {reason}")
+
+
+def _began_later(instance: Instance, moments: Moments) -> bool:
+    """Return whether *instance* began after the volume was listed; not by a clock ahead of the one here."""
+    began, seen = instance.started_at, instance.seen_at
+    return began is not None and min(began, seen) >= moments.listed and not clocks.is_ahead(began, seen)
 
 
 def _shown(moment: datetime | None) -> str:

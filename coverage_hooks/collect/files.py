@@ -6,14 +6,17 @@ in `DATA`, which are made to be combined.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from coverage_hooks.collect import locks
 from coverage_hooks.errors import UsageError
 
 RAW, LEDGER, DATA = "raw", "ledger.json", "data"
@@ -22,6 +25,27 @@ HTML, XML, LCOV, WORLDS = "html", "coverage.xml", "coverage.lcov", "worlds.html"
 XML_OF = {UNIT: "unit.xml", CLUSTER: "cluster.xml"}
 SUMMARY_JSON, SUMMARY_MARKDOWN = "summary.json", "summary.md"
 
+#: Whose lock has who writes the folder.
+LOCK = ".lock"
+
+_ROOM, _AWAY = "make room there", "something else is in its place: move that away"
+
+#: What to do about an error that is not one of rights.
+_ADVICE = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _ROOM),
+    **dict.fromkeys((errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY), _AWAY),
+}
+
+#: Errors that only writing has, so that they are about the output folder even when they name no file.
+_OF_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+
+#: The same of SQLite, and what to do about it.
+_OF_SQLITE = {
+    sqlite3.SQLITE_FULL: _ROOM,
+    sqlite3.SQLITE_IOERR: _ROOM,
+    sqlite3.SQLITE_READONLY: "",
+    sqlite3.SQLITE_CANTOPEN: "",
+}
 
 #: What coverage.py writes into a folder that it found empty, and what else it makes there.
 _MARK = "# Created by coverage.py\n*\n"
@@ -75,8 +99,66 @@ def make_folder(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"the output folder {str(path)!r} cannot be made: {error.strerror or error}") from None
+        raise UsageError(unwritten(error, path)) from None
     return path
+
+
+@contextmanager
+def writing(output: Path) -> Iterator[None]:
+    """Let nobody else write folder *output* meanwhile; `UsageError` when somebody does, or when it cannot be written.
+
+    What cannot be written is told by the errors of whatever writes: coverage.py's own reports are among them.
+    """
+    try:
+        with open(make_folder(output) / LOCK, "ab") as lock:
+            try:
+                locks.take(lock)
+            except BlockingIOError:
+                raise UsageError(
+                    f"output folder {str(output)!r} is in use by another coverage-hooks or pytest: wait until that has "
+                    "ended, or choose another output folder"
+                ) from None
+            yield
+    except (OSError, sqlite3.Error) as error:
+        if not (is_of_writing(error) if isinstance(error, sqlite3.Error) else _is_about(error, output)):
+            raise
+        raise UsageError(unwritten(error, output)) from None
+
+
+def is_of_writing(error: object) -> bool:
+    """Return whether *error* is one of SQLite, and says that a file of the output folder cannot be written."""
+    return isinstance(error, sqlite3.Error) and _sqlite_code(error) in _OF_SQLITE
+
+
+def _is_about(error: OSError, output: Path) -> bool:
+    """Return whether *error* says that something in folder *output* cannot be written."""
+    where = _where(error)
+    if where is None:
+        return error.errno in _OF_WRITING
+    return where.absolute().is_relative_to(output.absolute())
+
+
+def unwritten(error: OSError | sqlite3.Error, output: Path) -> str:
+    """Return that *output*, or what in it *error* names, cannot be written, why, and what to do."""
+    if isinstance(error, sqlite3.Error):
+        where, reason, advice = output, f"SQLite says: {error}", _OF_SQLITE.get(_sqlite_code(error), "")
+    else:
+        where, reason = _where(error) or output, error.strerror or str(error)
+        advice = _ADVICE.get(error.errno or 0, "")
+    return (
+        f"{str(where)!r} cannot be written: {reason}; {advice or 'let this user write there'}, or choose another "
+        "output folder"
+    )
+
+
+def _where(error: OSError) -> Path | None:
+    named = error.filename if error.filename2 is None else error.filename2  # what a file is renamed to
+    return Path(os.fsdecode(named)) if isinstance(named, (str, bytes)) else None
+
+
+def _sqlite_code(error: sqlite3.Error) -> int:
+    """Return the primary code of *error*; its extended one tells more than is asked here."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 @contextmanager
@@ -89,8 +171,10 @@ def replacing(target: Path) -> Iterator[IO[bytes]]:
         # mkstemp makes what only its owner can read; reports are for everybody whom the umask admits.
         Path(name).chmod(0o666 & ~_umask())
         Path(name).replace(target)
-    except BaseException:
+    except BaseException as error:
         Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in _OF_WRITING:
+            error.filename, error.filename2 = str(target), None  # what was to be written, and not its other name
         raise
 
 

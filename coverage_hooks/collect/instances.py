@@ -31,7 +31,8 @@ class Instance:
     """One start of a container: number `restart`, counted from 0.
 
     `listed` says that it was there before anybody watched, so that nobody knows what was there before it. Without
-    `started_at` nobody saw it; only the count of restarts tells of it.
+    `started_at` nobody saw it; only the count of restarts tells of it. `seen_at` is when it was first known of, by the
+    clock here; the other times are those of its node.
     """
 
     pod: TrackedPod
@@ -42,6 +43,7 @@ class Instance:
     claims: frozenset[str]
     enabled: str | None
     run: str | None
+    seen_at: datetime
     started_at: datetime | None = None
     ended: Ended | None = None
 
@@ -52,6 +54,12 @@ class Instance:
             return False
         unknown = self.ended.reason == LOST_SIGHT and not self.container_id and self.started_at is None
         return unknown or self.ended.reason in {"StartError", "ContainerCannotRun"}
+
+    @property
+    def is_set_back(self) -> bool:
+        """Whether the clock of its node was set back while it ran, so that it ended before it began."""
+        began, ended = self.started_at, self.finished_at
+        return began is not None and ended is not None and ended < began
 
     @property
     def finished_at(self) -> datetime | None:
@@ -89,24 +97,25 @@ class TrackedPod:
             self.grace = pod.grace or 0
             self.asked_at = pod.deletion - timedelta(seconds=self.grace)
         for container in pod.containers:
-            self._see_container(container, listed=change == "LISTED")
+            self._see_container(container, at, listed=change == "LISTED")
 
     def of_container(self, name: str) -> list[Instance]:
         """Return the instances of a container in order; of all that record, if *name* is empty."""
         found = [each for each in self.instances if each.container == name or (not name and each.claims)]
         return sorted(found, key=lambda each: (each.container, each.restart))
 
-    def _see_container(self, container: Container, *, listed: bool) -> None:
+    def _see_container(self, container: Container, at: datetime, *, listed: bool) -> None:
         if container.last is not None:
             waits = container.running_since is None and container.ended is None
             same = container.last.container_id == container.container_id
             number = container.restarts if waits and same else max(0, container.restarts - 1)
-            self._end(self._instance(container, container.last.container_id, number, listed=listed), container.last)
+            identity = container.last.container_id
+            self._end(self._instance(container, identity, number, at, listed=listed), container.last)
         if container.ended is not None:
             identity = container.ended.container_id or container.container_id
-            self._end(self._instance(container, identity, container.restarts, listed=listed), container.ended)
+            self._end(self._instance(container, identity, container.restarts, at, listed=listed), container.ended)
         elif container.running_since is not None:
-            instance = self._instance(container, container.container_id, container.restarts, listed=listed)
+            instance = self._instance(container, container.container_id, container.restarts, at, listed=listed)
             instance.started_at = container.running_since
 
     @staticmethod
@@ -114,7 +123,7 @@ class TrackedPod:
         instance.ended = ended
         instance.started_at = ended.started_at or instance.started_at
 
-    def _instance(self, container: Container, identity: str, number: int, *, listed: bool) -> Instance:
+    def _instance(self, container: Container, identity: str, number: int, at: datetime, *, listed: bool) -> Instance:
         mine = [each for each in self.instances if each.container == container.name]
         for each in mine:
             if identity == each.container_id or (each.restart == number and not (identity and each.container_id)):
@@ -132,6 +141,7 @@ class TrackedPod:
                 claims=frozenset(claims_of(container)),
                 enabled=container.enabled,
                 run=container.run,
+                seen_at=at,
             )
             self.instances.append(made)
         return made

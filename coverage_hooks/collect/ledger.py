@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from coverage_hooks.collect import files
+from coverage_hooks.collect import clocks, files
 from coverage_hooks.errors import UsageError
 from coverage_hooks.volume.manifest import Manifest
 
@@ -23,16 +23,23 @@ State = Literal["finished", "running", "silent", "killed", "ended", "missing", "
 Step = Literal["retrieve", "verify", "combine", "report"]
 STEPS: tuple[Step, ...] = ("retrieve", "verify", "combine", "report")
 
+#: Of what something is missing: of what was or should have been recorded, or of the coverage that was asked for.
+LossKind = Literal["recording", "threshold"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loss:
-    """Something that should be in the report and is not; `recording` and `file` are empty where none is to blame."""
+    """Something that should be in the report and is not; `recording` and `file` are empty where none is to blame.
+
+    Of kind `threshold` it is coverage, of which there is less than was asked for.
+    """
 
     step: Step
     recording: str
     pod: str
     file: str
     reason: str
+    kind: LossKind = "recording"
     waived: bool = False
 
 
@@ -64,7 +71,8 @@ class Row:
 
     `ending` says how the process ended, as far as Kubernetes told a witness, or when it was `asked` afterwards; `cause`
     is the same in a word or two, `restart` and `exit_code` are its container's, and `lost_seconds` is the most that it
-    ran after its last snapshot.
+    ran after its last snapshot. `clock` says why seconds of it are unknown: its own was set
+    back.
     """
 
     recording: str
@@ -85,6 +93,7 @@ class Row:
     restart: int | None = None
     exit_code: int | None = None
     lost_seconds: float | None = None
+    clock: str = ""
     asked: bool = False
     files: int = 0
     lines: int = 0
@@ -113,6 +122,7 @@ class Row:
             started_at=manifest.started_at,
             snapshot_at=manifest.snapshot_at,
             beat=manifest.beat,
+            clock=clocks.of_pod(manifest),
             files=data.files if data else 0,
             lines=data.lines if data else 0,
             arcs=data.arcs if data else 0,
@@ -165,6 +175,10 @@ class Ledger:
         recording, pod = (row.recording, row.pod) if row else ("", "")
         waived = row is not None and bool({recording, pod, pod.rpartition("/")[2]} - {""} & set(self.waivers))
         self.losses.append(Loss(step=step, recording=recording, pod=pod, file=file, reason=reason, waived=waived))
+
+    def fall_short(self, reason: str) -> None:
+        """Enter a threshold that was not met; no waiver is about one."""
+        self.losses.append(Loss(step="report", recording="", pod="", file="", reason=reason, kind="threshold"))
 
     def note(self, step: Step, text: str) -> None:
         """Enter what a reader should know and nothing is lost by."""

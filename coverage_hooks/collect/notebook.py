@@ -15,7 +15,6 @@ torn line. `at` is the clock of the test machine; the times in pods and events a
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import time
@@ -24,7 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from coverage_hooks.collect import files
+from coverage_hooks.collect import files, locks
 from coverage_hooks.collect.observations import Change, Document, Event, Pod
 from coverage_hooks.errors import UsageError
 from coverage_hooks.volume import access
@@ -226,7 +225,7 @@ def read_settled(path: Path, moment: datetime, within: float) -> Testimony | Non
     """Return what lies in *path* once it tells everything until *moment*, or nobody writes it, or *within* seconds."""
     deadline = time.monotonic() + within
     while True:
-        written = _is_locked(path)  # before reading: what is finished meanwhile is read as finished
+        written = locks.is_taken(path)  # before reading: what is finished meanwhile is read as finished
         testimony = read(path)
         if testimony is None or not written or time.monotonic() >= deadline:
             return testimony
@@ -250,12 +249,15 @@ class Notebook:
         except OSError as error:
             raise UsageError(f"{str(path)!r} cannot be written: {error.strerror or error}") from None
         try:
-            _lock(self._file.fileno())
-        except OSError:
+            locks.take(self._file)
+        except BlockingIOError:
             self._file.close()
             raise UsageError(
                 f"{str(path)!r} is being written by another witness: stop that, or take its word"
             ) from None
+        except UsageError:
+            self._file.close()
+            raise
         if before is None:
             self._file.truncate(0)
             self._write(header.to_line())
@@ -317,31 +319,6 @@ def _parse(line: bytes) -> Document:
     if not isinstance(document, dict):
         raise ValueError("not an object")  # noqa: TRY004 - of a file, not of a caller
     return document
-
-
-def _lock(descriptor: int) -> None:
-    """Take the lock of a file; whoever only asks for it, as below, is waited for."""
-    deadline = time.monotonic() + 1
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise
-            time.sleep(_POLL)
-        else:
-            return
-
-
-def _is_locked(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def _ends_whole(descriptor: int) -> bool:

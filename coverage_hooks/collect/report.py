@@ -452,4 +452,6 @@ def explained() -> Iterator[None]:
     except NotPython as error:
         raise UnparsedError(f"coverage.py says: {error}") from None
     except CoverageException as error:
+        if files.is_of_writing(cause := error.__cause__) and cause is not None:
+            raise cause from None
         raise UsageError(f"coverage.py says: {error}") from None

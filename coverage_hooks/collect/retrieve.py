@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from coverage_hooks.collect import endings, files, plain, runs
+from coverage_hooks.collect import clocks, endings, files, plain, runs
 from coverage_hooks.collect.endings import Moments, Witness
 from coverage_hooks.collect.ledger import Ledger, Row, begun_at_start, lost_at_start
 from coverage_hooks.collect.plain import counted
@@ -71,6 +71,8 @@ def retrieve(
     patience = patience or Patience()
     listed = datetime.now(UTC)
     chosen = runs.choose(runs.look(source), choice)
+    if chosen.barred:
+        raise SourceError(chosen.barred)
     ledger = Ledger(
         run=chosen.run,
         since=timestamp(choice.since) if choice.since else None,
@@ -79,6 +81,8 @@ def retrieve(
         waivers=sorted(waivers),
         earlier=[each.earlier() for each in chosen.earlier],
     )
+    if choice == Choice() and (doubt := chosen.doubt(listed)):
+        ledger.note("retrieve", doubt)
     silent = await_beats(source, [each.manifest for each in chosen.found if each.manifest], patience, say=say)
     for found in chosen.found:
         _take(source, found, output, ledger, limits or Limits(), silent=found.recording in silent)
@@ -170,32 +174,35 @@ def _take(source: Source, found: Found, output: Path, ledger: Ledger, limits: Li
     row = Row.of(found.manifest, str(folder))
     ledger.rows.append(row)
     try:
-        manifest, age = _fetch(source, found.recording, output / folder, limits)
+        manifest, age, read = _fetch(source, found.recording, output / folder, limits)
     except VolumeError as error:
         row.fail(str(error))
         row.folder = ""
         ledger.lose("retrieve", row, row.note, file=_blamed(found.manifest, row.note))
         return
     ledger.rows[-1] = row = Row.of(manifest, str(folder))
-    _judge(ledger, row, manifest, age, silent=silent)
+    _judge(ledger, row, manifest, age, read, silent=silent)
 
 
-def _fetch(source: Source, recording: str, folder: Path, limits: Limits) -> tuple[Manifest, float]:
-    """Copy manifest, data and sources of *recording* into *folder* as one set; return the manifest and its age."""
-    announcement = source.announcement(recording)
+def _fetch(source: Source, recording: str, folder: Path, limits: Limits) -> tuple[Manifest, float, datetime]:
+    """Copy manifest, data and sources of *recording* into *folder* as one set.
+
+    Return the manifest, its age, and when it was read.
+    """
+    announcement, read = source.announcement(recording), datetime.now(UTC)
     for attempt in range(1, ATTEMPTS + 1):
         manifest = runs.read_manifest(recording, announcement.content)
         try:
             _copy_set(source, manifest, folder, limits)
         except VolumeError:
             # The files of a replaced manifest live on for a while only; if it is still the same one, they never were.
-            again = source.announcement(recording)
+            again, read = source.announcement(recording), datetime.now(UTC)
             if again.content == announcement.content or attempt == ATTEMPTS:
                 raise
             announcement = again
             continue
         files.write(folder / layout.MANIFEST, announcement.content)
-        return manifest, announcement.age
+        return manifest, announcement.age, read
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
@@ -221,10 +228,10 @@ def _is_here(path: Path, sha256: str) -> bool:
         return False
 
 
-def _judge(ledger: Ledger, row: Row, manifest: Manifest, age: float, *, silent: bool) -> None:
+def _judge(ledger: Ledger, row: Row, manifest: Manifest, age: float, read: datetime, *, silent: bool) -> None:
     """Enter what the manifest alone says is lost."""
     if manifest.state == "running":
-        _judge_running(ledger, row, manifest, age, silent=silent)
+        _judge_running(ledger, row, manifest, age, read, silent=silent)
     if manifest.data is None:
         row.fail(_nothing_published(manifest), "announced")
         ledger.lose("retrieve", row, row.note)
@@ -247,25 +254,41 @@ def _nothing_published(manifest: Manifest) -> str:
     return f"announced itself and published nothing; {advice}"
 
 
-def _judge_running(ledger: Ledger, row: Row, manifest: Manifest, age: float, *, silent: bool) -> None:
+def _judge_running(ledger: Ledger, row: Row, manifest: Manifest, age: float, read: datetime, *, silent: bool) -> None:
     """Enter that a process that never said it had finished is silent, or beats without saving anything."""
     snapshot = parse_timestamp(manifest.snapshot_at)
-    unsaved = max(0.0, (datetime.now(UTC) - snapshot).total_seconds())
     bound = manifest.interval + manifest.publish_seconds
-    behind = max(0.0, (parse_timestamp(manifest.published_at) - snapshot).total_seconds())  # by one clock: the pod's
+    behind = (parse_timestamp(manifest.published_at) - snapshot).total_seconds()  # by one clock: the pod's
     if silent:
-        row.state, row.beat_age, row.unsaved = "silent", round(age, 1), round(unsaved, 1)
-        row.lost_if_killed = round(behind + bound, 1)
-        row.note = (
-            f"beat {manifest.beat} is {row.beat_age:.10g} s old and does not move: "
-            "killed, hung, or its last save failed. "
-            f"Lost is what ran after the last snapshot, {row.unsaved:.10g} s ago; "
-            f"if it was killed, at most {row.lost_if_killed:g} s of it"
-        )
+        row.state = "silent"
+        if not row.clock:
+            row.lost_if_killed = round(behind + bound, 1)
+        if not (differ := row.clock or clocks.of_file(manifest, age, read)):
+            row.beat_age, row.unsaved = round(age, 1), round((read - snapshot).total_seconds(), 1)
+        row.note = _silence(row, differ)
         return  # a loss in any case, but a witness may know better why
-    if manifest.problems and behind > LATE_INTERVALS * manifest.interval + bound:
+    if not manifest.problems:
+        return
+    if row.clock:
+        row.note = f"it beats, but for how long nothing was saved is unknown: {row.clock}; {manifest.problems[-1]}"
+        ledger.lose("retrieve", row, row.note)
+    elif behind > LATE_INTERVALS * manifest.interval + bound:
         row.note = f"it beats, but nothing was saved for {behind:.1f} s: {manifest.problems[-1]}"
         ledger.lose("retrieve", row, row.note)
+
+
+def _silence(row: Row, differ: str) -> str:
+    """Return what there is to say of a beat that stands still, in seconds where no clocks *differ*."""
+    beat, why = f"beat {row.beat}", "does not move: killed, hung, or its last save failed"
+    if row.lost_if_killed is None:
+        return f"{beat} {why}. Lost is what ran after the last snapshot; how much is unknown: {differ}"
+    most = f"if it was killed, at most {row.lost_if_killed:g} s of it"
+    if differ:
+        return f"{beat} {why}. Lost is what ran after the last snapshot; {most}. How long ago is unknown: {differ}"
+    return (
+        f"{beat} is {row.beat_age:.10g} s old and {why}. "
+        f"Lost is what ran after the last snapshot, {row.unsaved:.10g} s ago; {most}"
+    )
 
 
 def _count(ledger: Ledger, chosen: Chosen) -> None:

@@ -6,20 +6,25 @@ import math
 from dataclasses import dataclass
 from datetime import datetime
 
+from coverage_hooks.collect import clocks
 from coverage_hooks.collect.ledger import Earlier
-from coverage_hooks.collect.sources import Source
-from coverage_hooks.errors import ManifestError, VolumeError
+from coverage_hooks.collect.sources import LET_READ, Source
+from coverage_hooks.errors import ManifestError, NotPermitted, VolumeError
 from coverage_hooks.volume import layout
-from coverage_hooks.volume.manifest import Manifest, parse_timestamp
+from coverage_hooks.volume.manifest import Manifest, parse_timestamp, timestamp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A recording on the volume; without a manifest `reason` says why it has none."""
+    """A recording on the volume; without a manifest `reason` says why it has none.
+
+    It is `barred` when that is because this user may not read it.
+    """
 
     recording: str
     manifest: Manifest | None
     reason: str = ""
+    barred: bool = False
 
     @property
     def started(self) -> float:
@@ -55,6 +60,25 @@ class Chosen:
     found: list[Found]
     earlier: list[Found]
 
+    def doubt(self, now: datetime) -> str:
+        """Return why the newest run may be another one; empty when by a clock here that shows *now* it is not."""
+        started = max((each.manifest.started_at for each in self.found if each.manifest), default="")
+        if not started or not clocks.is_ahead(parse_timestamp(started), now):
+            return ""
+        return (
+            f"run {self.run!r} is taken for the newest, as a process of it began at {started}, which is yet to come by "
+            f"the clock here, {timestamp(now)}: a clock was set back, or the two differ, so another run may be newer; "
+            "choose by --run"
+        )
+
+    @property
+    def barred(self) -> str:
+        """Why none of `found` can be read by this user, as another one may; empty when that is not so."""
+        if not self.found or not all(each.barred for each in self.found):
+            return ""
+        first = self.found[0]
+        return f"this user may read no recording that is asked for: {first.recording}: {first.reason}; {LET_READ}"
+
 
 def look(source: Source) -> list[Found]:
     """Return every recording of *source*, readable or not."""
@@ -66,7 +90,8 @@ def look_at(source: Source, recording: str) -> Found:
     try:
         manifest = read_manifest(recording, source.announcement(recording).content)
     except VolumeError as error:
-        return Found(recording=recording, manifest=None, reason=str(error))
+        barred = isinstance(error, NotPermitted)
+        return Found(recording=recording, manifest=None, reason=str(error), barred=barred)
     return Found(recording=recording, manifest=manifest)
 
 

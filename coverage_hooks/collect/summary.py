@@ -10,7 +10,7 @@ from typing import Any
 from coverage_hooks.collect import compare, files, tables
 from coverage_hooks.collect.compare import Comparison
 from coverage_hooks.collect.ledger import Earlier, Ledger, Loss, Row, as_document
-from coverage_hooks.collect.plain import markdown
+from coverage_hooks.collect.plain import counted, markdown
 from coverage_hooks.collect.report import Report
 from coverage_hooks.collect.tables import percent as percent  # noqa: PLC0414 - it is asked for here
 
@@ -37,6 +37,14 @@ def document(ledger: Ledger, report: Report, changes: Comparison | None = None) 
         "compared": compare.as_document(changes) if changes is not None else None,
         **as_document(ledger),
     }
+
+
+def verdict(ledger: Ledger) -> str:
+    """Return how many losses there are that nobody waived, and how many missed thresholds; empty for none of either."""
+    missed = sum(loss.kind == "threshold" for loss in ledger.open_losses)
+    lost = len(ledger.open_losses) - missed
+    losses = f"{lost} {'loss' if lost == 1 else 'losses'}" if lost else ""
+    return ", and ".join(filter(None, (losses, counted(missed, "missed threshold") if missed else "")))
 
 
 def blame(loss: Loss) -> str:
@@ -67,7 +75,9 @@ def earlier(ledger: Ledger) -> tuple[list[Earlier], str]:
 
 def lost(row: Row) -> str:
     """Return how much *row* lost at its end, as far as that is known."""
-    return f"<= {row.lost_seconds:g} s" if row.lost_seconds is not None else ""
+    if row.lost_seconds is not None:
+        return f"<= {row.lost_seconds:g} s"
+    return "unknown" if row.clock and row.state in {"silent", "killed", "ended"} else ""
 
 
 def _lines(ledger: Ledger, report: Report, changes: Comparison | None) -> Iterator[str]:
@@ -116,10 +126,11 @@ def _totals(report: Report) -> Iterator[str]:
 
 
 def _losses(ledger: Ledger) -> Iterator[str]:
-    yield f"## Losses: {len(ledger.open_losses) or 'none'}"
+    yield f"## Losses: {verdict(ledger) or 'none'}"
     yield ""
     for loss in ledger.losses:
-        yield f"- {'(waived) ' if loss.waived else ''}{markdown(blame(loss))}: {markdown(loss.reason)}"
+        whose = f"{markdown(blame(loss))}: " if blame(loss) else ""
+        yield f"- {'(waived) ' if loss.waived else ''}{whose}{markdown(loss.reason)}"
 
 
 def _table(*titles: str) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from coverage_hooks.collect.report import Configuration
 from coverage_hooks.collect.retrieve import Patience
 from coverage_hooks.collect.runs import Choice
 from coverage_hooks.collect.sources import Limits, Source
-from coverage_hooks.collect.thresholds import Threshold, shortfalls
+from coverage_hooks.collect.thresholds import Threshold
 from coverage_hooks.collecting import Collected, Request
 from coverage_hooks.commands import options
 from coverage_hooks.commands.progress import Progress
@@ -129,6 +129,7 @@ def judging(command: _Command) -> _Command:
 
 
 @click.command()
+@options.writing
 @retrieving
 @combining
 @configuring
@@ -153,12 +154,13 @@ def collect(
     with progress.busy("waiting for the beats of running recordings, copying, verifying, combining"):
         done = collecting.collect(
             source, output, request, configuration, inputs,
-            against=against, xml_per_world=xml_per_world, say=progress.waiting,
+            thresholds=thresholds, against=against, xml_per_world=xml_per_world, say=progress.waiting,
         )  # fmt: skip
-    _end(done.ledger, output, done=done, thresholds=thresholds)
+    _end(done.ledger, output, done=done)
 
 
 @click.command()
+@options.writing
 @retrieving
 @options.output
 def retrieve(source: Source, progress: Progress, request: Request, output: Path) -> None:
@@ -169,6 +171,7 @@ def retrieve(source: Source, progress: Progress, request: Request, output: Path)
 
 
 @click.command()
+@options.writing
 @options.output
 def verify(output: Path) -> None:
     """Check every raw copy against its manifest, and whether coverage.py may open it."""
@@ -176,6 +179,7 @@ def verify(output: Path) -> None:
 
 
 @click.command()
+@options.writing
 @combining
 @configuring
 @options.output
@@ -185,6 +189,7 @@ def combine(configuration: Configuration, inputs: Inputs, output: Path) -> None:
 
 
 @click.command()
+@options.writing
 @configuring
 @judging
 @options.output
@@ -197,20 +202,16 @@ def report(
     xml_per_world: bool,
 ) -> None:
     """Report what was combined: on the terminal, as HTML, XML, LCOV, JSON and Markdown."""
-    done = collecting.report(output, configuration, against=against, xml_per_world=xml_per_world)
-    _end(done.ledger, output, done=done, thresholds=thresholds)
+    done = collecting.report(output, configuration, thresholds=thresholds, against=against, xml_per_world=xml_per_world)
+    _end(done.ledger, output, done=done)
 
 
-def _end(ledger: Ledger, output: Path, *, done: Collected | None = None, thresholds: Iterable[Threshold] = ()) -> None:
+def _end(ledger: Ledger, output: Path, *, done: Collected | None = None) -> None:
     """Print everything and exit."""
     out = terminal.console()
     terminal.show_ledger(out, ledger)
-    under: list[str] = []
     if done is not None and done.report is not None:
         terminal.show_report(out, done.report, output)
         terminal.show_changes(out, done.changes)
-        under = list(shortfalls(done.report, thresholds))
     terminal.show_losses(out, ledger)
-    for shortfall in under:
-        terminal.show_line(out, f"LOSS  {shortfall}", "bold red")
-    click.get_current_context().exit(1 if ledger.open_losses or under else 0)
+    click.get_current_context().exit(1 if ledger.open_losses else 0)

@@ -5,13 +5,18 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
 
+from coverage_hooks.collect import files
 from coverage_hooks.commands import places
 from coverage_hooks.commands.places import Place
+
+#: A folder; that it may not be read is told by whoever reads it, with whose it is, and is no wrong use.
+_FOLDER = click.Path(path_type=Path, readable=False)
 
 _AGE = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -31,7 +36,7 @@ def moment(text: str) -> datetime:
 def directory(command: Callable[..., None]) -> Callable[..., None]:
     """Add ``--from``."""
     return click.option(
-        "--from", "directory", type=click.Path(path_type=Path), required=True, metavar="DIR",
+        "--from", "directory", type=_FOLDER, required=True, metavar="DIR",
         help="The folder that COVERAGE_HOOKS_DIR named in the operator, or where its volume is mounted here.",
     )(command)  # fmt: skip
 
@@ -47,7 +52,7 @@ _IN_CLUSTER = (
 
 #: Which folder, or which claim in which cluster.
 WHERE = (
-    click.option("--from", "directory", type=click.Path(path_type=Path), metavar="DIR",
+    click.option("--from", "directory", type=_FOLDER, metavar="DIR",
                  help="The folder that COVERAGE_HOOKS_DIR named in the operator, or where its volume is mounted here."),
     *_IN_CLUSTER,
 )  # fmt: skip
@@ -141,6 +146,17 @@ def output(command: Callable[..., None]) -> Callable[..., None]:
         "--output", type=click.Path(path_type=Path, file_okay=False), default=Path("build/coverage"),
         show_default=True, metavar="DIR", help="Where everything is written; nothing is written elsewhere.",
     )(command)  # fmt: skip
+
+
+def writing(command: Callable[..., None]) -> Callable[..., None]:
+    """Have *command* write its `output` alone. Outermost: no reader is started for a folder that is in use."""
+
+    @functools.wraps(command)
+    def wrapped(*, output: Path, **rest: object) -> None:
+        with nullcontext() if rest.get("reader_manifest") else files.writing(output):
+            command(output=output, **rest)
+
+    return wrapped
 
 
 def patience(command: Callable[..., None]) -> Callable[..., None]:

@@ -128,7 +128,7 @@ def _rows(source: Source, testimony: Testimony | None) -> Iterator[tuple[str, ..
         state, age = str(manifest.state), ""
         with contextlib.suppress(VolumeError):
             seconds = source.announcement(found.recording).age
-            age = f"{seconds:.1f} s"
+            age = f"{seconds:.1f} s" if seconds >= 0 else "unknown"
             # Only `collect` waits for two beats, and knows; the age is by the clock of whoever has the volume.
             if state == "running" and seconds > Patience().seconds(manifest.interval):
                 state = "silent?"

@@ -9,11 +9,10 @@ from pathlib import Path
 from rich.console import Console
 
 from coverage_hooks import collecting
-from coverage_hooks.collect import terminal
+from coverage_hooks.collect import files, terminal
 from coverage_hooks.collect.combine import Inputs
 from coverage_hooks.collect.ledger import Ledger
 from coverage_hooks.collect.report import Configuration, Report
-from coverage_hooks.collect.thresholds import shortfalls
 from coverage_hooks.commands import places
 from coverage_hooks.commands.progress import Progress
 from coverage_hooks.errors import CoverageHooksError, UsageError
@@ -75,6 +74,11 @@ def collect(wish: Wish, units: list[Path], outcome: Outcome) -> None:
 
 
 def _collect(wish: Wish, units: list[Path], outcome: Outcome) -> None:
+    with files.writing(wish.output):
+        _collect_alone(wish, units, outcome)
+
+
+def _collect_alone(wish: Wish, units: list[Path], outcome: Outcome) -> None:
     progress = Progress()
     with places.opened(wish.place, progress) as source, progress.busy("waiting for running recordings, copying"):
         outcome.ledger = collecting.retrieve(source, wish.output, wish.request, say=progress.waiting)
@@ -88,10 +92,8 @@ def _collect(wish: Wish, units: list[Path], outcome: Outcome) -> None:
     configuration = Configuration(wish.rcfile, wish.folder)
     with progress.busy("verifying, combining, reporting"):
         outcome.ledger = _combine(wish, units, configuration, outcome)
-        done = collecting.report(wish.output, configuration)
+        done = collecting.report(wish.output, configuration, thresholds=wish.thresholds)
     outcome.ledger, outcome.report = done.ledger, done.report
-    if done.report is not None:
-        outcome.losses += shortfalls(done.report, wish.thresholds)
 
 
 def _combine(wish: Wish, units: list[Path], configuration: Configuration, outcome: Outcome) -> Ledger:

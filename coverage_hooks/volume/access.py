@@ -7,6 +7,7 @@ file below its size cap is read.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -14,11 +15,12 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from coverage_hooks.errors import TooLarge, UnsafeEntry, VolumeError
+from coverage_hooks.errors import NotPermitted, TooLarge, UnsafeEntry, VolumeError
 
 # A string without its end swallows the rest, so that no quote is looked at twice: two patterns, or one that wants the
 # closing quote, take hours for a megabyte of escaped quotes.
@@ -41,7 +43,7 @@ def open_folder(name: str | os.PathLike[str], *, parent: int | None = None) -> I
     except NotADirectoryError:
         raise UnsafeEntry(f"{os.fspath(name)!r} is not a folder; links are not followed") from None
     except OSError as error:
-        raise _refusal(name, error) from None
+        raise _refusal(name, error, lambda: _whose(name, parent)) from None
     try:
         yield descriptor
     finally:
@@ -59,7 +61,7 @@ def open_file(name: str, *, parent: int, limit: int) -> Iterator[int]:
     try:
         descriptor = os.open(name, _SAFE, dir_fd=parent)
     except OSError as error:
-        raise _refusal(name, error) from None
+        raise _refusal(name, error, lambda: _whose(name, parent)) from None
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -77,7 +79,10 @@ def read_file(name: str, *, parent: int, limit: int) -> bytes:
 
 
 def read_aged_file(name: str, *, parent: int, limit: int) -> tuple[bytes, float]:
-    """Return what `read_file` does, and how many seconds ago it was written, by the clock of this machine."""
+    """Return what `read_file` does, and how many seconds ago it was written, by the clock of this machine.
+
+    They are negative when that is yet to come: a clock was set back, or two differ.
+    """
     with open_file(name, parent=parent, limit=limit) as descriptor:
         written = os.fstat(descriptor).st_mtime
         chunks = []
@@ -87,7 +92,7 @@ def read_aged_file(name: str, *, parent: int, limit: int) -> tuple[bytes, float]
             left -= len(chunk)
         if left <= 0:
             raise TooLarge(f"{name!r} grew beyond the {limit} bytes allowed while it was read")
-        return b"".join(chunks), max(0.0, time.time() - written)
+        return b"".join(chunks), time.time() - written
 
 
 def read_chunk(name: str, descriptor: int, size: int = 1 << 20) -> bytes:
@@ -153,10 +158,32 @@ def _read_at(name: str, descriptor: int, size: int, first: int) -> bytes:
         raise _refusal(name, error) from None
 
 
-def _refusal(name: str | os.PathLike[str], error: OSError) -> VolumeError:
+def _refusal(name: str | os.PathLike[str], error: OSError, whose: Callable[[], str] = lambda: "") -> VolumeError:
+    """Return what *error* says of *name*; where it is about rights, also *whose* that is."""
     if error.errno == errno.ELOOP:  # what O_NOFOLLOW answers for a link
         return UnsafeEntry(f"{os.fspath(name)!r} is a link; links are not followed")
-    return VolumeError(f"{os.fspath(name)!r}: {error.strerror or error}")
+    text = f"{os.fspath(name)!r}: {error.strerror or error}"
+    return NotPermitted(f"{text}{whose()}") if isinstance(error, PermissionError) else VolumeError(text)
+
+
+def _whose(name: str | os.PathLike[str], parent: int | None) -> str:
+    """Return whose *name* in folder *parent* is, or that folder above it which keeps that a secret."""
+    with contextlib.suppress(OSError):
+        return f": it {_belongs(os.stat(name, dir_fd=parent, follow_symlinks=parent is None))}"
+    if parent is not None:
+        return f": it is in a folder that {_belongs(os.fstat(parent))}"
+    for folder in Path(name).absolute().parents:
+        with contextlib.suppress(OSError):
+            return f": it is in a folder that {_belongs(folder.stat())}"
+    return ""
+
+
+def _belongs(status: os.stat_result) -> str:
+    """Return whose the entry with *status* is, and who this is."""
+    return (
+        f"belongs to user {status.st_uid}, group {status.st_gid}, with mode {stat.S_IMODE(status.st_mode):o}, and this "
+        f"is user {os.geteuid()}, group {os.getegid()}"
+    )
 
 
 def _kind(mode: int) -> str:

@@ -55,7 +55,7 @@ class Collected:
 
 @pytest.fixture(scope="session")
 def collected(tmp_path_factory: pytest.TempPathFactory) -> Collected:
-    """Unit data and two recordings, one of them damaged, with texts as evil as they may come."""
+    """Unit data and two recordings, one of them damaged, too little for a threshold, and texts as evil as they come."""
     folder = tmp_path_factory.mktemp("collected")
     project, volume = make_project(folder / "checkout"), folder / "volume"
     project.write(
@@ -68,7 +68,7 @@ def collected(tmp_path_factory: pytest.TempPathFactory) -> Collected:
     unit = ["--data-file=unit.data", "unit.py"]
     subprocess.run([*python, "coverage", "run", *unit], cwd=project.root, check=True)
     done = subprocess.run(
-        [*python, "coverage_hooks", "collect", "--from", str(volume), "--unit", "unit.data"],
+        [*python, "coverage_hooks", "collect", "--from", str(volume), "--unit", "unit.data", "--fail-under", "100"],
         cwd=project.root, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1, done.stdout + done.stderr

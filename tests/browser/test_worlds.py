@@ -130,6 +130,16 @@ async def test_numbers_are_those_of_the_summary(tab: Tab, collected: Collected) 
         assert [letters.count(letter) for letter in (*LETTERS.values(), "x")] == counts
 
 
+async def test_a_missed_threshold_is_seen_at_once_and_leads_to_its_reason(tab: Tab, collected: Collected) -> None:
+    state = "document.querySelector('header .state')"
+    assert await tab.evaluate(f"{state}.textContent") == "✗ 1 loss, and 1 missed threshold"
+    await tab.evaluate(f"{state}.click()")
+    said = "[...document.querySelectorAll('#losses li')].filter(e => e.checkVisibility()).map(e => e.innerText)"
+    (reason,) = [loss["reason"] for loss in collected.summary["losses"] if loss["kind"] == "threshold"]
+    assert "is under the 100 % of --fail-under by" in reason
+    assert reason in [text.strip() for text in await tab.evaluate(said)]
+
+
 async def test_letters_and_words_say_what_colours_say(tab: Tab, collected: Collected) -> None:
     await tab.open(address(collected, "shop/cart.py"))
     words = await tab.evaluate("[...document.querySelectorAll('.code .k')].map(e => e.textContent)")

@@ -64,9 +64,8 @@ def acting(log: Path, wanted: list[str], document: object) -> Act:
         await objects.create_namespaced_custom_object(*KIND, namespace, PLURAL, document)
         await says(wanted[0])
         if len(wanted) > 1 and "FIELD" in wanted[1]:
-            change = {"spec": {"field": "changed"}}
-            merged = {"_content_type": "application/merge-patch+json"}
-            await objects.patch_namespaced_custom_object(*KIND, namespace, PLURAL, name, change, **merged)
+            change = [{"op": "replace", "path": "/spec/field", "value": "changed"}]
+            await objects.patch_namespaced_custom_object(*KIND, namespace, PLURAL, name, change)
         for text in wanted[1:]:
             await says(text)
         await objects.delete_namespaced_custom_object(*KIND, namespace, PLURAL, name)

@@ -119,7 +119,7 @@ def test_an_output_folder_that_cannot_be_made_is_wrong_use(tmp_path: Path) -> No
     output = str(tmp_path / "file/output")
     result = CliRunner().invoke(commands, ["retrieve", "--from", str(tmp_path), "--output", output])
     assert result.exit_code == 2
-    assert "cannot be made" in result.output
+    assert "cannot be written: Not a directory; something else is in its place" in result.output
 
 
 def test_the_module_is_the_command() -> None:

@@ -40,6 +40,56 @@ def test_intervals_out_of_bounds_are_replaced_and_named(value: str) -> None:
     assert settings.problems == [f"COVERAGE_HOOKS_INTERVAL={value!r}: expected 0.1 to 60 seconds; using 1"]
 
 
+#: Settings that are taken as text, whatever it is.
+TEXTS = (
+    "DIR",
+    "RUN",
+    "RCFILE",
+    "REVISION",
+    *(f"POD_{name}" for name in ("NAME", "NAMESPACE", "UID", "NODE", "CONTAINER")),
+)
+
+
+class TestPlaceholders:
+    @pytest.mark.parametrize("value", ["$(RUN)", "a/$(POD_NAME)/b", "${RUN}", "x-$RUN", "$(my.run-id)"])
+    @pytest.mark.parametrize("name", TEXTS)
+    def test_what_was_not_filled_in_is_named(self, name: str, value: str) -> None:
+        (problem,) = read(**{name: value}).problems
+        assert problem.startswith(f"COVERAGE_HOOKS_{name}={value!r}: ")
+        literal = value.removeprefix("a/").removesuffix("/b").removeprefix("x-")
+        assert f"{literal!r} stands there as it is: nothing filled it in" in problem
+        assert "Kubernetes" in problem
+
+    @pytest.mark.parametrize("name", ["DIR", "RCFILE"])
+    @pytest.mark.parametrize("value", ["~", "~/cov", "~user/cov"])
+    def test_a_home_is_named(self, name: str, value: str) -> None:
+        (problem,) = read(**{name: value}).problems
+        assert problem.startswith(f"COVERAGE_HOOKS_{name}={value!r}: ")
+        assert "write the whole path" in problem
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("RUN", "~1"),
+            ("RUN", "a$"),
+            ("RUN", "$5"),
+            ("DIR", "/a~/b"),
+            ("DIR", "/~"),
+            ("RUN", "$()"),
+            ("RUN", "{RUN}"),
+        ],
+    )
+    def test_what_only_looks_like_it_is_fine(self, name: str, value: str) -> None:
+        assert read(**{name: value}).problems == []
+
+    def test_the_value_is_used_as_it_is(self) -> None:
+        """A recording that lies in an odd place, under an odd name, is better than one that is not made."""
+        settings = read(DIR="~/cov", RUN="$(RUN)", POD_NAME="$(POD_NAME)")
+        assert (settings.directory, settings.run) == (Path.cwd() / "~/cov", "$(RUN)")
+        assert settings.pod == PodIdentity(name="$(POD_NAME)")
+        assert len(settings.problems) == 3
+
+
 def test_the_pod_is_what_the_downward_api_passed_on() -> None:
     settings = read(POD_NAME="a", POD_NAMESPACE="b", POD_UID="c", POD_NODE="d", POD_CONTAINER="e")
     assert settings.pod == PodIdentity(name="a", namespace="b", uid="c", node="d", container="e")

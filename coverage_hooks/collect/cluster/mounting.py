@@ -50,7 +50,9 @@ def _may_be_elsewhere(container: Any, name: str) -> bool:
 def _slips(where: str, container: Any) -> Iterator[Finding]:
     """Yield what *container* sets that is no setting, or no value of one."""
     environ = _environment(container)
-    yield from (wrong(f"{where}: {problem}") for problem in Settings.from_environment(environ).problems)
+    # What Kubernetes may still fill in, only the pod itself can tell.
+    filled = {name: value for name, value in environ.items() if "$(" not in value}
+    yield from (wrong(f"{where}: {problem}") for problem in Settings.from_environment(filled).problems)
     for name, meant in settings.strangers(environ).items():
         advice = f"did you mean {meant}?" if meant else "docs/reference.md has those that there are"
         yield wrong(f"{where}: {name} is none of the settings, so it has no effect; {advice}")

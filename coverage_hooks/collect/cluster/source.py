@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import re
 import threading
 from collections.abc import Callable, Coroutine, Mapping
@@ -110,9 +111,11 @@ class Claim:
         """Return the manifest of *recording* as it is now."""
         answer = self._ask(f"/recordings/{_checked(recording)}", limit=MANIFEST_LIMIT)
         try:
-            age = max(0.0, float(answer.headers.get(AGE, "")))
+            age = float(answer.headers.get(AGE, ""))
         except ValueError:
-            raise VolumeError("the reader does not say how old the manifest is") from None
+            age = math.nan
+        if not math.isfinite(age):
+            raise VolumeError("the reader does not say how old the manifest is")
         return Announcement(content=answer.body, age=age)
 
     def data_files(self, recording: str) -> list[str]:

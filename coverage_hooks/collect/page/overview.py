@@ -11,7 +11,7 @@ from coverage_hooks.collect.ledger import Ledger, Row
 from coverage_hooks.collect.page.data import LETTERS
 from coverage_hooks.collect.plain import plain
 from coverage_hooks.collect.report import Report, World
-from coverage_hooks.collect.summary import blame, cause, ending, lost
+from coverage_hooks.collect.summary import blame, cause, ending, lost, verdict
 from coverage_hooks.collect.tables import percent
 
 #: A page with more losses, or more recordings, than this starts with their list closed.
@@ -43,9 +43,8 @@ def escaped(text: str) -> str:
 
 
 def _state(ledger: Ledger) -> str:
-    count = len(ledger.open_losses)
-    if count:
-        return f'<a class="state bad" href="#losses">✗ {count} {"loss" if count == 1 else "losses"}</a>'
+    if lost := verdict(ledger):
+        return f'<a class="state bad" href="#losses">✗ {lost}</a>'
     return '<span class="state good">✓ no losses</span>'
 
 
@@ -76,7 +75,7 @@ def _legend(report: Report) -> Iterator[str]:
 def _losses(ledger: Ledger) -> Iterator[str]:
     if not ledger.losses:
         return
-    count = f"{len(ledger.open_losses)}{' and waived ones' if len(ledger.open_losses) < len(ledger.losses) else ''}"
+    count = f"{verdict(ledger) or 'none'}{' and waived ones' if len(ledger.open_losses) < len(ledger.losses) else ''}"
     state = "open" if len(ledger.losses) <= _OPEN else ""
     yield f'<section class="losses" id="losses"><details {state}><summary><h2>Losses</h2> <span class="quiet">{count}'
     yield "</span></summary><ul>"

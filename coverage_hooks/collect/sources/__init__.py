@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+#: What to do about what this user may not read.
+LET_READ = "let this user read it, or run this as one who may"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -17,7 +20,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announcement:
-    """A manifest as it lies on the volume, unparsed, and how many seconds ago it was written."""
+    """A manifest as it lies on the volume, unparsed, and how many seconds ago it was written.
+
+    They are negative when that is yet to come by the clock of whoever has the volume.
+    """
 
     content: bytes
     age: float

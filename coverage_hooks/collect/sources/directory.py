@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from coverage_hooks.collect import files
-from coverage_hooks.collect.sources import Announcement
-from coverage_hooks.errors import SourceError, TooLarge, VolumeError
+from coverage_hooks.collect.sources import LET_READ, Announcement
+from coverage_hooks.errors import NotPermitted, SourceError, TooLarge, VolumeError
 from coverage_hooks.volume import access, layout, listing
 from coverage_hooks.volume.manifest import MANIFEST_LIMIT
 
@@ -25,10 +25,12 @@ class Directory:
         try:
             return listing.recordings(self.path)
         except VolumeError as error:
-            raise SourceError(
-                f"no recordings can be read from {str(self.path)!r}: {error}; give --from the folder that "
-                "COVERAGE_HOOKS_DIR named in the operator, or where its volume is mounted here"
-            ) from None
+            which = (
+                "give --from the folder that COVERAGE_HOOKS_DIR named in the operator, or where its volume is mounted "
+                "here"
+            )
+            advice = LET_READ if isinstance(error, NotPermitted) else which
+            raise SourceError(f"no recordings can be read from {str(self.path)!r}: {error}; {advice}") from None
 
     def announcement(self, recording: str) -> Announcement:
         """Return the manifest of *recording* as it is now."""

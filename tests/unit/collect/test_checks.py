@@ -110,6 +110,14 @@ class TestCheckout:
         assert "not compared with git" in of(result, "checkout", "note")
         assert "uncommitted" not in result.output
 
+    def test_of_a_checkout_of_another_user_it_says_what_git_says(
+        self, doctor: Doctor, project: Project, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own way to be tested without a second user
+        said = of(doctor(), "checkout", "note")
+        assert f"not compared with git: fatal: detected dubious ownership in repository at '{project.root}'" in said
+        assert f"git config --global --add safe.directory {project.root}; the files below" in said
+
 
 class TestFolder:
     def test_runs_are_counted_and_the_chosen_one_is_said(self, doctor: Doctor, volume: Path) -> None:

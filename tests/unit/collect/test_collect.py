@@ -327,6 +327,17 @@ def test_a_step_too_early_says_what_comes_first(run: Run, step: str, advice: str
     assert f"run `coverage-hooks {advice}` first" in result.output
 
 
+def test_a_checkout_of_another_user_is_told_with_what_git_advises(
+    run: Run, volume: Path, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own way to be tested without a second user
+    record(volume)
+    assert run("collect").exit_code == 0
+    (note,) = [text for text in summary(project)["notes"] if text.startswith("not compared with git")]
+    assert "detected dubious ownership" in note
+    assert f"git config --global --add safe.directory {project.root}" in note
+
+
 def test_the_source_is_let_go_of_before_anything_is_combined(volume: Path, project: Project) -> None:
     class Watched(Directory):
         found: list[str] | None = None

@@ -109,6 +109,9 @@ def test_what_began_after_the_volume_was_listed_is_not_of_this_collect(tmp_path:
     for status in _statuses(documents):
         if "running" in status["state"]:
             status["state"]["running"]["startedAt"] = "2026-11-23T10:56:58Z"
+    for document in documents:
+        if "pod" in document:
+            document["at"] = "2026-11-23T10:56:58.500000Z"
     ledger = join(read(tmp_path / "w", documents), [], claim="coverage")
     assert ledger.rows == []
     assert "began after the volume was listed" in ledger.notes[0].text

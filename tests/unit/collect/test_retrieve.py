@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from coverage_hooks.collect.sources import Limits
 from coverage_hooks.collect.sources.directory import Directory
 from coverage_hooks.errors import VolumeError
 from coverage_hooks.volume import layout
+from coverage_hooks.volume.manifest import parse_timestamp
 from tests.unit.collect.building import LINES, STARTED, Project, Recording, pod, record
 from tests.unit.collect.conftest import Clock, Run
 from tests.unit.record.children import opened
@@ -151,13 +153,15 @@ class TestBeats:
     def test_a_beat_that_stands_still_is_silent_and_its_data_is_reported(
         self, run: Run, volume: Path, project: Project
     ) -> None:
-        recording = running(volume, pod=pod())
+        recording = running(volume, pod=pod(), published_at="2026-02-01T00:00:59.000000Z")
+        published = parse_timestamp("2026-02-01T00:00:59.000000Z").timestamp()
+        os.utime(recording.manifest_path, (published, published))
         result = run("collect")
         assert result.exit_code == 1
         assert f"LOSS  {recording.name} (pod shop/operator-0): beat 7 is " in result.output
         [row] = retrieved(project.root / "build/coverage")["rows"]
         assert row["state"] == "silent"
-        assert row["beat_age"] < row["unsaved"]  # that of a file which was written now, and of a time long ago
+        assert row["beat_age"] < row["unsaved"]
         assert f"after the last snapshot, {row['unsaved']:.10g} s ago" in result.output  # as digits, however long ago
         totals = json.loads((project.root / "build/coverage/summary.json").read_bytes())["totals"]
         assert totals["cluster"]["lines"] == 60

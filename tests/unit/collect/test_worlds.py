@@ -357,6 +357,52 @@ def test_every_threshold_is_judged(run: Run, volume: Path) -> None:
     assert "branches were not measured; set `[run] branch`" in result.output
 
 
+def test_what_is_under_its_threshold_is_in_every_output(run: Run, volume: Path, project: Project) -> None:
+    record(volume)
+    assert run("collect", "--fail-under", "70", "--allow-missing", "combined").exit_code == 1
+    output = project.root / "build/coverage"
+    for name in (files.LEDGER, files.SUMMARY_JSON):
+        (loss,) = json.loads((output / name).read_bytes())["losses"]
+        assert (loss["kind"], loss["step"], loss["recording"], loss["waived"]) == ("threshold", "report", "", False)
+        assert "under the 70 % of --fail-under by 10.00" in loss["reason"]
+    markdown = (output / files.SUMMARY_MARKDOWN).read_text()
+    assert "## Losses: 1 missed threshold\n\n- combined coverage is under" in markdown
+    shown = (output / files.WORLDS).read_text()
+    assert '<a class="state bad" href="#losses">✗ 1 missed threshold</a>' in shown
+    assert "combined coverage is under the 70 % of --fail-under by 10.00" in shown
+    assert "no losses" not in shown
+
+
+def test_a_missed_threshold_stands_beside_losses(run: Run, volume: Path, project: Project) -> None:
+    record(volume)
+    record(volume, host="spoilt").data.write_bytes(b"")
+    thresholds = ("--fail-under", "99", "--fail-under", "unit=1")
+    assert run("collect", *thresholds, "--allow-missing", "spoilt").exit_code == 1
+    output = project.root / "build/coverage"
+    assert "## Losses: 1 loss, and 2 missed thresholds\n" in (output / files.SUMMARY_MARKDOWN).read_text()
+    assert ">✗ 1 loss, and 2 missed thresholds</a>" in (output / files.WORLDS).read_text()
+    kinds = [loss["kind"] for loss in json.loads((output / files.SUMMARY_JSON).read_bytes())["losses"]]
+    assert kinds == ["recording", "threshold", "threshold"]
+
+
+def test_another_report_forgets_the_thresholds_of_the_one_before(run: Run, volume: Path, project: Project) -> None:
+    record(volume)
+    run("collect", "--fail-under", "70", "--fail-under", "unit=1")
+    output = project.root / "build/coverage"
+
+    def reasons(name: str) -> list[str]:
+        return [loss["reason"].partition(" of --")[0] for loss in json.loads((output / name).read_bytes())["losses"]]
+
+    assert run("report", "--fail-under", "80", source=None).exit_code == 1
+    for name in (files.LEDGER, files.SUMMARY_JSON):
+        assert reasons(name) == ["combined coverage is under the 80 %"]
+    assert run("report", "--fail-under", "60", source=None).exit_code == 0
+    for name in (files.LEDGER, files.SUMMARY_JSON):
+        assert reasons(name) == []
+    run("report", "--fail-under", "80", source=None)
+    assert run("verify", source=None).exit_code == 0
+
+
 @pytest.mark.parametrize("text", ["pod=80", "unit.arcs=1", "101", "-1", "unit=", "=5", "unit", "nan", "\u0665"])
 def test_an_unknown_threshold_is_wrong_use_and_names_the_choices(run: Run, volume: Path, text: str) -> None:
     record(volume)

@@ -69,6 +69,15 @@ class TestEnvironment:
         settings = Settings.from_environment({"COVERAGE_HOOKS_ENABLED": "sure", "COVERAGE_HOOKS_INTERVAL": "0"})
         assert told(environment(Surroundings(settings=settings)), "wrong").splitlines() == settings.problems
 
+    def test_what_nothing_filled_in_is_wrong(self) -> None:
+        given = {
+            "COVERAGE_HOOKS_DIR": "~/cov",
+            "COVERAGE_HOOKS_RUN": "${RUN}",
+            "COVERAGE_HOOKS_POD_NAME": "$(POD_NAME)",
+        }
+        wrong = told(environment(Surroundings(settings=Settings.from_environment(given))), "wrong")
+        assert [name for name in given if f"{name}=" in wrong] == list(given)
+
     def test_a_slip_is_wrong_also_where_nothing_is_recorded(self) -> None:
         here = Surroundings(settings=OFF, strangers={"COVERAGE_HOOKS_ENABELD": "COVERAGE_HOOKS_ENABLED"})
         assert "did you mean COVERAGE_HOOKS_ENABLED?" in told(environment(here), "wrong")

@@ -95,6 +95,18 @@ def test_beside_another_measurement_it_announces_why_nothing_is_recorded(tmp_pat
     assert (tmp_path / ".coverage").exists() or list(tmp_path.glob(".coverage.*")), "the other one must still save"
 
 
+def test_settings_that_nothing_filled_in_are_named(tmp_path: Path) -> None:
+    made = Program(tmp_path, __main__=REPORT)
+    result = made.run(RUN="$(RUN)", POD_NAME="${POD}")
+    left = made.left_one()
+    assert [problem.partition(": ")[0] for problem in left.manifest.problems] == [
+        "COVERAGE_HOOKS_POD_NAME='${POD}'",
+        "COVERAGE_HOOKS_RUN='$(RUN)'",
+    ]
+    assert all(problem in result.stderr for problem in left.manifest.problems)
+    assert left.manifest.run == "$(RUN)"
+
+
 def test_wrong_settings_are_replaced_and_named(tmp_path: Path) -> None:
     made = Program(tmp_path, __main__=REPORT)
     result = made.run(INTERVAL="fast", EXIT_TIMEOUT="-1", CONTEXT="test", RUN="r1", POD_NAME="a-pod", POD_NODE="n")

@@ -61,6 +61,7 @@ async def test_a_sidecar_that_reads_the_claim_is_nobodys_business() -> None:
         (container(ON, {"readOnly": True}), "wrong", "mounted read-only"),
         (container(ON | {"COVERAGE_HOOKS_INTERVAL": "0"}), "wrong", "expected 0.1 to 60 seconds"),
         (container(ON | {"COVERAGE_HOOKS_RUNS": "1"}), "wrong", "did you mean COVERAGE_HOOKS_RUN?"),
+        (container(ON | {"COVERAGE_HOOKS_RUN": "${RUN}"}), "wrong", "'${RUN}' stands there as it is"),
         (container({"COVERAGE_HOOKS_ENABELD": "1"}), "wrong", "did you mean COVERAGE_HOOKS_ENABLED?"),
         (container(ON | {"COVERAGE_PROCESS_START": "x"}), "wrong", "COVERAGE_PROCESS_START is set"),
     ],
