@@ -79,7 +79,7 @@ class Configuration:
             ) from None
         tracers = info.get("plugins.file_tracers")
         names = tracers if isinstance(tracers, list) else []
-        # Private, and looked for with care: without it, what nobody ran of what a plugin would measure is not found.
+        # Private, and looked for with care: without it, templates that were never rendered are not found.
         loaded = getattr(getattr(probe, "_plugins", None), "file_tracers", ())
         return dict(zip(names, loaded, strict=False)) | dict.fromkeys(names[len(loaded) :])
 
