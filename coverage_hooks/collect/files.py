@@ -105,7 +105,7 @@ def make_folder(path: Path) -> Path:
 
 @contextmanager
 def writing(output: Path) -> Iterator[None]:
-    """Let nobody else write folder *output* meanwhile; `UsageError` when somebody does, or when it cannot be written.
+    """Keep other processes from writing folder *output*; `UsageError` when one does, or when it cannot be written.
 
     What cannot be written is told by the errors of whatever writes: coverage.py's own reports are among them.
     """

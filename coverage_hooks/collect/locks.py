@@ -9,7 +9,7 @@ from typing import IO
 
 from coverage_hooks.errors import UsageError
 
-#: Seconds that a lock is waited for: whoever only asks whether it is taken, as below, has it for a moment.
+#: Seconds that a lock is waited for: to ask whether it is taken, as below, is to have it for a moment.
 _PATIENCE = 1.0
 
 _POLL = 0.1

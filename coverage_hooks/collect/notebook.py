@@ -247,17 +247,20 @@ class Notebook:
         try:
             self._file = open(path, "a+b", buffering=0)  # noqa: SIM115 - closed by __exit__
         except OSError as error:
-            raise UsageError(f"{str(path)!r} cannot be written: {error.strerror or error}") from None
+            raise UsageError(files.unwritten(error, path)) from None
         try:
-            locks.take(self._file)
+            self._begin(header, before)
         except BlockingIOError:
             self._file.close()
             raise UsageError(
                 f"{str(path)!r} is being written by another witness: stop that, or take its word"
             ) from None
-        except UsageError:
+        except (OSError, UsageError) as error:
             self._file.close()
-            raise
+            raise UsageError(files.unwritten(error, path) if isinstance(error, OSError) else str(error)) from None
+
+    def _begin(self, header: Header, before: Testimony | None) -> None:
+        locks.take(self._file)
         if before is None:
             self._file.truncate(0)
             self._write(header.to_line())
@@ -280,7 +283,9 @@ class Notebook:
 
     def _write(self, line: Document) -> None:
         # One call for one line: a kill leaves the line, none of it, or a torn one, never two that are mixed.
-        self._file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+        rest = memoryview(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+        while rest:  # again only on a disk that is almost full, which says so the second time
+            rest = rest[self._file.write(rest) :]
 
 
 class Memory:

@@ -40,7 +40,7 @@ def document(ledger: Ledger, report: Report, changes: Comparison | None = None) 
 
 
 def verdict(ledger: Ledger) -> str:
-    """Return how many losses there are that nobody waived, and how many missed thresholds; empty for none of either."""
+    """Return how many losses are not waived, and how many thresholds are missed; empty for none of either."""
     missed = sum(loss.kind == "threshold" for loss in ledger.open_losses)
     lost = len(ledger.open_losses) - missed
     losses = f"{lost} {'loss' if lost == 1 else 'losses'}" if lost else ""

@@ -15,7 +15,7 @@ from coverage_hooks.collect import files
 from coverage_hooks.commands import places
 from coverage_hooks.commands.places import Place
 
-#: A folder; that it may not be read is told by whoever reads it, with whose it is, and is no wrong use.
+#: A folder; one that may not be read is no wrong use: reading it tells so, with its owner.
 _FOLDER = click.Path(path_type=Path, readable=False)
 
 _AGE = re.compile(r"(\d{1,6})([smhd])", re.ASCII)

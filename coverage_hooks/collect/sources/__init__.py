@@ -22,7 +22,7 @@ class Limits:
 class Announcement:
     """A manifest as it lies on the volume, unparsed, and how many seconds ago it was written.
 
-    They are negative when that is yet to come by the clock of whoever has the volume.
+    They are negative when that is yet to come by the clock where the volume is read.
     """
 
     content: bytes

@@ -36,7 +36,7 @@ def shut() -> Iterator[Callable[[Path, int], None]]:
 
 @pytest.mark.parametrize("command", ["collect", "retrieve", "doctor"])
 @pytest.mark.parametrize("place", PLACES)
-def test_what_nobody_here_may_read_is_out_of_reach(
+def test_what_this_user_may_not_read_is_out_of_reach(
     volume: Path, project: Project, shut: Callable[[Path, int], None], place: str, command: str
 ) -> None:
     recording = record(volume)

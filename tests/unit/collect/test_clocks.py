@@ -121,7 +121,7 @@ class TestInThePod:
 class TestEndings:
     """What Kubernetes says of the end, by the clock of the node, which is that of the pod."""
 
-    def test_an_end_before_the_last_snapshot_costs_nobody_knows_how_much(self, tmp_path: Path) -> None:
+    def test_an_end_before_the_last_snapshot_costs_an_unknown_time(self, tmp_path: Path) -> None:
         documents = lines("killed-on-the-node")
         move(documents, "finishedAt", "08")
         ledger = join(read(tmp_path / "w", documents), recordings("killed"))

@@ -8,6 +8,7 @@ import re
 import resource
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from click.testing import CliRunner
 
 from coverage_hooks.cli import commands
 from coverage_hooks.collect import files
+from coverage_hooks.collect.notebook import Header, Notebook
 from coverage_hooks.collect.plain import plain
 from coverage_hooks.errors import UsageError
 from tests.unit.collect.building import Project, record
@@ -137,6 +139,17 @@ class TestNotWritable:
         assert re.fullmatch(
             f"error: '.*{OUTPUT}.*{named}' cannot be written: .*; make room there, or choose .*", said
         ), said
+
+
+def test_a_witness_that_has_no_room_is_not_told_that_the_cluster_is_gone(tmp_path: Path) -> None:
+    header = Header(namespace="shop", server="s", namespace_uid="", started_at=datetime.now(UTC))
+    room, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10, most))
+        with pytest.raises(UsageError, match=r"'.*/witness\.jsonl' cannot be written: File too large; make room there"):
+            Notebook(tmp_path / "witness.jsonl", header)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, most))
 
 
 @pytest.mark.parametrize(
