@@ -13,7 +13,6 @@ import importlib.util
 import itertools
 import marshal
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from importlib.machinery import SourceFileLoader
@@ -38,7 +37,7 @@ def of(content: bytes) -> Fingerprint:
 
 
 def proven(file: str, modules: Mapping[str, ModuleType], since: float) -> Fingerprint:
-    """Return the fingerprint of *file*, imported after *since* as what `modules_of` has for it.
+    """Return the fingerprint of *file*, imported after *since* as the one of *modules* at its real path.
 
     *since* is in seconds since the epoch. Raises `UnprovenError`, or `OSError` where it cannot be read.
     """
@@ -59,17 +58,6 @@ def proven(file: str, modules: Mapping[str, ModuleType], since: float) -> Finger
     elif not _is_running(modules[file], source):
         raise UnprovenError("it has changed since it was imported")
     return of(content)
-
-
-def modules_of(files: set[str]) -> dict[str, ModuleType]:
-    """Return the loaded modules that were made from *files*, real paths."""
-    names = {os.path.basename(file) for file in files}  # noqa: PTH119 - text: there are many modules
-    found = {}
-    for module in list(sys.modules.values()):
-        file = getattr(module, "__file__", None)
-        if isinstance(file, str) and os.path.basename(file) in names and (real := os.path.realpath(file)) in files:  # noqa: PTH119
-            found[real] = module
-    return found
 
 
 def process_began() -> float:

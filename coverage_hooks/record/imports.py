@@ -8,8 +8,9 @@ been imported after, so its lines are a loss.
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import FrameType, ModuleType
@@ -61,6 +62,24 @@ def places_of(module: str) -> list[str]:
     if spec.submodule_search_locations is not None:
         return list(spec.submodule_search_locations)
     return [spec.origin] if spec.has_location and spec.origin else []
+
+
+def script_names(file: str) -> list[str]:
+    """Return the names that Kopf may give the module of *file*, a real path, when this command line names it.
+
+    It numbers the files and adds the path as given; without its ending, as what coverage.py knows as a package.
+    """
+    words = [word for word in sys.argv if word.endswith(".py") and os.path.realpath(word) == file]
+    return [f"__kopf_script_{number}__{word[:-3]}" for word in words for number in range(len(sys.argv))]
+
+
+def modules_from(files: set[str]) -> Iterator[tuple[str, str, ModuleType]]:
+    """Yield the loaded modules that were made from *files*, real paths: name, file, and the module itself."""
+    names = {os.path.basename(file) for file in files}  # noqa: PTH119 - text: there are many modules
+    for name, module in list(sys.modules.items()) if files else ():
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str) and os.path.basename(file) in names and (real := os.path.realpath(file)) in files:  # noqa: PTH119
+            yield name, real, module
 
 
 def _spec(name: str) -> ModuleSpec | None:

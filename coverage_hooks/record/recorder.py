@@ -134,6 +134,7 @@ class Recorder:
         self._begun_files: set[str] = set()
         self._begun_stored: dict[str, int] = {}
         self._begun_named = False
+        self._modules: set[str] = set()
         self._unproven: set[str] = set()
         self._since = 0.0
         self._stale = False
@@ -225,7 +226,9 @@ class Recorder:
         self._stale |= again
         self._ended = True
         self._catch_up(asking=True)
-        return self._content()
+        content = self._content()
+        self._look_for_unmeasured()
+        return content
 
     # -- starting ---------------------------------------------------------------------------------------------------
 
@@ -234,17 +237,21 @@ class Recorder:
         self._coverage._warn = self._hear  # type: ignore[method-assign]  # noqa: SLF001 - there is no public way to listen
         self._coverage._init()  # noqa: SLF001 - loads the plugins: they may change the configuration, so it goes first
         overrides.override(self._coverage, self._problem)
-        self._include_files_of_packages()
+        self._include_files_by_path()
 
-    def _include_files_of_packages(self) -> None:
-        """Measure the files of the packages in ``run:source`` under any module name, not only that of the package.
+    def _include_files_by_path(self) -> None:
+        """Measure what ``run:source`` names under any module name: coverage.py knows packages and modules by theirs.
 
-        ``kopf run FILE.py`` loads the file as a module of another name, and coverage.py knows a package by names.
+        ``kopf run FILE.py`` loads the file as a module of another name. A package's folders say the same as its name.
+        Of a module only the names can be told that Kopf would give it; see `_look_for_unmeasured` for others.
         """
         named = [entry for entry in self._entries("run:source") if not Path(entry).is_dir()]
         places = [place for name in (*named, *self._entries("run:source_pkgs")) for place in imports.places_of(name)]
-        if places:
-            self._coverage.set_option("run:source_dirs", [*self._entries("run:source_dirs"), *places])
+        if folders := [place for place in places if Path(place).is_dir()]:
+            self._coverage.set_option("run:source_dirs", [*self._entries("run:source_dirs"), *folders])
+        self._modules = {os.path.realpath(place) for place in places if Path(place).is_file()}
+        if scripts := [name for file in self._modules for name in imports.script_names(file)]:
+            self._coverage.set_option("run:source_pkgs", [*self._entries("run:source_pkgs"), *scripts])
 
     def _hear(self, msg: str, slug: str | None = None, once: bool = False) -> None:  # noqa: ARG002 - coverage.py's signature
         """Take a warning of coverage.py: a file that was imported before, or a problem."""
@@ -324,6 +331,15 @@ class Recorder:
         stack = getattr(type(self._collector), "_collectors", None)
         if self._started and stack and stack[-1] is not self._collector:
             self._problem("another coverage measurement was started later; what runs meanwhile is not recorded")
+
+    def _look_for_unmeasured(self) -> None:
+        """Name the modules of ``run:source`` that were loaded under a name which coverage.py does not know them by."""
+        for name, file, _ in imports.modules_from(self._modules):
+            if self._mapped(file) not in self._counts:
+                self._problem(
+                    f"{file} was loaded as module {name!r}, which `run:source` does not name, so it is not recorded: "
+                    "name its folder in `run:source`, or load it by its own name"
+                )
 
     def _look_whether_it_still_traces(self) -> None:
         """Notice, right before coverage.py stops, that other code took its trace function or its tool away."""
@@ -417,7 +433,7 @@ class Recorder:
     def _fingerprint(self) -> None:
         """Remember what each file was when it was first seen, at most one beat after it was imported."""
         new = {file for file in self._grown if self._mapped(file) not in self._sources}
-        modules = fingerprints.modules_of(new) if new else {}
+        modules = {file: module for _, file, module in imports.modules_from(new)}
         for file in sorted(new - self._unproven):
             since = fingerprints.process_began() if file in self._begun_files else self._since
             try:

@@ -62,7 +62,7 @@ def record_plainly(made: Program) -> Path:
     """Run the same program under ``coverage run``; the hook is on, and starts nothing."""
     result = made.run("-m", "coverage", "run", "--data-file", "plain", "-m", "program")
     assert result.returncode == 0, result.stderr
-    assert "Another coverage measurement runs" in result.stderr
+    assert "another coverage measurement runs" in result.stderr
     assert made.left() == []
     return made.folder / "plain"
 
