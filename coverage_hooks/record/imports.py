@@ -51,17 +51,33 @@ def _name(module: ModuleType) -> str:
 def places_of(module: str) -> list[str]:
     """Return where Python finds *module*: the folders of a package, else its file; nothing is imported to find it."""
     top, *rest = module.split(".")
-    spec = _spec(top)
+    places, folders = _found(_spec(top))
     name = top
     for part in rest:
         name = f"{name}.{part}"
-        below = spec.submodule_search_locations if spec is not None else None
-        spec = PathFinder.find_spec(name, below) if below is not None else None
+        # What a folder without ``__init__.py`` says of itself needs the package above to be imported.
+        within = [str(folder) for each in folders if (folder := Path(each, part)).is_dir()]
+        places, folders = _found(_spec_below(name, folders))
+        if within and not places:
+            places = folders = within
+    return places
+
+
+def _spec_below(name: str, folders: list[str]) -> ModuleSpec | None:
+    try:
+        return PathFinder.find_spec(name, folders) if folders else None
+    except KeyError:  # a folder without ``__init__.py``, whose package was not imported
+        return None
+
+
+def _found(spec: ModuleSpec | None) -> tuple[list[str], list[str]]:
+    """Return where *spec* is, and the folders to look for what is below it."""
     if spec is None:
-        return []
-    if spec.submodule_search_locations is not None:
-        return list(spec.submodule_search_locations)
-    return [spec.origin] if spec.has_location and spec.origin else []
+        return [], []
+    if spec.submodule_search_locations is None:
+        return [spec.origin] if spec.has_location and spec.origin else [], []
+    folders = list(spec.submodule_search_locations)
+    return folders, folders
 
 
 def script_names(file: str) -> list[str]:
@@ -85,7 +101,7 @@ def modules_from(files: set[str]) -> Iterator[tuple[str, str, ModuleType]]:
 def _spec(name: str) -> ModuleSpec | None:
     try:
         found = importlib.util.find_spec(name)
-    except (ImportError, ValueError):
+    except Exception:  # noqa: BLE001 - finders of other packages are asked, too, and may raise anything
         found = None
     if found is not None:
         return found

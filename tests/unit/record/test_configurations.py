@@ -326,3 +326,53 @@ def test_taking_the_measurement_away_is_named(tmp_path: Path, interference: str,
     made = Program(tmp_path, __main__=main, work=WORK)
     assert made.run().returncode == 0
     assert any(named in problem for problem in made.left_one().manifest.problems)
+
+
+#: Loads a file as ``kopf run FILE.py`` does.
+LOADING = """\
+import importlib.util, sys
+import coverage_hooks
+
+coverage_hooks.start()
+names = ("__kopf_script_{number}__{path}", sys.argv[1])
+for number, path in enumerate(sys.argv[2:]):
+    name = names[number].format(number=number, path=path)
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+coverage_hooks.save()
+"""
+
+AS_KOPF_DOES = "__kopf_script_{number}__{path}"
+
+
+@pytest.mark.parametrize(
+    ("source", "path", "name", "measured"),
+    [
+        ("shop", "src/shop/main.py", AS_KOPF_DOES, True),
+        ("shop", "src/shop/deep/main.py", "of_any_name", True),
+        ("shop.deep", "src/shop/deep/main.py", AS_KOPF_DOES, True),
+        ("main", "src/main.py", AS_KOPF_DOES, True),
+        ("main", "src/main.py", "main", True),
+        ("main", "src/main.py", "of_any_name", False),
+        ("shop", "src/other.py", AS_KOPF_DOES, None),
+    ],
+)
+def test_a_file_that_is_loaded_by_its_path_is_measured(
+    tmp_path: Path, source: str, path: str, name: str, measured: bool | None
+) -> None:
+    made = Program(tmp_path, program="")
+    for file in ("src/shop/__init__.py", "src/shop/main.py", "src/shop/deep/main.py", "src/main.py", "src/other.py"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text("loaded = 1\n")
+    (tmp_path / "load.py").write_text(LOADING)
+    (tmp_path / ".coveragerc").write_text(f"[run]\nsource = {source}\n")
+    made.more_environment = {"PYTHONPATH": str(tmp_path / "src")}
+    done = made.run("load.py", name, "src/other.py", path)
+    assert done.returncode == 0, done.stderr
+    left = made.left_one()
+    assert (left.manifest.data is not None) == bool(measured)
+    assert not measured or left.lines() == {Path(path).name: {1}}
+    told = "was loaded as module 'of_any_name'" in "\n".join(left.manifest.problems)
+    assert told == (measured is False)

@@ -59,11 +59,9 @@ def program(folder: Path, *, branch: bool) -> Program:
 
 
 def record_plainly(made: Program) -> Path:
-    """Run the same program under ``coverage run``; the hook is on, and starts nothing."""
-    result = made.run("-m", "coverage", "run", "--data-file", "plain", "-m", "program")
+    """Run the same program under ``coverage run``."""
+    result = made.run("-m", "coverage", "run", "--data-file", "plain", "-m", "program", ENABLED="0")
     assert result.returncode == 0, result.stderr
-    assert "another coverage measurement runs" in result.stderr
-    assert made.left() == []
     return made.folder / "plain"
 
 
