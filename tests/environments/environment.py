@@ -27,6 +27,9 @@ _COPIED = ("tests", "pyproject.toml", ".coveragerc")
 #: Settings of this process that would reach tests, and what they start.
 _NOT_PASSED_ON = ("COV", "PYTEST", "PYTHON", "VIRTUAL_ENV")
 
+#: Where the tests look for a control plane first.
+_PROGRAMS = "KUBEBUILDER_ASSETS"
+
 #: Where a system of its own has the folder.
 _INSIDE = Path("/srv")
 # The system itself is read-only: the next run gets it as this one did.
@@ -92,25 +95,38 @@ class Environment:
         """Return the environment variables of such a command: nothing of the user's settings."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_PASSED_ON)}
         temporary = "/tmp" if self.interpreter.root else str(self.folder / "tmp")
-        return kept | {"HOME": str(self.inside / "home"), "TMPDIR": temporary}
+        programs = {_PROGRAMS: str(self.inside / "programs")} if (self.folder / "programs").is_dir() else {}
+        return kept | {"HOME": str(self.inside / "home"), "TMPDIR": temporary} | programs
 
 
 @contextmanager
-def environment(interpreter: Interpreter, choice: Choice) -> Iterator[tuple[Environment, Facts]]:
-    """Make an environment for *interpreter* with *choice* of the packages, and remove it in the end."""
+def environment(
+    interpreter: Interpreter, choice: Choice, *, programs: Path | None = None
+) -> Iterator[tuple[Environment, Facts]]:
+    """Make an environment for *interpreter* with *choice* of the packages, and remove it in the end.
+
+    *programs* is the folder with those of a control plane, where operators are to be run in there.
+    """
     with TemporaryDirectory(prefix="coverage-hooks-environment-") as name:
         made = Environment(interpreter, Path(name))
         for folder in ("tmp", "home", "checkout"):
             (made.folder / folder).mkdir()
         for part in _COPIED:
             _copy(CHECKOUT / part, made.copy / part)
+        if programs is not None:
+            shutil.copytree(programs, made.folder / "programs")
         if interpreter.root:
             _may_enter(interpreter)
         build = made.command("-m", "venv", "--without-pip", str(made.inside / "venv"), program=interpreter.program)
         run("making an environment", build, cwd=made.copy)
         built = packages.wheel(made.folder)
         packages.install(
-            built, choice, interpreter.version, made.folder / "venv", elsewhere=interpreter.root is not None
+            built,
+            choice,
+            interpreter.version,
+            made.folder / "venv",
+            elsewhere=interpreter.root is not None,
+            operators=programs is not None,
         )
         yield made, _facts(made)
 

@@ -28,6 +28,8 @@ _KOPF = f"kopf>={LEAST['kopf']}"
 _TOOLS = ["pytest", "pytest-asyncio", "pytest-cov", "pytest-timeout", "pytest-xdist", "hypothesis", "trustme"]
 _TOOLS += ["pip", "hatchling", "editables"]
 
+_OPERATORS = ["uvicorn", "uvloop"]
+
 # What fits every system that is made here, whose C library uv cannot ask.
 _LIBRARY = "manylinux_2_28"
 _UV = [sys.executable, "-m", "uv", "pip"]
@@ -42,10 +44,13 @@ def wheel(folder: Path) -> Path:
     return built
 
 
-def install(built: Path, choice: Choice, version: str, environment: Path, *, elsewhere: bool) -> None:
+def install(
+    built: Path, choice: Choice, version: str, environment: Path, *, elsewhere: bool, operators: bool = False
+) -> None:
     """Install the wheel *built*, what its extras require, and the tools into *environment*, of Python *version*.
 
-    An environment of a system that is made here is *elsewhere*: its interpreter cannot be started from outside.
+    An environment of a system that is made here is *elsewhere*: its interpreter cannot be started from outside. What
+    the *operators* of the tests are written with comes with them.
     """
     command = [*_UV, "install", "--quiet", "--only-binary=:all:"]
     if elsewhere:
@@ -56,7 +61,8 @@ def install(built: Path, choice: Choice, version: str, environment: Path, *, els
         command += [f"--python={environment / 'bin/python'}"]
     if choice == "floors":
         command += [f"--constraint={_floors(version, built.parent)}"]
-    run("installing the packages", [*command, f"{built}[{','.join(_EXTRAS)}]", _KOPF, *_TOOLS])
+    tools = [*_TOOLS, *(_OPERATORS if operators else [])]
+    run("installing the packages", [*command, f"{built}[{','.join(_EXTRAS)}]", _KOPF, *tools])
 
 
 def _floors(version: str, folder: Path) -> Path:

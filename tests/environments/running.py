@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from tests.cluster import binaries
 from tests.cluster.errors import ControlPlaneError
 from tests.cluster.images.made import Say
 from tests.cluster.supervisor import killed_with_parent, tail
@@ -25,6 +26,9 @@ LOGS = CHECKOUT / "build/environments"
 #: Recording, killing, reading, mapping, combining, and the commands: what depends on the Python and the packages.
 _TESTS = ["tests/unit/record", "tests/unit/volume", "tests/unit/collect"]
 _TESTS += [f"tests/unit/test_{name}.py" for name in ("settings", "cli", "doctor", "pytest_plugin")]
+
+#: Whole operators, beside plain coverage.py: on the newest Python for which all that they are written with is there.
+_OPERATORS, _OPERATED = ["tests/operators/test_shapes.py"], ("3.14", "newest")
 
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -48,9 +52,11 @@ def outcome(version: str, choice: Choice, workers: int, say: Say) -> Outcome:
     try:
         found = interpreter(version, say)
         say(f"{name}: installing for {found.program}{f' of {found.root}' if found.root else ''}")
-        with environment(found, choice) as (made, facts):
+        operated = (version, choice) == _OPERATED
+        with environment(found, choice, programs=binaries.locate(say) if operated else None) as (made, facts):
             say(f"{name}: testing on {facts.python}")
-            passed, failed, problem = _tested(made, f"{choice}-{version}", workers)
+            tests = [*_TESTS, *(_OPERATORS if operated else [])]
+            passed, failed, problem = _tested(made, f"{choice}-{version}", tests, workers)
         if problem:
             problem = f"{_described(facts, choice)}: {problem}"
         say(f"{name}: {passed} passed, {failed} failed")
@@ -60,15 +66,15 @@ def outcome(version: str, choice: Choice, workers: int, say: Say) -> Outcome:
         return Outcome(choice, version, seconds=time.monotonic() - begun, problem=f"{name}: {error}")
 
 
-def _tested(made: Environment, name: str, workers: int) -> tuple[int, int, str]:
-    """Return how many tests passed and failed, and what is wrong, if anything is; keep the output under *name*."""
+def _tested(made: Environment, name: str, tests: list[str], workers: int) -> tuple[int, int, str]:
+    """Return how many of *tests* passed and failed, and what is wrong, if anything is; keep the output under *name*."""
     LOGS.mkdir(parents=True, exist_ok=True)
     log, results, written = LOGS / f"{name}.log", LOGS / f"{name}.xml", made.folder / "results.xml"
     options = [f"--numprocesses={workers}", "--dist=worksteal", f"--junit-xml={made.inside / written.name}"]
     _adopt_orphans()
     with log.open("wb") as output:
         code = subprocess.run(
-            made.command("-m", "pytest", *options, *_TESTS),
+            made.command("-m", "pytest", *options, *tests),
             cwd=made.copy,
             env=made.environ(),
             stdin=subprocess.DEVNULL,
