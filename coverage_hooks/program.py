@@ -91,9 +91,10 @@ class Program:
 
 def _script(name: str) -> Callable[[list[str]], tuple[CodeType, ModuleType]]:
     """Return what prepares the file or console script *name*, which is found as a shell would."""
-    if Path(name).exists():
-        return lambda arguments: _prepared(name, arguments)
     found = "" if os.sep in name else _console_script(name)
+    # A project's folder often has the name of its console script; a folder is a program only if it says so.
+    if Path(name).exists() and not (found and Path(name).is_dir() and not Path(name, "__main__.py").exists()):
+        return lambda arguments: _prepared(name, arguments)
     if not found:
         where = "no such file" if os.sep in name else "neither a file here nor a program on the PATH"
         _refuse(f"cannot run {name!r}: {where}; {_EXPECTED}", code=2)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from types import CodeType, FrameType
 from typing import Any
@@ -40,6 +41,17 @@ def file_of(frame: FrameType) -> str:
     return os.path.realpath(name)
 
 
+def _modules_of_other_threads(files: Iterable[str]) -> Iterator[tuple[FrameType, str]]:
+    """Yield the frames of modules in *files* that other threads are in: they have not ended, and are not watched."""
+    wanted = set(files)
+    for thread, top in sys._current_frames().items():  # noqa: SLF001 - documented
+        frame: FrameType | None = top if thread != threading.get_ident() else None
+        while frame is not None:
+            if frame.f_code.co_name == "<module>" and (file := file_of(frame)) in wanted:
+                yield frame, file
+            frame = frame.f_back
+
+
 class Begun:
     """The code that had begun in *files*, real paths, when this was made; *branch* asks for arcs instead of lines.
 
@@ -51,6 +63,8 @@ class Begun:
         frames = frames_by_file(self._files)
         self._lines: dict[str, set[int]] = {file: set() for file in self._files}
         for frame, file in frames.items():
+            self._lines[file].add(frame.f_lineno)
+        for frame, file in _modules_of_other_threads(self._files):
             self._lines[file].add(frame.f_lineno)
         self.points: dict[str, set[Any]] = {}
         self._watch: _Watch | None = None
@@ -66,6 +80,10 @@ class Begun:
         if self._watch is not None:
             self._watch.start()
 
+    def release(self) -> None:
+        """Let go of the frames, which would keep their modules and callers alive beyond the end of the interpreter."""
+        self._modules = {}
+
     @property
     def tool(self) -> int | None:
         """The tool in `sys.monitoring`, and None without one."""
@@ -74,7 +92,8 @@ class Begun:
     def positions(self) -> dict[str, list[int]]:
         """Return the lines at which the frames of each file were seen to stand; none where its module had ended."""
         for frame, file in self._modules.items():
-            self._lines[file].add(frame.f_lineno)
+            if (line := frame.f_lineno) is not None:  # as amid an exception
+                self._lines[file].add(line)
         return {file: sorted(lines) for file, lines in self._lines.items()}
 
 
@@ -85,9 +104,14 @@ class _Watch:
         self.tool: int | None = None
         self._branch = branch
         self._points = points
-        self._codes: dict[CodeType, str] = {frame.f_code: file for frame, file in frames.items()}
+        # By their ids: code objects of two files may be equal, and comparing them takes longer than running them.
+        self._codes: dict[int, tuple[CodeType, str]] = {
+            id(frame.f_code): (frame.f_code, file) for frame, file in frames.items()
+        }
         # By their ids: as long as a frame runs, nothing else has its id. See `_entered`.
         self._last = {id(frame): frame.f_lineno for frame in frames}
+        self._code_of = {id(frame): id(frame.f_code) for frame in frames}
+        self._disable: Any = None
 
     def start(self) -> None:
         monitoring: Any = getattr(sys, "monitoring", None)
@@ -95,29 +119,44 @@ class _Watch:
         if self.tool is None:
             return
         monitoring.use_tool_id(self.tool, "coverage-hooks")
+        self._disable = monitoring.DISABLE
         events = monitoring.events
         callbacks = {events.LINE: self._line, events.PY_RETURN: self._returned, events.PY_START: self._entered}
         for event, callback in callbacks.items():
             monitoring.register_callback(self.tool, event, callback)
-        for code in self._codes:
+        for code, _ in self._codes.values():
             monitoring.set_local_events(self.tool, code, events.LINE | events.PY_RETURN | events.PY_START)
 
-    def _line(self, code: CodeType, line: int) -> None:
+    def _line(self, code: CodeType, line: int) -> object:
         frame = id(sys._getframe(1))  # noqa: SLF001 - the frame is no argument of a callback
-        if (last := self._last.get(frame)) is not None:
-            self._last[frame] = line
-            self._add(code, last, line)
+        if (last := self._last.get(frame)) is None:
+            return self._unless_awaited(code)
+        self._last[frame] = line
+        self._add(code, last, line)
+        return None
 
-    def _returned(self, code: CodeType, _offset: int, _value: object) -> None:
-        if (last := self._last.pop(id(sys._getframe(1)), None)) is not None and self._branch:  # noqa: SLF001 - as above
+    def _returned(self, code: CodeType, _offset: int, _value: object) -> object:
+        frame = id(sys._getframe(1))  # noqa: SLF001 - as above
+        if (last := self._last.pop(frame, None)) is None:
+            return self._unless_awaited(code)
+        self._code_of.pop(frame, None)
+        if self._branch:
             self._add(code, last, -code.co_firstlineno)
+        return None
 
-    def _entered(self, _code: CodeType, _offset: int) -> None:
+    def _entered(self, code: CodeType, _offset: int) -> object:
         """Forget a frame that ended by an exception, of which no tool is told for one code alone: its id is reused."""
-        self._last.pop(id(sys._getframe(1)), None)  # noqa: SLF001 - as above
+        frame = id(sys._getframe(1))  # noqa: SLF001 - as above
+        self._last.pop(frame, None)
+        self._code_of.pop(frame, None)
+        return self._unless_awaited(code)
+
+    def _unless_awaited(self, code: CodeType) -> object:
+        """Hear no more of this place in *code* once none of the frames runs it: it may be called a million times."""
+        return None if id(code) in self._code_of.copy().values() else self._disable
 
     def _add(self, code: CodeType, last: int, line: int) -> None:
-        self._points.setdefault(self._codes[code], set()).add((last, line) if self._branch else line)
+        self._points.setdefault(self._codes[id(code)][1], set()).add((last, line) if self._branch else line)
 
 
 def _free_tools(monitoring: Any) -> Iterator[int]:

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
+from typing import Any
 
 from coverage_hooks.volume.manifest import Fingerprint
 
@@ -136,15 +137,35 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 
 
 def _functions(place: object, name: str, seen: set[int]) -> Iterator[FunctionType]:
-    """Yield the functions in *place*, a module or class of module *name*, without what they are wrapped in."""
+    """Yield the functions in *place*, a module or class of module *name*, without what they are wrapped in.
+
+    No other object is asked for anything: a proxy may raise, connect, or answer to every name.
+    """
     seen.add(id(place))
     for value in list(vars(place).values()):
-        if isinstance(value, type):
-            if value.__module__ == name and id(value) not in seen:
+        if issubclass(type(value), type):
+            if type.__getattribute__(value, "__dict__").get("__module__") == name and id(value) not in seen:
                 yield from _functions(value, name, seen)
             continue
-        for function in (value, getattr(value, "__func__", None), getattr(value, "fget", None)):
-            while (wrapped := getattr(function, "__wrapped__", None)) is not None and wrapped is not function:
-                function = wrapped  # noqa: PLW2901
-            if isinstance(function, FunctionType) and function.__module__ == name:
-                yield function
+        function = _unwrapped(value, seen)
+        if type(function) is FunctionType and function.__module__ == name:
+            yield function
+
+
+def _unwrapped(value: Any, seen: set[int]) -> object:
+    """Return the function that *value* is made of, or what it is instead."""
+    if type(value) is property:
+        value = value.fget
+    elif type(value) in {staticmethod, classmethod}:
+        value = value.__func__
+    while (wrapped := _wrapped(value)) is not None and id(value) not in seen:
+        seen.add(id(value))
+        value = wrapped
+    return value
+
+
+def _wrapped(value: object) -> object:
+    try:
+        return object.__getattribute__(value, "__dict__").get("__wrapped__")
+    except AttributeError:
+        return None

@@ -19,9 +19,7 @@ from types import FrameType, ModuleType
 def names_of(files: Iterable[str]) -> list[str]:
     """Return the names of the loaded modules that were made from *files*, sorted."""
     wanted = set(files)
-    return sorted(
-        {_name(module) for module in list(sys.modules.values()) if getattr(module, "__file__", None) in wanted}
-    )
+    return sorted({_name(module) for module in list(sys.modules.values()) if file_of(module) in wanted})
 
 
 def excused(before: Iterable[str]) -> list[str]:
@@ -93,9 +91,21 @@ def modules_from(files: set[str]) -> Iterator[tuple[str, str, ModuleType]]:
     """Yield the loaded modules that were made from *files*, real paths: name, file, and the module itself."""
     names = {os.path.basename(file) for file in files}  # noqa: PTH119 - text: there are many modules
     for name, module in list(sys.modules.items()) if files else ():
-        file = getattr(module, "__file__", None)
-        if isinstance(file, str) and os.path.basename(file) in names and (real := os.path.realpath(file)) in files:  # noqa: PTH119
+        file = file_of(module)
+        if file and os.path.basename(file) in names and (real := os.path.realpath(file)) in files:  # noqa: PTH119
             yield name, real, module
+
+
+def file_of(module: object) -> str:
+    """Return what *module* was made from; empty if it does not say.
+
+    Nothing of the module's own is asked: a lazy one would be executed here, in this thread and unrecorded.
+    """
+    try:
+        file = object.__getattribute__(module, "__dict__").get("__file__")
+    except AttributeError:  # anything may stand in for a module
+        return ""
+    return file if isinstance(file, str) else ""
 
 
 def _spec(name: str) -> ModuleSpec | None:

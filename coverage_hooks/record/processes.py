@@ -20,8 +20,8 @@ NAMED = 10
 _PYTHON = re.compile(r"(python|pypy)[\d.]*[a-z]?")
 _IN_A_SHELL = re.compile(r"(?:^|[\s;&|(])(?:\S*/)?((?:python|pypy)[\d.]*[a-z]?(?:[ \t]+[^\s;&|)]+)*)")
 _SPAWNING = {"spawn": "multiprocessing.popen_spawn_posix", "forkserver": "multiprocessing.popen_forkserver"}
-#: Options of the interpreter that have a value after them.
-_WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
+#: The one-letter options of the interpreter that take a value, be it the rest of the word or the next one.
+_WITH_VALUE = "WXcm"
 
 
 class Processes:
@@ -78,14 +78,22 @@ def _program(words: Sequence[str]) -> list[str]:
     """Return the words that say what an interpreter is to run: no option, no argument, and no code."""
     rest = iter(words)
     for word in rest:
-        if word == "-c":
-            return ["-c", "…"]
-        if word == "-m":
-            return ["-m", next(rest, "")]
-        if word in _WITH_VALUE:
-            next(rest, "")
-        elif not word.startswith("-"):
+        if word == "-":  # its code comes on standard input
+            return ["-"]
+        if not word.startswith("-"):
             return [word]
+        if word.startswith("--"):
+            if word == "--check-hash-based-pycs":
+                next(rest, "")
+            continue
+        # Options may share a word, as in -Ic and -mMODULE: all after one with a value is that value.
+        letters = word[1:]
+        at = next((at for at, letter in enumerate(letters) if letter in _WITH_VALUE), None)
+        if at is None:
+            continue
+        value = letters[at + 1 :] or next(rest, "")
+        if letters[at] in "cm":
+            return [f"-{letters[at]}", "…" if letters[at] == "c" else value]
     return []
 
 

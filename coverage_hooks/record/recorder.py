@@ -210,6 +210,11 @@ class Recorder:
             return {}
         return {self._mapped(file): lines for file, lines in self._begun.positions().items()}
 
+    def release(self) -> None:
+        """Let go of the operator's frames; for the thread that they are of."""
+        if self._begun is not None:
+            self._begun.release()
+
     def snapshot(self, *, again: bool = False) -> Content | None:
         """Return everything recorded before this call, or None if that is what the last call returned.
 
@@ -397,7 +402,7 @@ class Recorder:
             self._grown.add(file)
 
     def _content(self) -> Content | None:
-        if not self._grown and not self._stale:
+        if not self._grown and not self._stale and (self._begun_named or not self._begun_files):
             return None
         self._stale = True  # until it was built: an error below must not pass for "nothing new"
         data = self._store()
@@ -426,6 +431,11 @@ class Recorder:
         """Name what had begun in *data*, too: what it ran before is proven later, and only for a file with a name."""
         if not self._begun_named:
             with self._guard:
+                # Where it stands it has been; and without a kind of data no file can be named.
+                if self.facts.branch:
+                    data.add_arcs({file: [(line, line) for line in lines] for file, lines in self.begun().items()})
+                else:
+                    data.add_lines(self.begun())
                 data.touch_files([self._mapped(file) for file in self._begun_files])
             self._grown |= self._begun_files
             self._begun_named = True
@@ -438,7 +448,7 @@ class Recorder:
             since = fingerprints.process_began() if file in self._begun_files else self._since
             try:
                 self._sources[self._mapped(file)] = fingerprints.proven(file, modules, since)
-            except (OSError, fingerprints.UnprovenError) as error:
+            except Exception as error:  # noqa: BLE001 - of one file; what all others have is published all the same
                 self._unproven.add(file)  # what is read later can only be further from what was imported
                 why = error.strerror if isinstance(error, OSError) and error.strerror else error
                 self._problem(f"{file}: no fingerprint, so no line of it can be trusted: {why}")

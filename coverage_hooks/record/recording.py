@@ -191,6 +191,8 @@ class Recording:
         """Save a last time and end the pulse; called when the interpreter exits."""
         if self.is_mine():
             self._wait(self._pulse.ask(last=True))
+            if self._recorder is not None:
+                self._recorder.release()
 
     def _wait(self, answer: Future[bool]) -> bool:
         began = time.monotonic()
@@ -218,7 +220,7 @@ class Recording:
         if complete:
             account.snapshot_at = snapshot_at
         if self._recorder is not None:
-            account.begun = self._recorder.begun()
+            account.begun = self._attempt("where code stood is not known", self._recorder.begun) or account.begun
         durable = last or account.beat == 0 or self._publisher.sequence != before
         manifest = account.manifest(self._publisher, "finished" if last and complete else "running")
         written = self._attempt("the manifest was not written", lambda: self._put_manifest(manifest, durable=durable))

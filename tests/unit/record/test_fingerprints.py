@@ -152,3 +152,17 @@ def test_functions_tell_another_version_by_their_lines(tmp_path: Path, monkeypat
         with pytest.raises(fingerprints.UnprovenError, match="changed since it was imported"):
             fingerprints.proven(str(file), modules, since=0.0)
     monkeypatch.delitem(sys.modules, "functions_tell")
+
+
+PROXIES = {
+    "it answers every name": "class Proxy:\n    def __getattr__(self, name):\n        return self\n",
+    "it raises": "class Proxy:\n    def __getattribute__(self, name):\n        raise RuntimeError(name)\n",
+}
+
+
+@pytest.mark.parametrize("kind", PROXIES)
+def test_objects_of_the_program_are_asked_for_nothing(made: Program, kind: str) -> None:
+    text = f"{PROXIES[kind]}proxy = Proxy()\ndef work():\n    return 1\n"
+    run(made, f"Path('program/new.py').write_text({text!r}); import program.new", PYTHONDONTWRITEBYTECODE="1")
+    assert hashlib.sha256(text.encode()).hexdigest() in sources(made)
+    assert not problems(made)
