@@ -13,7 +13,7 @@ from pathlib import Path
 
 from coverage_hooks.collect import runs
 from coverage_hooks.collect.checkout import Checkout, read_checkout
-from coverage_hooks.collect.ledger import lost_at_start
+from coverage_hooks.collect.ledger import lost_at_start, too_early
 from coverage_hooks.collect.plain import counted
 from coverage_hooks.collect.report import Configuration
 from coverage_hooks.collect.retrieve import Patience, await_beats
@@ -185,10 +185,7 @@ def _told(manifest: Manifest) -> Iterator[Finding]:
             f"{manifest.recording} names {counted(len(manifest.problems), 'problem')}: {_listed(manifest.problems)}"
         )
     if modules := lost_at_start(manifest):
-        yield wrong(
-            f"{manifest.recording}: {_listed(modules)} imported before recording started, so what ran by then is lost; "
-            "call coverage_hooks.start() first"
-        )
+        yield wrong(f"{manifest.recording}: {_listed(modules)} {too_early(modules)}")
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +26,9 @@ STEPS: tuple[Step, ...] = ("retrieve", "verify", "combine", "report")
 
 #: Of what something is missing: of what was or should have been recorded, or of the coverage that was asked for.
 LossKind = Literal["recording", "threshold"]
+
+#: What the module of a file that ``kopf run`` was given is called.
+_KOPF_SCRIPT = "__kopf_script_"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,6 +225,17 @@ def lost_at_start(manifest: Manifest) -> list[str]:
     """
     excused = _excused(manifest)
     return [module for module in manifest.imported_before_start if module not in excused]
+
+
+def too_early(modules: Iterable[str]) -> str:
+    """Return why what *modules* ran is lost, and what to do about it.
+
+    Kopf loads the files of ``kopf run`` before its modules, so a hook given by ``-m`` comes too late for them.
+    """
+    lost = "imported before recording started, so what ran by then is lost; "
+    if any(module.startswith(_KOPF_SCRIPT) for module in modules):
+        return f"{lost}run the file by `coverage-hooks kopf-run`: Kopf loads files before what `-m` names"
+    return f"{lost}call coverage_hooks.start() first"
 
 
 def begun_at_start(manifest: Manifest) -> list[str]:

@@ -21,11 +21,15 @@ from coverage_hooks.collect.verify import Verified
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """A measured path whose data cannot be used; `nearest` are the files of the checkout that it may have been."""
+    """A measured path whose data cannot be used; `nearest` are the files of the checkout that it may have been.
+
+    `is_missing` says that none there has its name.
+    """
 
     path: str
     nearest: list[Path]
     reason: str
+    is_missing: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,6 +56,7 @@ class Selection(Protocol):
 
     def covers(self, path: Path) -> bool: ...
     def left_out(self, path: Path, tracer: str = "") -> str: ...
+    def misses(self, path: Path) -> bool: ...
     def refusal(self, path: Path, tracer: str) -> str: ...
     def select(self, path: Path, tracer: str = "") -> None: ...
 
@@ -89,7 +94,25 @@ class Remapper:
                 self._accept(result, verified, path, same[0])
         if tied:
             self._break_ties(result, verified, tied)
+        self._place_what_is_not_here(result)
         return result
+
+    def _place_what_is_not_here(self, result: Remapped) -> None:
+        """Tell where a file would be that is not here, as one that a build makes: by that name it may be left out."""
+        roots = _roots(result.files)
+        refused, result.refused = result.refused, []
+        for each in refused:
+            places = sorted(_below(roots, each.path)) if each.is_missing else []
+            if len(places) != 1:
+                result.refused.append(each)
+            elif not self._selection.misses(places[0]):
+                result.left_out[each.path] = places[0], "not here, and left out by the configuration"
+            else:
+                shown = self._checkout.shown(places[0])
+                advice = f"it would be {shown}: where a build makes it, make it here, too, or --allow-mismatch {shown}"
+                result.refused.append(
+                    Refused(path=each.path, nearest=places, reason=f"{each.reason}; {advice}", is_missing=True)
+                )
 
     def _same_content(self, verified: Verified, path: str) -> tuple[list[SourceFile], str]:
         """Return the files with the same lines and the longest common tail, tracked ones before untracked ones.
@@ -151,7 +174,8 @@ class Remapper:
             names = " or ".join(self._checkout.shown(file.path) for file in near[:2])
             what = f"differs from {names}: its lines are others" if near else "no source file of that name is here"
             reason = f"{what}; revision there {there}, here {here}"
-        return Refused(path=path, nearest=[file.path for file in near], reason=reason)
+        is_missing = not near and path in verified.fingerprints
+        return Refused(path=path, nearest=[file.path for file in near], reason=reason, is_missing=is_missing)
 
     def _break_ties(self, result: Remapped, verified: Verified, tied: dict[str, list[SourceFile]]) -> None:
         hinted = self._hints(tied)

@@ -213,9 +213,14 @@ class Configuration:
         """Whether coverage.py would fail for want of measured file *path*, which is not there, and not leave it out."""
         if self._options["report:ignore_errors"]:
             return False
+        # The patterns of a report, and those of a run, which would not have measured it.
+        by_run: dict[str, Any] = {"omit": self._list("run:omit"), "include": []}
+        return self._fails_for_want_of(path) and self._fails_for_want_of(path, **by_run)
+
+    def _fails_for_want_of(self, path: Path, **patterns: Any) -> bool:
         with self._analysis(None) as analysis:
             try:
-                _json_report(analysis, [path])
+                _json_report(analysis, [path], **patterns)
             except NoDataError:
                 return False
             except NoSource:

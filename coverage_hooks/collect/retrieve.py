@@ -14,7 +14,7 @@ from pathlib import Path
 
 from coverage_hooks.collect import clocks, endings, files, plain, runs
 from coverage_hooks.collect.endings import Moments, Witness
-from coverage_hooks.collect.ledger import Ledger, Row, begun_at_start, lost_at_start
+from coverage_hooks.collect.ledger import Ledger, Row, begun_at_start, lost_at_start, too_early
 from coverage_hooks.collect.plain import counted
 from coverage_hooks.collect.runs import Choice, Chosen, Found
 from coverage_hooks.collect.sources import Limits, Source
@@ -236,8 +236,7 @@ def _judge(ledger: Ledger, row: Row, manifest: Manifest, age: float, read: datet
         row.fail(_nothing_published(manifest), "announced")
         ledger.lose("retrieve", row, row.note)
     if modules := lost_at_start(manifest):
-        reason = "imported before recording started, so what ran by then is lost; call coverage_hooks.start() first"
-        ledger.lose("retrieve", row, reason, file=", ".join(modules))
+        ledger.lose("retrieve", row, too_early(modules), file=", ".join(modules))
     if modules := begun_at_start(manifest):
         reason = "began before recording did, as they have to: of what they ran by then, what is proven counts"
         text = f"{', '.join(modules)} {reason}"

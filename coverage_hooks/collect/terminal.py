@@ -176,7 +176,10 @@ def _by_files(out: Console, titles: Row, rows: list[Row], *, kept: int) -> bool:
 
     Then the names of files are cut at their front: what tells them apart is at the end.
     """
-    if _has_room(out, table := _table(titles, rows)):
+    table = _table(titles, rows)
+    if not out.is_terminal:  # nothing ends a line of a log, and no search finds a name that goes on below
+        out.width = max(out.width, _whole_width(out, table))
+    if _has_room(out, table):
         out.print(table)
         return False
     some = [row[:kept] for row in rows]
@@ -203,8 +206,13 @@ def _has_room(out: Console, table: Table) -> bool:
     """Return whether *out* shows all of *table* without breaking a cell, or is wide enough to have it anyway."""
     if not out.is_terminal or out.width >= WIDE:
         return True
+    return _whole_width(out, table) <= out.width
+
+
+def _whole_width(out: Console, table: Table) -> int:
+    """Return how wide *table* is when no cell of it is broken."""
     # Measured where everything has room: otherwise the answer would be the width that there is.
-    return out.measure(table, options=out.options.update(width=_ROOMY)).maximum <= out.width
+    return out.measure(table, options=out.options.update(width=_ROOMY)).maximum
 
 
 def _end_of(name: str, room: int) -> str:

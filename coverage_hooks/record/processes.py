@@ -1,7 +1,7 @@
 """The Python processes that an operator starts: what they run is not recorded, so they are named.
 
 Forked children are counted elsewhere. Another program is told of by the interpreter's audit events before it starts,
-but for what `multiprocessing` spawns: of that there is one module in memory once it was done.
+but for what `multiprocessing` spawns: that has a helper process of its own, which runs once it was done.
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ NAMED = 10
 
 _PYTHON = re.compile(r"(python|pypy)[\d.]*[a-z]?")
 _IN_A_SHELL = re.compile(r"(?:^|[\s;&|(])(?:\S*/)?((?:python|pypy)[\d.]*[a-z]?(?:[ \t]+[^\s;&|)]+)*)")
-_SPAWNING = {"spawn": "multiprocessing.popen_spawn_posix", "forkserver": "multiprocessing.popen_forkserver"}
+#: By method: the module that starts processes, which may be imported for nothing, and where its helper has its id.
+_SPAWNING = {
+    "spawn": ("popen_spawn_posix", "resource_tracker", "_resource_tracker", "_pid"),
+    "forkserver": ("popen_forkserver", "forkserver", "_forkserver", "_forkserver_pid"),
+}
 #: The one-letter options of the interpreter that take a value, be it the rest of the word or the next one.
 _WITH_VALUE = "WXcm"
 
@@ -110,8 +114,10 @@ def _is_script(executable: str) -> bool:
 
 
 def _spawned() -> Iterator[str]:
-    for method, module in _SPAWNING.items():
-        if module in sys.modules:
+    for method, (module, helping, helper, pid) in _SPAWNING.items():
+        at = getattr(sys.modules.get(f"multiprocessing.{helping}"), helper, None)
+        # Where a later Python keeps the id elsewhere, the module alone tells: better one too many than one missing.
+        if f"multiprocessing.{module}" in sys.modules and getattr(at, pid, module) is not None:
             yield f"a process of multiprocessing ({method})"
 
 

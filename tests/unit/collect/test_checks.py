@@ -178,6 +178,7 @@ class TestFolder:
         wrong = of(doctor("--from", volume), "source", "wrong")
         assert "announced itself and published nothing: the volume is full" in wrong
         assert "shop.cart imported before recording started" in wrong
+        assert "call coverage_hooks.start() first" in wrong
 
     def test_other_versions_are_a_note(self, doctor: Doctor, volume: Path) -> None:
         made = record(volume)

@@ -30,6 +30,31 @@ class TestMismatch:
         assert summary(project)["files"]["shop/cart.py"]["cluster"]["lines"] == 0
         assert summary(project)["files"]["shop/parts/till.py"]["cluster"]["lines"] == 50
 
+    GENERATED: ClassVar[dict[str, str]] = {"shop/_version.py": "version = '1.2'\n"}
+
+    def test_a_file_that_a_build_makes_is_a_loss_with_its_name_here(self, run: Run, volume: Path) -> None:
+        record(volume, sources=self.GENERATED, measured={**LINES, "shop/_version.py": {1}})
+        result = run("collect")
+        assert result.exit_code == 1
+        assert "/app/shop/_version.py: no source file of that name is here" in result.output
+        assert "or --allow-mismatch shop/_version.py" in result.output
+        allowed = run("collect", "--allow-mismatch", "shop/_version.py")
+        assert allowed.exit_code == 0, allowed.output
+        assert "left out as allowed" in allowed.output
+
+    @pytest.mark.parametrize(
+        "setting",
+        ["[run]\nsource = shop\nomit = */_version.py\n", "[run]\nsource = shop\n[report]\nomit = */_version.py\n"],
+    )
+    def test_a_file_that_a_build_makes_may_be_omitted_here(
+        self, run: Run, volume: Path, project: Project, setting: str
+    ) -> None:
+        project.write({".coveragerc": setting})
+        record(volume, sources=self.GENERATED, measured={**LINES, "shop/_version.py": {1}})
+        result = run("collect")
+        assert result.exit_code == 0, result.output
+        assert "_version.py: not here, and left out by the configuration, left out" in result.output
+
     def test_a_change_here_that_was_not_committed_is_a_mismatch(self, run: Run, volume: Path, project: Project) -> None:
         record(volume)
         project.write({"shop/cart.py": CHANGED})

@@ -348,6 +348,21 @@ class TestLedger:
         begun = ", ".join(module for module in before if module not in lost)
         assert (f"note  {begun} began before recording did" in result.output) == bool(begun)
 
+    @pytest.mark.parametrize(
+        ("before", "advice"),
+        [
+            (["shop.cart"], "call coverage_hooks.start() first"),
+            (["__kopf_script_0__handlers.py"], "run the file by `coverage-hooks kopf-run`"),
+            (["shop.cart", "__kopf_script_1__shop/main.py"], "run the file by `coverage-hooks kopf-run`"),
+        ],
+    )
+    def test_a_file_that_kopf_loaded_before_the_hook_has_a_command_of_its_own(
+        self, run: Run, volume: Path, before: list[str], advice: str
+    ) -> None:
+        record(volume, imported_before_start=before)
+        [loss] = [line for line in run("retrieve").output.splitlines() if line.startswith("LOSS")]
+        assert advice in loss
+
     def test_of_what_began_before_recording_there_is_one_note_for_all_alike(self, run: Run, volume: Path) -> None:
         for number in range(3):
             record(volume, host=f"h{number}", imported_before_start=["shop"], start_modules=["shop.main"])

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from coverage_hooks.collect.terminal import LOG_WIDTH
 from tests.unit.collect.building import LINES, Project, pod, record
 from tests.unit.collect.conftest import Run
 
@@ -92,6 +93,13 @@ def test_every_width_has_the_total_that_gitlab_looks_for(place: tuple[object, ..
     assert len(totals[0]) == 1
     assert "missed" in wide.splitlines()[[line[:5] for line in wide.splitlines()].index("file ")]
     assert "left out" not in wide + piped
+
+
+def test_a_log_has_the_whole_name_of_every_file(place: tuple[object, ...], run: Run) -> None:
+    said = run("collect", *place).output
+    [row] = [line for line in said.splitlines() if line.startswith(LONG)]
+    assert len(row) > LOG_WIDTH
+    assert row.split()[1:] == ["-", "100.0", "%", "100.0", "%", "0", "1", "0", "0", "0"]
 
 
 def test_what_fits_a_narrow_terminal_is_a_table_there_too(volume: Path, project: Project) -> None:

@@ -83,6 +83,17 @@ def test_processes_are_in_the_manifest(tmp_path: Path) -> None:
     )
 
 
+def test_what_could_start_processes_and_starts_none_is_not_named(tmp_path: Path) -> None:
+    main = """\
+        import coverage_hooks
+        coverage_hooks.start()
+        import multiprocessing.popen_forkserver, multiprocessing.popen_spawn_posix
+    """
+    made = Program(tmp_path, __main__=main)
+    assert made.run().returncode == 0
+    assert made.left_one().manifest.problems == []
+
+
 def test_many_programs_are_not_all_named(tmp_path: Path) -> None:
     main = """\
         import coverage_hooks
