@@ -238,7 +238,7 @@ def _judge(ledger: Ledger, row: Row, manifest: Manifest, age: float, read: datet
     if modules := lost_at_start(manifest):
         ledger.lose("retrieve", row, too_early(modules), file=", ".join(modules))
     if modules := begun_at_start(manifest):
-        reason = "began before recording did, as they have to: of what they ran by then, what is proven counts"
+        reason = "began before coverage_hooks.start() was called, as they have to: what is proven of it counts"
         text = f"{', '.join(modules)} {reason}"
         if all(note.text != text for note in ledger.notes):  # replicas begin alike
             ledger.note("retrieve", text)

@@ -346,7 +346,7 @@ class TestLedger:
         if lost:
             assert f"LOSS  {recording.name} {', '.join(lost)}: imported before recording started" in result.output
         begun = ", ".join(module for module in before if module not in lost)
-        assert (f"note  {begun} began before recording did" in result.output) == bool(begun)
+        assert (f"note  {begun} began before coverage_hooks.start()" in result.output) == bool(begun)
 
     @pytest.mark.parametrize(
         ("before", "advice"),
@@ -368,7 +368,9 @@ class TestLedger:
             record(volume, host=f"h{number}", imported_before_start=["shop"], start_modules=["shop.main"])
         record(volume, host="other", imported_before_start=["shop", "shop.cart"], start_modules=["shop.cart"])
         notes = [line for line in run("retrieve").output.splitlines() if line.startswith("note  ")]
-        assert [note.partition(" began before recording did, as they have to")[0] for note in notes] == [
+        assert [
+            note.partition(" began before coverage_hooks.start() was called, as they have to")[0] for note in notes
+        ] == [
             "note  shop",
             "note  shop, shop.cart",
         ]
