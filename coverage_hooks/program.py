@@ -69,6 +69,10 @@ class Program:
             raise
         except BaseException as error:  # noqa: BLE001 - as the interpreter does, but without the frames of this package
             error.__traceback__ = _theirs(error.__traceback__)
+            # What reports a crash when the interpreter exits looks here.
+            sys.last_type, sys.last_value, sys.last_traceback = type(error), error, error.__traceback__
+            if sys.version_info >= (3, 12):
+                sys.last_exc = error
             sys.excepthook(type(error), error, error.__traceback__)
             sys.exit(1)
 

@@ -132,6 +132,7 @@ def test_a_program_finds_itself_as_python_has_it(
         "import os; os._exit(3)",
         "def deep():\n    1 / 0\ntry:\n    deep()\nexcept ArithmeticError as e:\n    raise OSError(32, 'x') from e",
         "import sys; sys.excepthook = lambda *a: print(a[0], a[1], a[2].tb_frame.f_code.co_name); 1 / 0",
+        "import atexit, sys; atexit.register(lambda: print(sys.last_value, sys.last_traceback.tb_lineno)); 1 / 0",
         "this is no Python",
         "import no_such_module",
         "import atexit, threading; atexit.register(print, 'last'); threading.Timer(0.1, print, ['thread']).start()",
