@@ -44,8 +44,11 @@ def file_of(frame: FrameType) -> str:
 def _modules_of_other_threads(files: Iterable[str]) -> Iterator[tuple[FrameType, str]]:
     """Yield the frames of modules in *files* that other threads are in: they have not ended, and are not watched."""
     wanted = set(files)
-    for thread, top in sys._current_frames().items():  # noqa: SLF001 - documented
-        frame: FrameType | None = top if thread != threading.get_ident() else None
+    tops = sys._current_frames()  # noqa: SLF001 - documented
+    # A frame that refers to itself would keep all below it, and their modules, until garbage is collected.
+    del tops[threading.get_ident()]
+    for top in tops.values():
+        frame: FrameType | None = top
         while frame is not None:
             if frame.f_code.co_name == "<module>" and (file := file_of(frame)) in wanted:
                 yield frame, file

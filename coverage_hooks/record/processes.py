@@ -116,8 +116,10 @@ def _is_script(executable: str) -> bool:
 def _spawned() -> Iterator[str]:
     for method, (module, helping, helper, pid) in _SPAWNING.items():
         at = getattr(sys.modules.get(f"multiprocessing.{helping}"), helper, None)
-        # Where a later Python keeps the id elsewhere, the module alone tells: better one too many than one missing.
-        if f"multiprocessing.{module}" in sys.modules and getattr(at, pid, module) is not None:
+        # Its last name, as another thread may be amid importing it. Where a later Python keeps the id elsewhere, the
+        # module alone tells: better one too many than one missing.
+        is_there = hasattr(sys.modules.get(f"multiprocessing.{module}"), "Popen")
+        if is_there and getattr(at, pid, module) is not None:
             yield f"a process of multiprocessing ({method})"
 
 

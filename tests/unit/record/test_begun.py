@@ -187,21 +187,6 @@ def test_equal_code_of_two_files_is_told_apart(tmp_path: Path) -> None:
         assert found[name] == {1, 2, 3} or not WATCHED
 
 
-def test_what_is_kept_is_let_go_at_the_end(tmp_path: Path) -> None:
-    main = """\
-        import coverage_hooks
-        coverage_hooks.start()
-
-        class Kept:
-            def __del__(self):
-                print("let go")
-
-        kept = Kept()
-    """
-    made = Program(tmp_path, __main__=main)
-    assert made.run().stdout == "let go\n"
-
-
 def test_a_lazy_module_is_not_loaded_by_recording(tmp_path: Path) -> None:
     main = """\
         import coverage_hooks
