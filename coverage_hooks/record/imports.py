@@ -55,17 +55,17 @@ def places_of(module: str) -> list[str]:
         name = f"{name}.{part}"
         # What a folder without ``__init__.py`` says of itself needs the package above to be imported.
         within = [str(folder) for each in folders if (folder := Path(each, part)).is_dir()]
-        places, folders = _found(_spec_below(name, folders))
+        places, folders = _found_below(name, folders)
         if within and not places:
             places = folders = within
     return places
 
 
-def _spec_below(name: str, folders: list[str]) -> ModuleSpec | None:
+def _found_below(name: str, folders: list[str]) -> tuple[list[str], list[str]]:
     try:
-        return PathFinder.find_spec(name, folders) if folders else None
-    except KeyError:  # a folder without ``__init__.py``, whose package was not imported
-        return None
+        return _found(PathFinder.find_spec(name, folders) if folders else None)
+    except (ImportError, KeyError):  # a folder without ``__init__.py``, whose package was not imported
+        return [], []
 
 
 def _found(spec: ModuleSpec | None) -> tuple[list[str], list[str]]:
