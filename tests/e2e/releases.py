@@ -92,7 +92,8 @@ class OperatorRelease:
 
         def restarted() -> dict[str, Any] | None:
             status = self.container()
-            return status if status["restartCount"] >= times and status["ready"] else None
+            is_over = status["restartCount"] >= times and status["ready"] and "terminated" in status["lastState"]
+            return status if is_over else None
 
         status = wait_until(restarted, f"it restarted {times} times", details=lambda: json.dumps(self.pod()))
         return dict(status["lastState"]["terminated"])

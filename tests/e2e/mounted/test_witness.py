@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import IO
 
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from coverage_hooks import collecting
 from coverage_hooks.cli import commands
@@ -75,7 +75,14 @@ def test_whoever_watches_from_before_the_install_has_it_proven_that_all_is_there
         namespace.apply(claim(CLAIM), recorded("watched", coverage_image, CLAIM))
         _read_until(process.stdout, "  one  running  ")
         arguments = ["retrieve", *place, "--run=one"]
-        result = CliRunner().invoke(commands, arguments, env={"NO_PROXY": "*"}, catch_exceptions=False)
+
+        def retrieved() -> Result | None:
+            """Retrieve; a process that only announced itself has not begun to import yet."""
+            result = CliRunner().invoke(commands, arguments, env={"NO_PROXY": "*"}, catch_exceptions=False)
+            rows = json.loads((tmp_path / "ledger.json").read_text())["rows"]
+            return result if all(row["state"] != "announced" for row in rows) else None
+
+        result = wait_until(retrieved, "the operator publishes what it recorded")
         process.send_signal(signal.SIGINT)
         assert process.wait() == 0
     assert result.exit_code == 0, result.output
