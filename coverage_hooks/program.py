@@ -62,11 +62,8 @@ class Program:
         try:
             code, main = prepare(self.arguments)
             exec(code, vars(main))  # noqa: S102 - it is what was asked for
-        except (
-            SystemExit,
-            KeyboardInterrupt,
-        ):  # the interpreter makes the exit code of them, of the second by a signal
-            raise
+        except (SystemExit, KeyboardInterrupt):
+            raise  # the interpreter makes the exit code of them, of the second by a signal
         except BaseException as error:  # noqa: BLE001 - as the interpreter does, but without the frames of this package
             error.__traceback__ = _theirs(error.__traceback__)
             # What reports a crash when the interpreter exits looks here.
@@ -103,7 +100,7 @@ def _script(name: str) -> Callable[[list[str]], tuple[CodeType, ModuleType]]:
         where = "no such file" if os.sep in name else "neither a file here nor a program on the PATH"
         _refuse(f"cannot run {name!r}: {where}; {_EXPECTED}", code=2)
     try:
-        compile(Path(found).read_bytes(), found, "exec", dont_inherit=True)
+        _compiled(found)
     except (SyntaxError, ValueError):
         _refuse(f"cannot run {name!r}: {found} is not written in Python; {_EXPECTED}", code=2)
     return lambda arguments: _prepared(found, arguments)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from kubernetes_asyncio.client import ApiClient, ApiException, ApiextensionsV1Api
+from kubernetes_asyncio.client import ApiClient
 
 from tests.functional.conftest import api, control_plane, pytest_collection_finish
+from tests.operators.operating import define
 
 __all__ = ["api", "control_plane", "peering", "pytest_collection_finish"]
 
@@ -34,8 +35,4 @@ def definition(group: str, kind: str, scope: str) -> Any:
 async def peering(api: ApiClient) -> None:
     """Have the kinds by which operators of Kopf find each other."""
     for kind, scope in (("KopfPeering", "Namespaced"), ("ClusterKopfPeering", "Cluster")):
-        try:
-            await ApiextensionsV1Api(api).create_custom_resource_definition(definition("kopf.dev", kind, scope))
-        except ApiException as error:
-            if error.status != 409:
-                raise
+        await define(api, definition("kopf.dev", kind, scope))

@@ -19,6 +19,7 @@ from typing import Any
 from kubernetes_asyncio.client import (
     ApiClient,
     ApiException,
+    ApiextensionsV1Api,
     CoreV1Api,
     CustomObjectsApi,
     V1ConfigMap,
@@ -139,6 +140,15 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+async def define(api: ApiClient, definition: Any) -> None:
+    """Have the custom resource of *definition*, which another test may have defined before."""
+    try:
+        await ApiextensionsV1Api(api).create_custom_resource_definition(definition)
+    except ApiException as error:
+        if error.status != 409:
+            raise
 
 
 #: What is done to the cluster while the operator runs in a namespace.

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from kubernetes_asyncio.client import ApiClient, ApiException, ApiextensionsV1Api, CustomObjectsApi
+from kubernetes_asyncio.client import ApiClient, ApiException, CustomObjectsApi
 
 from tests.cluster import ControlPlane, eventually
 from tests.operators.examples import EXAMPLES, fetch
-from tests.operators.operating import Act, Place, Run, run
+from tests.operators.operating import Act, Place, Run, define, run
 
 KIND = ("kopf.dev", "v1")
 PLURAL = "kopfexamples"
@@ -24,12 +24,7 @@ def examples() -> Path:
 
 @pytest.fixture
 async def definition(api: ApiClient, examples: Path) -> None:
-    try:
-        document = yaml.safe_load((examples / "crd.yaml").read_text())
-        await ApiextensionsV1Api(api).create_custom_resource_definition(document)
-    except ApiException as error:
-        if error.status != 409:
-            raise
+    await define(api, yaml.safe_load((examples / "crd.yaml").read_text()))
 
     async def is_served() -> bool:
         try:
