@@ -66,8 +66,8 @@ class Story:
     async def apply(self) -> None:
         """Apply the examples, with the URL and the account of the Keycloak that was just started in place of theirs."""
         account = self.server.service_account
-        keycloak = self.resources["Keycloak", "keycloak"]
-        keycloak["external"]["url"] = self.server.url
+        keycloak = self.resources["KeycloakConnection", "keycloak"]
+        keycloak["url"] = self.server.url
         with step("start the operator, apply examples/*.yaml, wait until all of it is Ready") as seen:
             await self.user.put_secret(
                 keycloak["admin"]["secret"], client_id=account.client_id, client_secret=account.client_secret
@@ -125,7 +125,7 @@ class Story:
     async def delete(self) -> None:
         """Delete everything; what becomes of it in Keycloak is what its deletionPolicy says."""
         with step("delete all resources: the clients go from Keycloak, the realm stays"):
-            for kind in ("KeycloakClient", "KeycloakRealm", "Keycloak"):
+            for kind in ("KeycloakClient", "KeycloakRealm", "KeycloakConnection"):
                 names = [name for each, name in self.resources if each == kind]
                 names += ["shop-again"] if kind == "KeycloakRealm" else []
                 await asyncio.gather(*(self._delete(kind, name) for name in names))

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from keycloak_operator.reconcile import client, keycloak, realm
+from keycloak_operator.reconcile import client, connection, realm
 from keycloak_operator.reconcile.outcome import Outcome, World
-from keycloak_operator.resources import Keycloak, KeycloakClient, KeycloakRealm, Resource
+from keycloak_operator.resources import KeycloakClient, KeycloakConnection, KeycloakRealm, Resource
 
 Step = Callable[[World, Any], Awaitable[Outcome]]
 
@@ -28,7 +28,7 @@ class Kind:
 
 
 KINDS = (
-    Kind(Keycloak, keycloak.reconcile, keycloak.release),
+    Kind(KeycloakConnection, connection.reconcile, connection.release),
     Kind(KeycloakRealm, realm.reconcile, realm.release),
     Kind(KeycloakClient, client.reconcile, client.release),
 )

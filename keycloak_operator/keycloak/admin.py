@@ -170,7 +170,7 @@ def _checked(url: str) -> httpx.URL:
     except (httpx.InvalidURL, UnicodeError) as error:
         found = str(error)
     if found:
-        raise InvalidSpecError(f"spec.external.url {url!r} cannot be used: {found}")
+        raise InvalidSpecError(f"spec.url {url!r} cannot be used: {found}")
     return checked
 
 
@@ -178,7 +178,7 @@ def _trusting(certificates: str) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cadata=certificates)
     except (ssl.SSLError, TypeError):  # the latter for what is not ASCII
-        raise SecretNotFoundError("what spec.external.caSecret names is no certificate in PEM form") from None
+        raise SecretNotFoundError("what spec.caSecret names is no certificate in PEM form") from None
 
 
 def _quoted(name: str) -> str:

@@ -21,8 +21,8 @@ from keycloak_operator.reconcile.ports import Admin, Secret
 from keycloak_operator.resources import (
     API_VERSION,
     OWNER_ATTRIBUTE,
-    Keycloak,
     KeycloakClient,
+    KeycloakConnection,
     KeycloakRealm,
     SecretVersion,
 )
@@ -42,9 +42,9 @@ async def reconcile(world: World, client: KeycloakClient) -> Outcome:
 async def _reconcile(world: World, client: KeycloakClient, outcome: Outcome) -> dict[str, Any]:
     """Return the status."""
     realm = await references.ready_parent(world, KeycloakRealm, client.realm_key, client)
-    keycloak = await references.ready_parent(world, Keycloak, realm.keycloak_key, realm)
+    connection = await references.ready_parent(world, KeycloakConnection, realm.connection_key, realm)
     declared, versions = await _declared(world, client)
-    admin = await references.admin_of(world, keycloak)
+    admin = await references.admin_of(world, connection)
     where = _Place(admin, realm.spec.realm.realm, client.spec.client.client_id)
     actual = await _existing(where, client, declared, outcome)
     changed = await converge(
@@ -60,7 +60,7 @@ async def _reconcile(world: World, client: KeycloakClient, outcome: Outcome) -> 
     if changed and not outcome.events:
         drifted = client.status.observed_generation == client.metadata.generation
         outcome.tell("DriftCorrected" if drifted else "Updated", f"{where}: {', '.join(changed)}")
-    issuer = f"{keycloak.spec.external.url}/realms/{where.realm}"
+    issuer = f"{connection.spec.url}/realms/{where.realm}"
     return {
         "clientId": where.client_id,
         "id": actual["id"],
@@ -74,15 +74,15 @@ async def release(world: World, client: KeycloakClient) -> Outcome:
     """Let go of the client: delete it, or take only our marker off; one that is not ours is left alone."""
     outcome = Outcome()
     realm = await references.find(world, KeycloakRealm, client.realm_key)
-    keycloak = await references.find(world, Keycloak, realm.keycloak_key) if realm else None
-    if realm is None or keycloak is None or keycloak.terminating_since or _takes_clients_along(realm):
+    connection = await references.find(world, KeycloakConnection, realm.connection_key) if realm else None
+    if realm is None or connection is None or connection.terminating_since or _takes_clients_along(realm):
         message = f"its realm or Keycloak is gone; client {client.spec.client.client_id} may remain"
         outcome.events.append(Event(type="Warning", reason="Abandoned", message=message))
         return outcome
     if client.spec.deletion_policy == "Retain":
-        await _unmark(world, keycloak, realm, client)
+        await _unmark(world, connection, realm, client)
         return outcome
-    admin = await references.admin_of(world, keycloak)
+    admin = await references.admin_of(world, connection)
     where = _Place(admin, realm.spec.realm.realm, client.spec.client.client_id)
     # A realm that somebody deleted by hand took its clients along.
     actual = await where.read() if await admin.get_realm(where.realm) is not None else None
@@ -208,10 +208,12 @@ def _contains(present: Iterable[tuple[str, str]], wanted: Iterable[tuple[str, st
     return set(wanted) <= set(present)
 
 
-async def _unmark(world: World, keycloak: Keycloak, realm: KeycloakRealm, client: KeycloakClient) -> None:
+async def _unmark(world: World, connection: KeycloakConnection, realm: KeycloakRealm, client: KeycloakClient) -> None:
     """Take our marker off, if that is possible right now: a client that stays must not keep its resource from going."""
     try:
-        where = _Place(await references.admin_of(world, keycloak), realm.spec.realm.realm, client.spec.client.client_id)
+        where = _Place(
+            await references.admin_of(world, connection), realm.spec.realm.realm, client.spec.client.client_id
+        )
         actual = await where.read()
         if actual is not None and ownership.owner_of(actual) == ownership.marker(world.operator_id, client.key):
             # Keycloak merges a client's attributes: an empty value is how one is removed.

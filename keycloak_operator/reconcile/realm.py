@@ -10,15 +10,15 @@ from keycloak_operator.reconcile import ownership, references
 from keycloak_operator.reconcile.convergence import converge
 from keycloak_operator.reconcile.outcome import Event, Outcome, World
 from keycloak_operator.reconcile.ports import Admin
-from keycloak_operator.resources import OWNER_ATTRIBUTE, Keycloak, KeycloakRealm, SecretVersion
+from keycloak_operator.resources import OWNER_ATTRIBUTE, KeycloakConnection, KeycloakRealm, SecretVersion
 
 
 async def reconcile(world: World, realm: KeycloakRealm) -> Outcome:
     """Create the realm or correct it, and write nothing if it is as declared."""
-    keycloak = await references.ready_parent(world, Keycloak, realm.keycloak_key, realm)
+    connection = await references.ready_parent(world, KeycloakConnection, realm.connection_key, realm)
     declared = ownership.claimed(realm.spec.realm.declared(), ownership.marker(world.operator_id, realm.key))
     hidden, versions = await _hidden(world, realm)
-    admin = await references.admin_of(world, keycloak)
+    admin = await references.admin_of(world, connection)
     outcome = Outcome()
     name = realm.spec.realm.realm
     with outcome.told():
@@ -36,7 +36,7 @@ async def reconcile(world: World, realm: KeycloakRealm) -> Outcome:
         _tell_of_changes(outcome, realm, f"realm {name}", changed)
     outcome.status = {
         "realm": name,
-        "issuer": f"{keycloak.spec.external.url}/realms/{name}",
+        "issuer": f"{connection.spec.url}/realms/{name}",
         "secretVersions": [version.model_dump(by_alias=True) for version in versions],
     }
     return outcome
@@ -45,20 +45,20 @@ async def reconcile(world: World, realm: KeycloakRealm) -> Outcome:
 async def release(world: World, realm: KeycloakRealm) -> Outcome:
     """Let go of the realm: delete it, or take only our marker off; one that is not ours is left alone."""
     outcome, name = Outcome(), realm.spec.realm.realm
-    keycloak = await references.find(world, Keycloak, realm.keycloak_key)
-    if keycloak is None or keycloak.terminating_since is not None:
+    connection = await references.find(world, KeycloakConnection, realm.connection_key)
+    if connection is None or connection.terminating_since is not None:
         outcome.events.append(
             Event(
                 type="Warning",
                 reason="Abandoned",
-                message=f"Keycloak {realm.keycloak_key} is gone; realm {name} may remain in it",
+                message=f"KeycloakConnection {realm.connection_key} is gone; realm {name} may remain in it",
             )
         )
         return outcome
     if realm.spec.deletion_policy == "Retain":
-        await _unmark(world, keycloak, realm)
+        await _unmark(world, connection, realm)
         return outcome
-    admin = await references.admin_of(world, keycloak)
+    admin = await references.admin_of(world, connection)
     actual = await admin.get_realm(name)
     if actual is not None and ownership.owner_of(actual) == ownership.marker(world.operator_id, realm.key):
         await admin.delete_realm(name)
@@ -104,11 +104,11 @@ def _tell_of_changes(outcome: Outcome, realm: KeycloakRealm, what: str, changed:
     outcome.tell("DriftCorrected" if drifted else "Updated", f"{what}: {', '.join(changed)}")
 
 
-async def _unmark(world: World, keycloak: Keycloak, realm: KeycloakRealm) -> None:
+async def _unmark(world: World, connection: KeycloakConnection, realm: KeycloakRealm) -> None:
     """Take our marker off, if that is possible right now: a realm that stays must not keep its resource from going."""
     name = realm.spec.realm.realm
     try:
-        admin = await references.admin_of(world, keycloak)
+        admin = await references.admin_of(world, connection)
         actual = await admin.get_realm(name)
         if actual is not None and ownership.owner_of(actual) == ownership.marker(world.operator_id, realm.key):
             del actual["attributes"][OWNER_ATTRIBUTE]

@@ -10,7 +10,7 @@ from keycloak_operator.reconcile.outcome import World
 from keycloak_operator.reconcile.ports import Access, Admin, Secret
 from keycloak_operator.resources import (
     InvalidSpec,
-    Keycloak,
+    KeycloakConnection,
     KeycloakRealm,
     ObjectKey,
     Resource,
@@ -18,7 +18,7 @@ from keycloak_operator.resources import (
     SecretVersion,
 )
 
-Parent = TypeVar("Parent", Keycloak, KeycloakRealm)
+Parent = TypeVar("Parent", KeycloakConnection, KeycloakRealm)
 
 
 async def find(world: World, kind: type[Parent], key: ObjectKey) -> Parent | None:
@@ -58,19 +58,19 @@ async def secret_value(world: World, namespace: str, reference: SecretKeyRef) ->
     return secret.data[reference.key], SecretVersion(name=secret.name, resource_version=secret.resource_version)
 
 
-async def admin_of(world: World, keycloak: Keycloak) -> Admin:
-    """Return the Admin API of *keycloak*, with the account that its Secret holds at this moment."""
-    namespace, spec = keycloak.metadata.namespace, keycloak.spec
+async def admin_of(world: World, connection: KeycloakConnection) -> Admin:
+    """Return the Admin API of *connection*, with the account that its Secret holds at this moment."""
+    namespace, spec = connection.metadata.namespace, connection.spec
     secret = await _secret(world, namespace, spec.admin.secret)
     ca = ""
-    if spec.external.ca_secret is not None:
-        reference = SecretKeyRef(name=spec.external.ca_secret.name, key=spec.external.ca_secret.key)
+    if spec.ca_secret is not None:
+        reference = SecretKeyRef(name=spec.ca_secret.name, key=spec.ca_secret.key)
         ca, _ = await secret_value(world, namespace, reference)
     origin = f"Secret {namespace}/{secret.name}"
     if found := _all(secret, ("client-id", "client-secret")):
-        access = Access(url=spec.external.url, client_id=found[0], client_secret=found[1], ca=ca, origin=origin)
+        access = Access(url=spec.url, client_id=found[0], client_secret=found[1], ca=ca, origin=origin)
     elif found := _all(secret, ("username", "password")):
-        access = Access(url=spec.external.url, username=found[0], password=found[1], ca=ca, origin=origin)
+        access = Access(url=spec.url, username=found[0], password=found[1], ca=ca, origin=origin)
     else:
         raise SecretNotFoundError(f"{origin} has neither client-id and client-secret nor username and password")
     return world.keycloaks.admin(access)

@@ -29,8 +29,16 @@ from keycloak_operator.resources.conditions import (
     condition,
     with_condition,
 )
+from keycloak_operator.resources.connection import (
+    MASTER,
+    Admin,
+    AllowedNamespace,
+    ConnectionSpec,
+    ConnectionStatus,
+    Grant,
+    KeycloakConnection,
+)
 from keycloak_operator.resources.errors import InvalidSpec, Problem
-from keycloak_operator.resources.keycloak import Admin, External, Keycloak, KeycloakSpec, KeycloakStatus
 from keycloak_operator.resources.realm import KeycloakRealm, RealmSpec, RealmStatus
 from keycloak_operator.resources.realm_representation import RealmRepresentation
 from keycloak_operator.resources.references import CaSecretRef, ObjectRef, SecretKeyRef, SecretVersion
@@ -38,23 +46,25 @@ from keycloak_operator.resources.references import CaSecretRef, ObjectRef, Secre
 __all__ = [
     "API_VERSION",
     "GROUP",
+    "MASTER",
     "OWNER_ATTRIBUTE",
     "REASONS",
     "VERSION",
     "Admin",
+    "AllowedNamespace",
     "CaSecretRef",
     "ClientRepresentation",
     "ClientSpec",
     "ClientStatus",
     "Condition",
     "ConditionStatus",
-    "External",
+    "ConnectionSpec",
+    "ConnectionStatus",
+    "Grant",
     "InvalidSpec",
-    "Keycloak",
     "KeycloakClient",
+    "KeycloakConnection",
     "KeycloakRealm",
-    "KeycloakSpec",
-    "KeycloakStatus",
     "ObjectKey",
     "ObjectRef",
     "OutputSecret",

@@ -81,7 +81,7 @@ class KeycloakClient(Resource):
     definition: ClassVar[Definition] = Definition(
         kind="KeycloakClient",
         plural="keycloakclients",
-        short_name="kcc",
+        short_name="kkclient",
         columns=(
             READY,
             REASON,

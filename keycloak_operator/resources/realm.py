@@ -9,7 +9,7 @@ from pydantic import Field
 from keycloak_operator.resources.base import AGE, READY, REASON, Column, Definition, ObjectKey, Part, Resource, Status
 from keycloak_operator.resources.realm_representation import RealmRepresentation
 from keycloak_operator.resources.references import (
-    AllowedNamespaces,
+    Namespaces,
     ObjectRef,
     SecretKeyRef,
     SecretVersions,
@@ -21,8 +21,8 @@ from keycloak_operator.resources.rules import Rule, immutable
 class RealmSpec(Part):
     """Which realm, on which Keycloak, and what becomes of it when this resource goes."""
 
-    keycloak_ref: Annotated[ObjectRef, immutable("the Keycloak of a realm")]
-    """The Keycloak resource that the realm is on."""
+    connection_ref: Annotated[ObjectRef, immutable("the connection of a realm")]
+    """The KeycloakConnection of the server that the realm is on."""
     realm: RealmRepresentation
     """The realm in the words of Keycloak. What is absent is left as it is, what is there is enforced."""
     smtp_password_secret: SecretKeyRef | None = None
@@ -31,7 +31,7 @@ class RealmSpec(Part):
     """Whether to take over a realm that exists already and that no other resource manages."""
     deletion_policy: Literal["Retain", "Delete"] = "Retain"
     """What becomes of the realm, and all users in it, when this resource is deleted."""
-    allowed_namespaces: AllowedNamespaces = ()
+    allowed_namespaces: Namespaces = ()
     """Other namespaces whose KeycloakClients may be in this realm; * stands for all of them."""
 
 
@@ -64,12 +64,12 @@ class KeycloakRealm(Resource):
     definition: ClassVar[Definition] = Definition(
         kind="KeycloakRealm",
         plural="keycloakrealms",
-        short_name="kcr",
+        short_name="kkrealm",
         columns=(
             READY,
             REASON,
             Column("Realm", ".spec.realm.realm"),
-            Column("Keycloak", ".spec.keycloakRef.name"),
+            Column("Connection", ".spec.connectionRef.name"),
             AGE,
         ),
     )
@@ -78,9 +78,9 @@ class KeycloakRealm(Resource):
     status: RealmStatus = Field(default_factory=RealmStatus)
 
     @property
-    def keycloak_key(self) -> ObjectKey:
-        """Where the Keycloak resource is that this realm is on."""
-        return self.spec.keycloak_ref.key(self.metadata.namespace)
+    def connection_key(self) -> ObjectKey:
+        """Where the KeycloakConnection is that leads to this realm."""
+        return self.spec.connection_ref.key(self.metadata.namespace)
 
     def allows(self, namespace: str) -> bool:
         """Return whether a KeycloakClient in *namespace* may be in this realm."""

@@ -17,11 +17,13 @@ from keycloak_operator.resources.representation import (
 )
 from keycloak_operator.resources.rules import Rule, immutable, refused, without
 
+REALM_NAME = "^[A-Za-z0-9._~-]{1,255}$"
+
 Seconds = Annotated[int, Field(ge=0, le=2147483647)]
 
 RealmName = Annotated[
     str,
-    Field(max_length=255, pattern="^[A-Za-z0-9._~-]{1,255}$"),
+    Field(max_length=255, pattern=REALM_NAME),
     # Both would be taken out of a path on the way to Keycloak, and the request would reach something else.
     Rule("!(self in ['.', '..'])", "cannot be a relative path", lambda name: name not in {".", ".."}),
     immutable("the name of the realm"),

@@ -16,8 +16,9 @@ Name = Annotated[str, Field(max_length=253, pattern=rf"^{_LABEL}(\.{_LABEL})*$")
 Namespace = Annotated[str, Field(max_length=63, pattern=rf"^{_LABEL}$")]
 DataKey = Annotated[str, Field(max_length=253, pattern="^[-._a-zA-Z0-9]+$")]
 
-AllowedNamespaces = Annotated[
-    tuple[Annotated[str, Field(max_length=63, pattern=rf"^(\*|{_LABEL})$")], ...],
+NamespaceOrAll = Annotated[str, Field(max_length=63, pattern=rf"^(\*|{_LABEL})$")]
+Namespaces = Annotated[
+    tuple[NamespaceOrAll, ...],
     Field(max_length=64, json_schema_extra={"x-kubernetes-list-type": "set"}),
 ]
 

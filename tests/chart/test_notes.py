@@ -36,13 +36,16 @@ def test_tell_the_next_command(notes: Notes) -> None:
 
 
 def test_tell_to_delete_the_resources_first(notes: Notes) -> None:
-    everywhere = "kubectl delete keycloakclients,keycloakrealms,keycloaks --all --all-namespaces"
+    everywhere = "kubectl delete keycloakclients.keycloak.vriesdemichael.github.io,keycloakrealms.keycloak.vriesdemichael.github.io,keycloakconnections.keycloak.vriesdemichael.github.io --all --all-namespaces"
     assert everywhere in notes()
     watched = notes(watchNamespaces=["team-a", "team-b"])
     assert "watches the namespaces team-a, team-b" in watched
     assert everywhere not in watched
     for namespace in ("team-a", "team-b"):
-        assert f"\n  kubectl delete keycloakclients,keycloakrealms,keycloaks --all --namespace {namespace}\n" in watched
+        assert (
+            f"\n  kubectl delete keycloakclients.keycloak.vriesdemichael.github.io,keycloakrealms.keycloak.vriesdemichael.github.io,keycloakconnections.keycloak.vriesdemichael.github.io --all --namespace {namespace}\n"
+            in watched
+        )
 
 
 def test_tell_how_to_collect_what_is_recorded(notes: Notes) -> None:

@@ -25,10 +25,10 @@ from tests.functional.operating import Running
 #: What Kopf, and the operator, say of a right that they miss.
 COMPLAINTS = ("permission", "orbidden", "refused to", "Failed to post", "Traceback")
 #: Nothing listens there, and nobody may but root.
-SPEC = {"external": {"url": "http://127.0.0.1:1"}, "admin": {"secret": "admin"}}
+SPEC = {"url": "http://127.0.0.1:1", "admin": {"secret": "admin"}}
 #: They look for their parent; what they never made there, they let go of without it.
 CHILDREN: dict[str, dict[str, Any]] = {
-    "KeycloakRealm": {"keycloakRef": {"name": "main"}, "realm": {"realm": "main"}},
+    "KeycloakRealm": {"connectionRef": {"name": "main"}, "realm": {"realm": "main"}},
     "KeycloakClient": {"realmRef": {"name": "main"}, "client": {"clientId": "main"}, "deletionPolicy": "Retain"},
 }
 
@@ -91,8 +91,8 @@ async def test_the_rights_are_enough(stage: Stage, watched: bool, tmp_path: Path
         await eventually(lambda: _lives(address), "the operator lives", details=running.text)
         for team in (second, first):
             await team.put_secret("admin", client_id="operator", client_secret="secret")
-            await team.apply("Keycloak", "main", SPEC)
-        found = await first.wait_for("Keycloak", "main", "KeycloakUnavailable")
+            await team.apply("KeycloakConnection", "main", SPEC)
+        found = await first.wait_for("KeycloakConnection", "main", "KeycloakUnavailable")
         assert found["metadata"]["finalizers"] == [f"{GROUP}/finalizer"]
         await first.wait_for_event("main", "KeycloakUnavailable")
         for kind, spec in CHILDREN.items():
@@ -102,19 +102,19 @@ async def test_the_rights_are_enough(stage: Stage, watched: bool, tmp_path: Path
             await first.delete(kind, "main")
             await first.wait_until_gone(kind, "main")
         if watched:
-            assert "status" not in (await second.get("Keycloak", "main") or {})
+            assert "status" not in (await second.get("KeycloakConnection", "main") or {})
         else:
-            await second.wait_for("Keycloak", "main", "KeycloakUnavailable")
+            await second.wait_for("KeycloakConnection", "main", "KeycloakUnavailable")
         for team in stage.teams:
-            await team.delete("Keycloak", "main")
-            await team.wait_until_gone("Keycloak", "main")
+            await team.delete("KeycloakConnection", "main")
+            await team.wait_until_gone("KeycloakConnection", "main")
         assert [line for line in running.text().splitlines() if any(each in line for each in COMPLAINTS)] == []
 
 
 async def _applied(api: ApiClient, team: User) -> dict[str, str] | None:
     """Have the operator's own client write a Secret twice, and read it."""
-    await team.apply("Keycloak", "owner", SPEC)
-    owner = await team.get("Keycloak", "owner") or {}
+    await team.apply("KeycloakConnection", "owner", SPEC)
+    owner = await team.get("KeycloakConnection", "owner") or {}
     client = ClusterClient(api)
     for value in ("one", "two"):
         await client.apply_secret(Secret(namespace=team.namespace, name="made", data={"key": value}), owner)

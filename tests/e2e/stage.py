@@ -66,8 +66,8 @@ class Stage:
     def _examples(self) -> Any:
         for path in sorted(_EXAMPLES.glob("*.yaml")):
             for document in yaml.safe_load_all(path.read_text()):
-                if document["kind"] == "Keycloak":
-                    document["spec"]["external"]["url"] = self.keycloak.url
+                if document["kind"] == "KeycloakConnection":
+                    document["spec"]["url"] = self.keycloak.url
                 elif document["kind"] == "KeycloakRealm":
                     document["spec"]["realm"]["realm"] = self.realm
                 yield document

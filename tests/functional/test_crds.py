@@ -118,10 +118,10 @@ async def test_what_is_near_a_refusal_is_accepted(
 
 
 async def test_defaults_come_and_nothing_else(kinds: Kinds) -> None:
-    spec = {"keycloakRef": {"name": "main"}, "realm": {"realm": "bare"}}
+    spec = {"connectionRef": {"name": "main"}, "realm": {"realm": "bare"}}
     stored = await kinds.create(KeycloakRealm, document(KeycloakRealm, {"spec": spec}))
     assert stored["spec"] == {
-        "keycloakRef": {"name": "main"},
+        "connectionRef": {"name": "main"},
         "realm": {"realm": "bare", "enabled": True},
         "adopt": False,
         "deletionPolicy": "Retain",
@@ -152,7 +152,9 @@ async def test_a_misspelt_field_is_refused(kinds: Kinds, kind: type[Resource], p
 
 
 IMMUTABLE = (
-    Refusal(KeycloakRealm, {"spec.keycloakRef.name": "b"}, "spec.keycloakRef", "the Keycloak of a realm cannot be"),
+    Refusal(
+        KeycloakRealm, {"spec.connectionRef.name": "b"}, "spec.connectionRef", "the connection of a realm cannot be"
+    ),
     Refusal(KeycloakRealm, {"spec.realm.realm": "b"}, "spec.realm.realm", "the name of the realm cannot be"),
     Refusal(KeycloakClient, {"spec.realmRef.namespace": "b"}, "spec.realmRef", "the realm of a client cannot be"),
     Refusal(KeycloakClient, {"spec.client.clientId": "b"}, "spec.client.clientId", "the clientId cannot be"),

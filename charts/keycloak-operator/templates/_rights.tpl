@@ -2,10 +2,10 @@
 {{- define "keycloak-operator.rules" -}}
 # Kopf watches them, and patches its finalizer and its annotations.
 - apiGroups: [keycloak.vriesdemichael.github.io]
-  resources: [keycloaks, keycloakrealms, keycloakclients]
+  resources: [keycloakconnections, keycloakrealms, keycloakclients]
   verbs: [get, list, watch, patch]
 - apiGroups: [keycloak.vriesdemichael.github.io]
-  resources: [keycloaks/status, keycloakrealms/status, keycloakclients/status]
+  resources: [keycloakconnections/status, keycloakrealms/status, keycloakclients/status]
   verbs: [patch]
 # Applying the credentials of a client is a patch that may create.
 - apiGroups: [""]

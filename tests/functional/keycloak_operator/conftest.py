@@ -52,9 +52,9 @@ async def stage(user: User, keycloak: Keycloak, operator: Running) -> AsyncItera
     async with proxy(keycloak.url) as between:
         account = keycloak.service_account
         await user.put_secret("admin", client_id=account.client_id, client_secret=account.client_secret)
-        await user.apply("Keycloak", "keycloak", {"external": {"url": between.url}, "admin": {"secret": "admin"}})
+        await user.apply("KeycloakConnection", "keycloak", {"url": between.url, "admin": {"secret": "admin"}})
         try:
-            await user.wait_for("Keycloak", "keycloak", "Synced")
+            await user.wait_for("KeycloakConnection", "keycloak", "Synced")
             yield Stage(user, keycloak, between, operator)
         except BaseException as error:
             error.add_note(operator.text()[-5000:])

@@ -18,7 +18,7 @@ from tests.functional.keycloak_operator.users import ENTRANCES, User, start_oper
 
 def realm(stage: Stage, declared: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
     return {
-        "keycloakRef": {"name": "keycloak"},
+        "connectionRef": {"name": "keycloak"},
         "realm": {"realm": stage.realm_name, **(declared or {})},
         "deletionPolicy": "Delete",
         **spec,
@@ -55,12 +55,12 @@ async def test_a_keycloak_is_ready_when_the_operator_can_log_in(  # noqa: PLR091
         service = keycloak.service_account
         await user.put_secret("admin", client_id=service.client_id, client_secret=service.client_secret)
     with start_operator(tmp_path, control_plane.kubeconfig, user.namespace, entrance) as operator:
-        await user.apply("Keycloak", "keycloak", {"external": {"url": keycloak.url}, "admin": {"secret": "admin"}})
-        found = await user.wait_for("Keycloak", "keycloak", "Synced")
+        await user.apply("KeycloakConnection", "keycloak", {"url": keycloak.url, "admin": {"secret": "admin"}})
+        found = await user.wait_for("KeycloakConnection", "keycloak", "Synced")
         assert found["status"]["version"].startswith("26.")
         assert (found["status"]["url"], found["status"]["observedGeneration"]) == (keycloak.url, 1)
-        await user.delete("Keycloak", "keycloak")
-        await user.wait_until_gone("Keycloak", "keycloak")
+        await user.delete("KeycloakConnection", "keycloak")
+        await user.wait_until_gone("KeycloakConnection", "keycloak")
         operator.signal(signal.SIGTERM)
         assert await asyncio.to_thread(operator.ended) == 0
     assert "Traceback" not in operator.text()

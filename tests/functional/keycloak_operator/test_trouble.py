@@ -89,8 +89,8 @@ async def test_a_second_pass_writes_nothing(stage: Stage, record_property: Calla
 async def test_a_wrong_password_is_named_and_heals(stage: Stage) -> None:
     account, began = stage.keycloak.service_account, time.monotonic()
     await stage.user.put_secret("admin", client_id=account.client_id, client_secret="wrong")
-    found = await stage.user.wait_for("Keycloak", "keycloak", "AuthenticationFailed")
-    message = (await stage.user.condition("Keycloak", "keycloak"))["message"]
+    found = await stage.user.wait_for("KeycloakConnection", "keycloak", "AuthenticationFailed")
+    message = (await stage.user.condition("KeycloakConnection", "keycloak"))["message"]
     assert f"Secret {stage.user.namespace}/admin" in message
     assert "wrong" not in message
     logins = len(stage.asked("POST", "/token"))
@@ -100,8 +100,10 @@ async def test_a_wrong_password_is_named_and_heals(stage: Stage) -> None:
     assert 60 * more <= time.monotonic() - began, "but for one of its own each minute, children must not try it, too"
     await stage.user.put_secret("admin", client_id=account.client_id, client_secret=account.client_secret)
     # A change of the spec is looked at right away; by itself the operator would look once a minute.
-    generation = await stage.user.apply("Keycloak", "keycloak", {**found["spec"], "allowedNamespaces": ["elsewhere"]})
-    await stage.user.wait_for("Keycloak", "keycloak", "Synced", generation)
+    generation = await stage.user.apply(
+        "KeycloakConnection", "keycloak", {**found["spec"], "allowedNamespaces": [{"namespace": "elsewhere"}]}
+    )
+    await stage.user.wait_for("KeycloakConnection", "keycloak", "Synced", generation)
     await stage.user.wait_for("KeycloakRealm", "realm", "Synced")
 
 
@@ -110,7 +112,7 @@ async def test_keycloak_down_and_back(stage: Stage) -> None:
     await stage.user.wait_for("KeycloakRealm", "realm", "Synced")
     await asyncio.to_thread(stage.keycloak.stop)
     try:
-        await stage.user.wait_for("Keycloak", "keycloak", "KeycloakUnavailable")
+        await stage.user.wait_for("KeycloakConnection", "keycloak", "KeycloakUnavailable")
         generation = await stage.user.apply("KeycloakRealm", "realm", realm(stage, {"displayName": "Two"}))
 
         async def not_ready() -> bool:
@@ -182,7 +184,7 @@ async def test_a_resource_deleted_while_keycloak_is_down_goes_when_it_is_back(st
     assert await in_keycloak(stage) is None
 
 
-async def test_what_keycloak_refuses_is_shown_in_its_words(stage: Stage) -> None:
+async def test_what_connection_refuses_is_shown_in_its_words(stage: Stage) -> None:
     await stage.user.apply("KeycloakRealm", "realm", realm(stage, {"browserFlow": "no such flow"}))
     found = await stage.user.wait_for("KeycloakRealm", "realm", "RejectedByKeycloak")
     assert found["status"]["observedGeneration"] == 1

@@ -21,7 +21,11 @@ from tests.cluster import WITHIN, eventually
 from tests.functional.operating import Running
 
 CRDS = Path(__file__).parents[3] / "charts" / "keycloak-operator" / "files" / "crds"
-PLURALS = {"Keycloak": "keycloaks", "KeycloakRealm": "keycloakrealms", "KeycloakClient": "keycloakclients"}
+PLURALS = {
+    "KeycloakConnection": "keycloakconnections",
+    "KeycloakRealm": "keycloakrealms",
+    "KeycloakClient": "keycloakclients",
+}
 
 
 async def install_crds(api: ApiClient) -> None:

@@ -9,7 +9,14 @@ import pytest
 import yaml
 
 from keycloak_operator.handlers.kinds import KINDS
-from keycloak_operator.resources import API_VERSION, Keycloak, KeycloakClient, KeycloakRealm, ObjectKey, Resource
+from keycloak_operator.resources import (
+    API_VERSION,
+    KeycloakClient,
+    KeycloakConnection,
+    KeycloakRealm,
+    ObjectKey,
+    Resource,
+)
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 MODELS = {kind.model.definition.kind: kind.model for kind in KINDS}
@@ -38,6 +45,6 @@ def test_every_kind_has_an_example_that_refers_to_another_one() -> None:
     assert {kind for kind, _ in there} == set(MODELS.values())
     for each in resources:
         if isinstance(each, KeycloakRealm):
-            assert (Keycloak, each.keycloak_key) in there
+            assert (KeycloakConnection, each.connection_key) in there
         if isinstance(each, KeycloakClient):
             assert (KeycloakRealm, each.realm_key) in there

@@ -173,13 +173,13 @@ async def test_a_client_may_have_no_secret(
 
 @pytest.mark.parametrize("url", ["http://kc:port", "http://[::1", "http://xn--", "http://kc:1:2"])
 def test_a_url_that_only_looks_like_one(url: str) -> None:
-    with pytest.raises(errors.InvalidSpecError, match=r"spec\.external\.url .* cannot be used: "):
+    with pytest.raises(errors.InvalidSpecError, match=r"spec\.url .* cannot be used: "):
         AdminClient(replace(ACCESS, url=url), timeout=5)
 
 
 @pytest.mark.parametrize("ca", ["text", "ä", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
 def test_a_certificate_that_is_none(ca: str) -> None:
-    with pytest.raises(errors.SecretNotFoundError, match=r"spec\.external\.caSecret .* no certificate"):
+    with pytest.raises(errors.SecretNotFoundError, match=r"spec\.caSecret .* no certificate"):
         AdminClient(replace(ACCESS, ca=ca), timeout=5)
 
 

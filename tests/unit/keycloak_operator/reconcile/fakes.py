@@ -186,8 +186,8 @@ def body(
 def keycloak(**options: Any) -> dict[str, Any]:
     """Return a Keycloak named ``keycloak``; *options* are those of `body`, or fields of its spec."""
     arguments = {key: options.pop(key) for key in ("namespace", "ready", "deleted") if key in options}
-    spec = {"external": {"url": "http://kc"}, "admin": {"secret": "admin"}, **options}
-    return body("Keycloak", "keycloak", spec, **arguments)
+    spec = {"url": "http://kc", "admin": {"secret": "admin"}, **options}
+    return body("KeycloakConnection", "keycloak", spec, **arguments)
 
 
 class Scene:

@@ -15,7 +15,7 @@ from tests.unit.keycloak_operator.reconcile.fakes import OWNER, Scene, body, key
 
 def realm(**options: Any) -> dict[str, Any]:
     arguments = {key: options.pop(key) for key in ("namespace", "ready", "deleted") if key in options}
-    spec = {"keycloakRef": {"name": "keycloak"}, "realm": {"realm": "r"}, **options}
+    spec = {"connectionRef": {"name": "keycloak"}, "realm": {"realm": "r"}, **options}
     return body("KeycloakRealm", "realm", spec, **arguments)
 
 

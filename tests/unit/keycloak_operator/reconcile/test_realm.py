@@ -25,7 +25,7 @@ def resource(
     representation: Mapping[str, Any] | None = None, status: Mapping[str, Any] | None = None, **spec: Any
 ) -> KeycloakRealm:
     declared = {"realm": "r", "enabled": True, **(representation or {})}
-    given = {"keycloakRef": {"name": "keycloak"}, "realm": declared, **spec}
+    given = {"connectionRef": {"name": "keycloak"}, "realm": declared, **spec}
     return KeycloakRealm.parse(body("KeycloakRealm", "it", given, status=status))
 
 
@@ -120,14 +120,14 @@ async def test_without_its_keycloak_it_waits(
         scene.cluster.add(parent)
         namespace = parent["metadata"]["namespace"]
     with pytest.raises(expected, match=message):
-        await realm.reconcile(scene.world, resource(keycloakRef={"name": "keycloak", "namespace": namespace}))
+        await realm.reconcile(scene.world, resource(connectionRef={"name": "keycloak", "namespace": namespace}))
     assert scene.keycloak.accesses == []
 
 
 async def test_a_keycloak_in_another_namespace_may_allow_it(scene: Scene) -> None:
-    scene.cluster.add(keycloak(namespace="other", allowedNamespaces=["team"]))
+    scene.cluster.add(keycloak(namespace="other", allowedNamespaces=[{"namespace": "team", "allowedRealms": ["r"]}]))
     scene.cluster.secrets["other", "admin"] = scene.cluster.secrets["team", "admin"]
-    await realm.reconcile(scene.world, resource(keycloakRef={"name": "keycloak", "namespace": "other"}))
+    await realm.reconcile(scene.world, resource(connectionRef={"name": "keycloak", "namespace": "other"}))
     assert scene.keycloak.calls == ["POST r"]
 
 

@@ -7,19 +7,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from keycloak_operator.resources import API_VERSION, OWNER_ATTRIBUTE, Keycloak, KeycloakClient, KeycloakRealm, Resource
+from keycloak_operator.resources import (
+    API_VERSION,
+    OWNER_ATTRIBUTE,
+    KeycloakClient,
+    KeycloakConnection,
+    KeycloakRealm,
+    Resource,
+)
 
 #: In place of a value: the field goes.
 ABSENT = object()
 
 VALID: Mapping[type[Resource], Mapping[str, Any]] = {
-    Keycloak: {
-        "external": {"url": "https://keycloak.example.com/auth", "caSecret": {"name": "authority"}},
+    KeycloakConnection: {
+        "url": "https://keycloak.example.com/auth",
+        "caSecret": {"name": "authority"},
         "admin": {"secret": "administrator"},
-        "allowedNamespaces": ["team-a", "*"],
+        "allowedNamespaces": [
+            {"namespace": "team-a", "allowedRealms": ["team-a", "team-a-*"], "adopt": True, "builtInClients": True},
+            {"namespace": "*"},
+        ],
     },
     KeycloakRealm: {
-        "keycloakRef": {"name": "main", "namespace": "identity"},
+        "connectionRef": {"name": "main", "namespace": "identity"},
         "realm": {
             "realm": "Shop_1.~-",
             "displayName": "Shop",
@@ -47,7 +58,7 @@ VALID: Mapping[type[Resource], Mapping[str, Any]] = {
     },
 }
 DEFAULTS: Mapping[type[Resource], Mapping[str, Any]] = {
-    Keycloak: {"spec.external.caSecret.key": "ca.crt"},
+    KeycloakConnection: {"spec.caSecret.key": "ca.crt", "spec.admin.loginRealm": "master"},
     KeycloakRealm: {
         "spec.realm.enabled": True,
         "spec.adopt": False,
@@ -82,26 +93,36 @@ _NEEDS = "needs adopt: true and deletionPolicy: Retain"
 _RELATIVE = "cannot be a relative path"
 
 REFUSALS = (
-    Refusal(Keycloak, {"spec": ABSENT}, "spec"),
-    Refusal(Keycloak, {"spec.external": ABSENT}, "spec.external"),
-    Refusal(Keycloak, {"spec.external.url": ABSENT}, "spec.external.url", id="no-url"),
-    Refusal(Keycloak, {"spec.external.url": "keycloak"}, "spec.external.url", id="no-scheme"),
-    Refusal(Keycloak, {"spec.external.url": "https://k?a=b"}, "spec.external.url", id="query"),
+    Refusal(KeycloakConnection, {"spec": ABSENT}, "spec"),
+    Refusal(KeycloakConnection, {"spec.url": ABSENT}, "spec.url", id="no-url"),
+    Refusal(KeycloakConnection, {"spec.url": "keycloak"}, "spec.url", id="no-scheme"),
+    Refusal(KeycloakConnection, {"spec.url": "https://k?a=b"}, "spec.url", id="query"),
+    Refusal(KeycloakConnection, {"spec.url": "https://k/"}, "spec.url", "must not end with a slash", id="slash"),
+    Refusal(KeycloakConnection, {"spec.url": "https://a:b@k"}, "spec.url", "must not hold credentials", id="at"),
+    Refusal(KeycloakConnection, {"spec.url": "http://" + 2048 * "k"}, "spec.url", id="long"),
+    Refusal(KeycloakConnection, {"spec.caSecret.key": "a/b"}, "spec.caSecret.key"),
+    Refusal(KeycloakConnection, {"spec.admin": ABSENT}, "spec.admin"),
+    Refusal(KeycloakConnection, {"spec.admin.secret": "No Name"}, "spec.admin.secret"),
     Refusal(
-        Keycloak, {"spec.external.url": "https://k/"}, "spec.external.url", "must not end with a slash", id="slash"
+        KeycloakConnection,
+        {"spec.allowedNamespaces": [{"namespace": "fine"}, {"namespace": "team-*"}]},
+        "spec.allowedNamespaces[1].namespace",
     ),
     Refusal(
-        Keycloak, {"spec.external.url": "https://a:b@k"}, "spec.external.url", "must not hold credentials", id="at"
+        KeycloakConnection,
+        {"spec.allowedNamespaces": [{"namespace": f"n{number}"} for number in range(257)]},
+        "spec.allowedNamespaces",
+        id="many",
     ),
-    Refusal(Keycloak, {"spec.external.url": "http://" + 2048 * "k"}, "spec.external.url", id="long"),
-    Refusal(Keycloak, {"spec.external.caSecret.key": "a/b"}, "spec.external.caSecret.key"),
-    Refusal(Keycloak, {"spec.admin": ABSENT}, "spec.admin"),
-    Refusal(Keycloak, {"spec.admin.secret": "No Name"}, "spec.admin.secret"),
-    Refusal(Keycloak, {"spec.allowedNamespaces": ["fine", "team-*"]}, "spec.allowedNamespaces[1]"),
-    Refusal(Keycloak, {"spec.allowedNamespaces": [f"n{number}" for number in range(65)]}, "spec.allowedNamespaces"),
-    Refusal(KeycloakRealm, {"spec.keycloakRef": ABSENT}, "spec.keycloakRef"),
-    Refusal(KeycloakRealm, {"spec.keycloakRef.name": "a..b"}, "spec.keycloakRef.name"),
-    Refusal(KeycloakRealm, {"spec.keycloakRef.namespace": "a.b"}, "spec.keycloakRef.namespace"),
+    Refusal(
+        KeycloakConnection,
+        {"spec.allowedNamespaces": [{"namespace": "fine", "allowedRealms": ["a b"]}]},
+        "spec.allowedNamespaces[0].allowedRealms[0]",
+    ),
+    Refusal(KeycloakConnection, {"spec.admin.loginRealm": "a/b"}, "spec.admin.loginRealm"),
+    Refusal(KeycloakRealm, {"spec.connectionRef": ABSENT}, "spec.connectionRef"),
+    Refusal(KeycloakRealm, {"spec.connectionRef.name": "a..b"}, "spec.connectionRef.name"),
+    Refusal(KeycloakRealm, {"spec.connectionRef.namespace": "a.b"}, "spec.connectionRef.namespace"),
     Refusal(KeycloakRealm, {"spec.realm.realm": ABSENT}, "spec.realm.realm", id="no-name"),
     Refusal(KeycloakRealm, {"spec.realm.realm": "a/b"}, "spec.realm.realm", id="bad-name"),
     Refusal(KeycloakRealm, {"spec.realm.realm": ".."}, "spec.realm.realm", _RELATIVE, id="relative"),
@@ -178,7 +199,7 @@ REFUSALS = (
 )
 #: Near what a rule refuses, but not that.
 ACCEPTED: tuple[tuple[type[Resource], Mapping[str, Any]], ...] = (
-    (Keycloak, {"spec.allowedNamespaces": ABSENT, "spec.external": {"url": "http://127.0.0.1:8080"}}),
+    (KeycloakConnection, {"spec.allowedNamespaces": ABSENT, "spec.url": "http://127.0.0.1:8080"}),
     (KeycloakRealm, {"spec.realm.realm": "master", "spec.adopt": True}),
     (KeycloakRealm, {"spec.realm": {"realm": "..."}, "spec.smtpPasswordSecret": ABSENT}),
     (KeycloakClient, {"spec.client.publicClient": True, "spec.client.serviceAccountsEnabled": False,

@@ -17,11 +17,11 @@ from keycloak_operator.resources import (
     API_VERSION,
     GROUP,
     VERSION,
+    ConnectionStatus,
     InvalidSpec,
-    Keycloak,
     KeycloakClient,
+    KeycloakConnection,
     KeycloakRealm,
-    KeycloakStatus,
     RealmStatus,
     Resource,
 )
@@ -95,8 +95,8 @@ def test_a_misspelt_field_is_refused(kind: type[Resource]) -> None:
         ("spec.realm.supportedLocales", {}, "spec.realm.supportedLocales: expected a list, found an object"),
         ("spec.realm.attributes", {"a.b": None}, "spec.realm.attributes['a.b']: expected a string, found nothing"),
         ("spec.realm.realm", 256 * "r", "spec.realm.realm: expected at most 255 characters, found 256"),
-        ("spec.keycloakRef", "main", "spec.keycloakRef: expected an object, found a string"),
-        ("spec.keycloakRef", {}, "spec.keycloakRef.name: expected a value, found nothing"),
+        ("spec.connectionRef", "main", "spec.connectionRef: expected an object, found a string"),
+        ("spec.connectionRef", {}, "spec.connectionRef.name: expected a value, found nothing"),
         ("spec.deletionPolicy", 99 * "x", "found '" + 59 * "x" + "…"),
     ],
 )
@@ -158,7 +158,7 @@ def test_what_was_read_is_not_changed_by_accident(path: str) -> None:
 
 
 def test_a_reference_is_to_the_own_namespace_unless_it_says_otherwise() -> None:
-    assert str(KeycloakRealm.parse(document(KeycloakRealm)).keycloak_key) == "identity/main"
+    assert str(KeycloakRealm.parse(document(KeycloakRealm)).connection_key) == "identity/main"
     assert str(KeycloakClient.parse(document(KeycloakClient)).realm_key) == "here/shop"
 
 
@@ -172,11 +172,39 @@ def test_a_reference_is_to_the_own_namespace_unless_it_says_otherwise() -> None:
         (["*"], "x", True),
     ],
 )
-@pytest.mark.parametrize("kind", [Keycloak, KeycloakRealm])
-def test_the_own_namespace_and_the_listed_ones_are_allowed(
-    kind: type[Keycloak | KeycloakRealm], allowed: list[str], asking: str, answer: bool
+def test_the_own_namespace_and_the_listed_ones_are_allowed(allowed: list[str], asking: str, answer: bool) -> None:
+    realm = KeycloakRealm.parse(document(KeycloakRealm, {"spec.allowedNamespaces": allowed}))
+    entries = [{"namespace": namespace} for namespace in allowed]
+    connection = KeycloakConnection.parse(document(KeycloakConnection, {"spec.allowedNamespaces": entries}))
+    assert (realm.allows(asking), connection.allows(asking)) == (answer, answer)
+
+
+@pytest.mark.parametrize(
+    ("entries", "asking", "realm", "login_realm", "answer"),
+    [
+        ([], "here", "master", "master", True),
+        ([{"namespace": "there"}], "there", "any", "master", False),
+        ([{"namespace": "there", "allowedRealms": ["*"]}], "there", "any", "master", True),
+        ([{"namespace": "there", "allowedRealms": ["*"]}], "there", "master", "master", False),
+        ([{"namespace": "there", "allowedRealms": ["master"]}], "there", "master", "master", False),
+        ([{"namespace": "there", "allowedRealms": ["*"]}], "there", "admins", "admins", False),
+        ([{"namespace": "there", "allowedRealms": ["*"]}], "there", "master", "admins", False),
+        ([{"namespace": "*", "allowedRealms": ["shop-*-eu"]}], "there", "shop-a-eu", "master", True),
+        ([{"namespace": "*", "allowedRealms": ["shop-*-eu"]}], "there", "shop-a-eu.", "master", False),
+        ([{"namespace": "*", "allowedRealms": ["a.c"]}], "there", "abc", "master", False),
+        # The entry of a namespace counts alone: it would be of no use to name a namespace in order to allow it less.
+        ([{"namespace": "*", "allowedRealms": ["*"]}, {"namespace": "there"}], "there", "any", "master", False),
+    ],
+)
+def test_a_connection_says_which_realms_a_namespace_may_declare(
+    entries: list[dict[str, Any]], asking: str, realm: str, login_realm: str, answer: bool
 ) -> None:
-    assert kind.parse(document(kind, {"spec.allowedNamespaces": allowed})).allows(asking) is answer
+    changes = {"spec.allowedNamespaces": entries, "spec.admin.loginRealm": login_realm}
+    connection = KeycloakConnection.parse(document(KeycloakConnection, changes))
+    grant = connection.grant(asking)
+    assert grant is not None
+    assert grant.declares(realm, connection.administrative_realms) is answer
+    assert (grant.adopt, grant.built_in_clients) == (2 * (asking == "here",))
 
 
 @pytest.mark.parametrize(
@@ -193,9 +221,9 @@ def test_the_output_secret_has_a_name_of_its_own_or_that_of_the_resource(changes
 
 
 def test_a_deletion_is_seen() -> None:
-    assert Keycloak.parse(document(Keycloak)).terminating_since is None
-    body = document(Keycloak, {"metadata.deletionTimestamp": "2026-01-31T23:59:59Z"})
-    assert str(Keycloak.parse(body).terminating_since) == "2026-01-31 23:59:59+00:00"
+    assert KeycloakConnection.parse(document(KeycloakConnection)).terminating_since is None
+    body = document(KeycloakConnection, {"metadata.deletionTimestamp": "2026-01-31T23:59:59Z"})
+    assert str(KeycloakConnection.parse(body).terminating_since) == "2026-01-31 23:59:59+00:00"
 
 
 def test_a_status_is_read_and_what_is_unknown_in_it_is_ignored() -> None:
@@ -204,12 +232,12 @@ def test_a_status_is_read_and_what_is_unknown_in_it_is_ignored() -> None:
 
 
 def test_a_status_that_cannot_be_read_counts_as_none() -> None:
-    body = document(Keycloak, {"status": {"url": 5, "version": "26"}})
-    assert Keycloak.parse(body).status == KeycloakStatus() == KeycloakStatus.of(body)
-    assert KeycloakStatus.of({}) == KeycloakStatus()
-    assert KeycloakStatus.of({"status": {"version": "26"}, "spec": 5}) == KeycloakStatus(version="26")
+    body = document(KeycloakConnection, {"status": {"url": 5, "version": "26"}})
+    assert KeycloakConnection.parse(body).status == ConnectionStatus() == ConnectionStatus.of(body)
+    assert ConnectionStatus.of({}) == ConnectionStatus()
+    assert ConnectionStatus.of({"status": {"version": "26"}, "spec": 5}) == ConnectionStatus(version="26")
 
 
 def test_a_status_that_cannot_be_read_does_not_hide_what_is_wrong_with_the_spec() -> None:
     with pytest.raises(InvalidSpec, match=r"^spec\.admin: "):
-        Keycloak.parse(document(Keycloak, {"status": {"url": 5}, "spec.admin": ABSENT}))
+        KeycloakConnection.parse(document(KeycloakConnection, {"status": {"url": 5}, "spec.admin": ABSENT}))
