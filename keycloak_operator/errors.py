@@ -5,6 +5,8 @@
     OperatorError                     reason      tried again
     ├── WaitingError                  Waiting               soon: what it needs is not there yet
     │   └── ClusterError              Waiting               with growing delays: the Kubernetes API refused
+    ├── PausedError                   Paused                when the spec changes
+    ├── OutOfSyncError                OutOfSync             at the next resync: it is only observed
     ├── NotFoundError                 NotFound              soon
     ├── KeycloakUnavailableError      KeycloakUnavailable   with growing delays
     ├── AuthenticationFailedError     AuthenticationFailed  no faster than once a minute: Keycloak locks accounts
@@ -23,6 +25,8 @@ of Secrets are never in a message.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 #: soon: seconds · backoff: 5 to 60 seconds · minute · resync: the next resync · never: when the spec changes
@@ -33,11 +37,17 @@ class OperatorError(Exception):
     """The base: nothing else is raised on purpose.
 
     `done` are the events of what was done before it: they happened all the same, and no later pass knows of them.
+    `status` are the fields of the resource's status that are known nevertheless.
     """
 
     reason: ClassVar[str]
     retry: ClassVar[Retry] = "resync"
+    #: The status of the condition Ready; Unknown where it was not looked.
+    ready: ClassVar[Literal["False", "Unknown"]] = "False"
+    #: Whether it is a problem, and not what was asked for.
+    warns: ClassVar[bool] = True
     done: tuple[Any, ...] = ()
+    status: Mapping[str, Any] = MappingProxyType({})
 
 
 class WaitingError(OperatorError):
@@ -51,6 +61,22 @@ class ClusterError(WaitingError):
     """The Kubernetes API did not do what was asked."""
 
     retry = "backoff"
+
+
+class PausedError(OperatorError):
+    """The spec asks to leave the resource alone."""
+
+    reason = "Paused"
+    retry = "never"
+    ready = "Unknown"
+    warns = False
+
+
+class OutOfSyncError(OperatorError):
+    """Keycloak differs from the spec, which asks to observe and to write nothing."""
+
+    reason = "OutOfSync"
+    warns = False
 
 
 class NotFoundError(OperatorError):
@@ -89,13 +115,13 @@ class SecretNotFoundError(OperatorError):
 
 
 class SecretConflictError(OperatorError):
-    """The output Secret's name is taken by a Secret of somebody else."""
+    """The output Secret's name is taken by a Secret that this resource does not own."""
 
     reason = "SecretConflict"
 
 
 class NamespaceNotAllowedError(OperatorError):
-    """The parent resource does not allow children in this namespace."""
+    """The connection or the realm does not let this namespace do what its resource asks for."""
 
     reason = "NamespaceNotAllowed"
 

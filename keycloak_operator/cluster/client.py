@@ -104,6 +104,16 @@ class ClusterClient:
         except ApiException as error:
             raise _refused(error, f"apply Secret {secret.namespace}/{secret.name}") from None
 
+    async def delete_secret(self, secret: Secret) -> None:
+        """Delete a Secret, unless it has changed since it was read."""
+        try:
+            await self._core.delete_namespaced_secret(
+                secret.name, secret.namespace, body={"preconditions": {"resourceVersion": secret.resource_version}}
+            )
+        except ApiException as error:
+            if error.status != HTTPStatus.CONFLICT:
+                _accept_absence(error, f"delete Secret {secret.namespace}/{secret.name}")
+
     async def patch_status(self, plural: str, namespace: str, name: str, status: Mapping[str, Any]) -> None:
         """Merge *status* into the resource's status."""
         try:

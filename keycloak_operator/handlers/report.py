@@ -27,7 +27,7 @@ class Report:
         """Report that the resource is as declared, and return whether that is news."""
         fields = {"observedGeneration": body.metadata["generation"], **outcome.status}
         self.tell(body, outcome.events)  # first: it was done, whether or not the status can be written
-        return await self._write(body, fields, "True", "Synced", "as declared")
+        return await self._write(body, fields, "True", "Synced", outcome.message)
 
     async def failed(self, body: kopf.Body, error: OperatorError) -> bool:
         """Report why it is not, and return whether that is news.
@@ -36,8 +36,8 @@ class Report:
         """
         fields = {"observedGeneration": body.metadata["generation"]} if error.retry in {"never", "resync"} else {}
         self.tell(body, error.done)
-        news = await self._write(body, fields, "False", error.reason, str(error))
-        if news:
+        news = await self._write(body, {**error.status, **fields}, error.ready, error.reason, str(error))
+        if news and error.warns:
             self.tell(body, [Event(type="Warning", reason=error.reason, message=str(error))])
         return news
 
@@ -65,5 +65,5 @@ class Report:
         if changes:
             namespace, name = body.metadata["namespace"], body.metadata["name"]
             await self._cluster.patch_status(self._kind.plural, namespace, name, changes)
-            self.status.update(changes)
+            self.status = {key: value for key, value in {**self.status, **changes}.items() if value is not None}
         return not any(each.type == new.type and each.reason == new.reason for each in before)

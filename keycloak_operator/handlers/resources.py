@@ -57,9 +57,12 @@ class Loop:
                 outcome: Outcome = await self.kind.reconcile(self.world, resource)
             except OperatorError as error:
                 news = await report.failed(body, error)
-                logger.log(logging.WARNING if news else logging.DEBUG, "%s: %s", error.reason, error)
+                level = logging.WARNING if error.warns else logging.INFO
+                logger.log(level if news else logging.DEBUG, "%s: %s", error.reason, error)
                 if error.retry == "soon":
                     self.waiting.add(self)
+                if news:  # a realm that is there, and not as declared, is all that its clients wait for
+                    self._wake_who_waits()
                 return self.pauses.failed(error.retry)
             if await report.synced(body, outcome):
                 self._wake_who_waits()

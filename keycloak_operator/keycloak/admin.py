@@ -99,6 +99,23 @@ class AdminClient:
         response = self._there(await self._ask("GET", f"{_client(realm, internal_id)}/client-secret"))
         return str(answers.document(response).get("value") or "")
 
+    async def rotated_secret(self, realm: str, internal_id: str) -> str:
+        """Return the secret that was valid before the last rotation."""
+        response = await self._ask("GET", f"{_client(realm, internal_id)}/client-secret/rotated")
+        if response.status_code == httpx.codes.NOT_FOUND:
+            return ""
+        return str(answers.document(response).get("value") or "")
+
+    async def flows(self, realm: str) -> dict[str, str]:
+        """Return the ids of authentication flows by alias."""
+        response = self._there(await self._ask("GET", f"{_realm(realm)}/authentication/flows"))
+        return {each["alias"]: each["id"] for each in answers.documents(response)}
+
+    async def realm_scopes(self, realm: str, kind: str) -> list[str]:
+        """Return the names of the scopes that new clients have."""
+        response = self._there(await self._ask("GET", f"{_realm(realm)}/default-{kind}-client-scopes"))
+        return [each["name"] for each in answers.documents(response)]
+
     async def client_scopes(self, realm: str) -> dict[str, str]:
         """Return the ids of client scopes by name."""
         response = self._there(await self._ask("GET", f"{_realm(realm)}/client-scopes"))

@@ -3,100 +3,49 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from keycloak_operator.errors import (
+    InvalidSpecError,
     NameConflictError,
+    NamespaceNotAllowedError,
     OperatorError,
     RejectedByKeycloakError,
-    SecretConflictError,
-    WaitingError,
 )
-from keycloak_operator.reconcile import ownership, references
-from keycloak_operator.reconcile.convergence import converge
-from keycloak_operator.reconcile.difference import MASK
-from keycloak_operator.reconcile.outcome import Event, Outcome, World
-from keycloak_operator.reconcile.ports import Admin, Secret
+from keycloak_operator.reconcile import credentials, managed, ownership, references
+from keycloak_operator.reconcile.convergence import Target, converge
+from keycloak_operator.reconcile.outcome import Outcome, World
+from keycloak_operator.reconcile.ownership import Claim
+from keycloak_operator.reconcile.ports import Access, Admin
 from keycloak_operator.resources import (
-    API_VERSION,
+    BUILT_IN,
     OWNER_ATTRIBUTE,
     KeycloakClient,
     KeycloakConnection,
     KeycloakRealm,
     SecretVersion,
 )
+from keycloak_operator.resources.defaults import client_default
 
 #: The links of a client to client scopes: not among its settings when it is updated, and with endpoints of their own.
 SCOPES = {"default": "defaultClientScopes", "optional": "optionalClientScopes"}
 
+#: What a client is when it is created and its resource says nothing about it. Keycloak's own answer depends on which
+#: other fields are sent.
+CREATED = {"enabled": True, "protocol": "openid-connect", "publicClient": False}
 
-async def reconcile(world: World, client: KeycloakClient) -> Outcome:
-    """Create the client or correct it, and write its Secret; write nothing if all is as declared."""
-    outcome = Outcome()
-    with outcome.told():
-        outcome.status = await _reconcile(world, client, outcome)
-    return outcome
+_FLOWS = "authenticationFlowBindingOverrides"
 
 
-async def _reconcile(world: World, client: KeycloakClient, outcome: Outcome) -> dict[str, Any]:
-    """Return the status."""
-    realm = await references.ready_parent(world, KeycloakRealm, client.realm_key, client)
-    connection = await references.ready_parent(world, KeycloakConnection, realm.connection_key, realm)
-    declared, versions = await _declared(world, client)
-    admin = await references.admin_of(world, connection)
-    where = _Place(admin, realm.spec.realm.realm, client.spec.client.client_id)
-    actual = await _existing(where, client, declared, outcome)
-    changed = await converge(
-        {key: value for key, value in declared.items() if key not in SCOPES.values()},
-        actual,
-        what=str(where),
-        write=functools.partial(admin.update_client, where.realm, actual["id"]),
-        read=where.read,
-        force=versions != client.status.secret_versions and client.status.id == actual["id"],
-    )
-    # After the settings: switching the service account on links a scope that may not be declared.
-    changed += await _link_scopes(where, declared, (await where.read() or actual) if changed else actual)
-    if changed and not outcome.events:
-        drifted = client.status.observed_generation == client.metadata.generation
-        outcome.tell("DriftCorrected" if drifted else "Updated", f"{where}: {', '.join(changed)}")
-    issuer = f"{connection.spec.url}/realms/{where.realm}"
-    return {
-        "clientId": where.client_id,
-        "id": actual["id"],
-        "issuer": issuer,
-        "secretName": await _write_secret(world, client, where, actual, issuer),
-        "secretVersions": [version.model_dump(by_alias=True) for version in versions],
-    }
-
-
-async def release(world: World, client: KeycloakClient) -> Outcome:
-    """Let go of the client: delete it, or take only our marker off; one that is not ours is left alone."""
-    outcome = Outcome()
-    realm = await references.find(world, KeycloakRealm, client.realm_key)
-    connection = await references.find(world, KeycloakConnection, realm.connection_key) if realm else None
-    if realm is None or connection is None or connection.terminating_since or _takes_clients_along(realm):
-        message = f"its realm or Keycloak is gone; client {client.spec.client.client_id} may remain"
-        outcome.events.append(Event(type="Warning", reason="Abandoned", message=message))
-        return outcome
-    if client.spec.deletion_policy == "Retain":
-        await _unmark(world, connection, realm, client)
-        return outcome
-    admin = await references.admin_of(world, connection)
-    where = _Place(admin, realm.spec.realm.realm, client.spec.client.client_id)
-    # A realm that somebody deleted by hand took its clients along.
-    actual = await where.read() if await admin.get_realm(where.realm) is not None else None
-    if actual is not None and ownership.owner_of(actual) == ownership.marker(world.operator_id, client.key):
-        await admin.delete_client(where.realm, actual["id"])
-        outcome.tell("Deleted", str(where))
-    return outcome
-
-
+@dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a client is."""
+    """Where a client is, and whose it has to be."""
 
-    def __init__(self, admin: Admin, realm: str, client_id: str) -> None:
-        self.admin, self.realm, self.client_id = admin, realm, client_id
+    admin: Admin
+    realm: str
+    client_id: str
+    claim: Claim
 
     def __str__(self) -> str:
         return f"client {self.client_id} of realm {self.realm}"
@@ -105,14 +54,148 @@ class _Place:
         """Return the client as it is."""
         return await self.admin.find_client(self.realm, self.client_id)
 
+    async def write(self, before: dict[str, Any], wanted: dict[str, Any]) -> None:
+        """Make the client, which is as *before*, as *wanted*."""
+        await self.admin.update_client(self.realm, before["id"], _as_update(before, wanted))
+
+
+async def reconcile(world: World, client: KeycloakClient) -> Outcome:
+    """Create the client or correct it, and write its Secret; write nothing if all is as declared."""
+    outcome = Outcome()
+    with outcome.told():
+        managed.check_mode(client)
+        realm = await references.realm_of(world, client)
+        connection = await references.connection_of(world, realm)
+        access = await references.access_of(world, connection)
+        _check_access(connection, access, realm, client)
+        place = _Place(
+            world.keycloaks.admin(access),
+            realm.spec.realm.realm,
+            client.spec.client.client_id,
+            _claim(world, connection, client),
+        )
+        outcome.status |= {
+            "clientId": place.client_id,
+            "issuer": f"{connection.spec.url}/realms/{place.realm}",
+        }
+        if client.spec.mode == "Observe":
+            return await _observe(world, client, place, outcome)
+        await _enforce(world, client, place, outcome)
+    return outcome
+
+
+async def _enforce(world: World, client: KeycloakClient, place: _Place, outcome: Outcome) -> None:
+    declared, versions = await _declared(world, client, place)
+    actual = await _existing(world, client, place, declared, outcome)
+    outcome.status["id"] = actual["id"]
+    target = managed.target_of(client, await _comparable(place, declared, actual), functools.partial(_default, actual))
+    managed.remember(outcome, target, done=False)
+    settings = Target(
+        declared={key: value for key, value in target.declared.items() if key not in SCOPES.values()},
+        memory=target.memory,
+        default=target.default,
+    )
+    changed = await converge(
+        settings,
+        {key: value for key, value in actual.items() if key not in SCOPES.values()},
+        what=str(place),
+        write=functools.partial(place.write, actual),
+        read=functools.partial(_settings, place),
+        force=versions != client.status.secret_versions and client.status.id == actual["id"],
+        attempted=client.status.attempted,
+    )
+    if changed:
+        actual = await place.read() or actual
+    # After the settings: switching the service account on links a scope that may not be declared.
+    changed += await _link_scopes(place, target, actual)
+    managed.tell_of_changes(outcome, client, str(place), changed)
+    secret_name = await credentials.write(
+        world, client, place.admin, place.realm, actual=actual, issuer=outcome.status["issuer"]
+    )
+    outcome.status |= {
+        "secretName": secret_name,
+        "secretVersions": [version.model_dump(by_alias=True) for version in versions],
+    }
+    managed.remember(outcome, target, done=True)
+
+
+async def _observe(world: World, client: KeycloakClient, place: _Place, outcome: Outcome) -> Outcome:
+    declared, _ = await _declared(world, client, place)
+    actual = await place.read()
+    if actual is None:
+        return managed.observed(outcome, str(place), ["clientId"])
+    comparable = await _comparable(place, declared, actual)
+    target = managed.target_of(client, comparable, functools.partial(_default, actual))
+    return managed.observed(outcome, str(place), target.differences(actual))
+
+
+async def release(world: World, client: KeycloakClient) -> Outcome:
+    """Let go of the client: delete it, or take only our marker off; one that is not ours is left alone."""
+    outcome, name = Outcome(), client.spec.client.client_id
+    if client.spec.mode != "Enforce":
+        return managed.abandon(outcome, f"spec.mode is {client.spec.mode}, so client {name} stays in Keycloak as it is")
+    realm = await references.find(world, KeycloakRealm, client.realm_key)
+    connection = await references.find(world, KeycloakConnection, realm.connection_key) if realm else None
+    if realm is None or connection is None or connection.terminating_since or _takes_clients_along(realm):
+        return managed.abandon(outcome, f"its realm or connection is gone; client {name} may remain in Keycloak")
+    if client.spec.deletion_policy == "Retain":
+        await _unmark(world, connection, realm, client)
+        return outcome
+    place = await _place_of(world, connection, realm, client)
+    # A realm that was deleted in Keycloak took its clients along.
+    actual = await place.read() if await place.admin.get_realm(place.realm) is not None else None
+    if actual is not None and ownership.owner_of(actual) == place.claim.marker:
+        await place.admin.delete_client(place.realm, actual["id"])
+        outcome.tell("Deleted", str(place))
+    return outcome
+
+
+async def _place_of(
+    world: World, connection: KeycloakConnection, realm: KeycloakRealm, client: KeycloakClient
+) -> _Place:
+    admin = world.keycloaks.admin(await references.access_of(world, connection))
+    return _Place(admin, realm.spec.realm.realm, client.spec.client.client_id, _claim(world, connection, client))
+
 
 def _takes_clients_along(realm: KeycloakRealm) -> bool:
     return realm.terminating_since is not None and realm.spec.deletion_policy == "Delete"
 
 
-async def _declared(world: World, client: KeycloakClient) -> tuple[dict[str, Any], tuple[SecretVersion, ...]]:
+def _claim(world: World, connection: KeycloakConnection, client: KeycloakClient) -> Claim:
+    return Claim(
+        marker=ownership.marker(world.operator_id, client.key),
+        adopt=client.spec.adopt,
+        allowed=references.grant_of(connection, client.metadata.namespace).adopt,
+        connection=connection.key,
+    )
+
+
+def _check_access(connection: KeycloakConnection, access: Access, realm: KeycloakRealm, client: KeycloakClient) -> None:
+    """Raise if the client is none that a resource of its namespace may declare."""
+    name, namespace = realm.spec.realm.realm, client.metadata.namespace
+    client_id = client.spec.client.client_id
+    if name == connection.spec.admin.login_realm and client_id == (access.client_id or "admin-cli"):
+        raise InvalidSpecError(
+            f"client {client_id} of realm {name} is what the operator itself logs in with; change it in Keycloak"
+        )
+    if name in connection.administrative_realms and namespace != connection.metadata.namespace:
+        raise NamespaceNotAllowedError(
+            f"clients of realm {name} can administer Keycloak, so they are declared in namespace "
+            f"{connection.metadata.namespace} of the KeycloakConnection only"
+        )
+    if client_id in BUILT_IN and not references.grant_of(connection, namespace).built_in_clients:
+        raise NamespaceNotAllowedError(
+            f"client {client_id} is one of Keycloak's own, and KeycloakConnection {connection.key} does not let "
+            f"namespace {namespace} change those; set builtInClients to true in the namespace's entry of "
+            "spec.allowedNamespaces there"
+        )
+
+
+async def _declared(
+    world: World, client: KeycloakClient, place: _Place
+) -> tuple[dict[str, Any], tuple[SecretVersion, ...]]:
     """Return the declared client with our marker and its secret, and the version of that."""
-    declared = ownership.claimed(client.spec.client.declared(), ownership.marker(world.operator_id, client.key))
+    declared = ownership.claimed(client.spec.client.declared(), place.claim.marker)
     if client.spec.client_secret_ref is None:
         return declared, ()
     value, version = await references.secret_value(world, client.metadata.namespace, client.spec.client_secret_ref)
@@ -121,103 +204,126 @@ async def _declared(world: World, client: KeycloakClient) -> tuple[dict[str, Any
 
 
 async def _existing(
-    where: _Place, client: KeycloakClient, declared: dict[str, Any], outcome: Outcome
+    world: World, client: KeycloakClient, place: _Place, declared: dict[str, Any], outcome: Outcome
 ) -> dict[str, Any]:
     """Return the client as it is, ours; created as declared if there was none."""
-    actual = await where.read()
+    actual = await place.read()
     if actual is None:
-        # Keycloak makes a client public or not, depending on whether its protocol was sent; this one says what it is.
-        created = await where.admin.create_client(where.realm, {"publicClient": False, **declared})
-        actual = await where.read()
+        # With the secret that applications still hold: the client may have been lost in Keycloak, not here.
+        secret = await credentials.kept(world, client)
+        representation = CREATED | ({"secret": secret} if secret else {}) | declared
+        if declared.get(_FLOWS):
+            representation[_FLOWS] = await _flows(place, declared[_FLOWS])
+        created = await place.admin.create_client(place.realm, representation)
+        actual = await place.read()
         if actual is None:
-            raise NameConflictError(f"{where} was created and is gone again; does somebody else manage it?")
+            raise NameConflictError(f"{place} was created and is gone again; does another program manage it?")
         if created and client.status.id is None:
-            outcome.tell("Created", str(where))
+            outcome.tell("Created", str(place))
         elif created:
-            outcome.tell("DriftCorrected", f"{where} was gone and is created anew")
-    ownership.check(actual, declared["attributes"][OWNER_ATTRIBUTE], what=str(where), adopt=client.spec.adopt)
+            outcome.tell("DriftCorrected", f"{place} was gone and is created anew")
+    place.claim.check(actual, str(place))
     return actual
 
 
-async def _link_scopes(where: _Place, declared: dict[str, Any], actual: dict[str, Any]) -> list[str]:
+async def _comparable(place: _Place, declared: dict[str, Any], actual: dict[str, Any]) -> dict[str, Any]:
+    """Return *declared* in the words that Keycloak shows: flows by id, and without a secret that it still accepts."""
+    comparable = dict(declared)
+    if overrides := declared.get(_FLOWS):
+        present = actual.get(_FLOWS) or {}
+        if any(present.get(name) != value for name, value in overrides.items()):
+            comparable[_FLOWS] = await _flows(place, overrides)
+    secret = declared.get("secret")
+    if secret and secret != actual.get("secret") and secret == await _rotated(place, actual):
+        # After a rotation two secrets are valid. Writing the older one back would undo it.
+        del comparable["secret"]
+    return comparable
+
+
+async def _rotated(place: _Place, actual: dict[str, Any]) -> str:
+    return await place.admin.rotated_secret(place.realm, actual["id"])
+
+
+async def _flows(place: _Place, overrides: dict[str, str]) -> dict[str, str]:
+    """Return *overrides* with the id of each authentication flow in the place of its alias."""
+    known = await place.admin.flows(place.realm)
+    ids = set(known.values())
+    if missing := sorted(value for value in overrides.values() if value and value not in known and value not in ids):
+        raise RejectedByKeycloakError(f"realm {place.realm} has no authentication flow {', '.join(missing)}")
+    return {name: known.get(value, value) for name, value in overrides.items()}
+
+
+def _default(actual: dict[str, Any], path: tuple[str, ...]) -> Any:
+    return client_default(path, str(actual.get("protocol") or CREATED["protocol"]))
+
+
+async def _settings(place: _Place) -> dict[str, Any] | None:
+    """Return the client without its links to client scopes."""
+    actual = await place.read()
+    return None if actual is None else {key: value for key, value in actual.items() if key not in SCOPES.values()}
+
+
+def _as_update(before: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    """Return what to send so that a client that is as *before* becomes as *wanted*.
+
+    Keycloak merges these maps, so an empty value is how an entry goes. A secret that did not change is left out: it may
+    be rotated at this moment.
+    """
+    update = dict(wanted)
+    for name in ("attributes", _FLOWS):
+        gone = dict.fromkeys((before.get(name) or {}).keys() - (wanted.get(name) or {}).keys(), "")
+        if gone:
+            update[name] = {**(wanted.get(name) or {}), **gone}
+    if update.get("secret") == before.get("secret"):
+        update.pop("secret", None)
+    return update
+
+
+async def _link_scopes(place: _Place, target: Target, actual: dict[str, Any]) -> list[str]:
     """Make the client's links to client scopes those declared, and return the fields that were changed."""
-    wrong = {
-        kind: (set(declared[field]), set(actual.get(field) or ()))
-        for kind, field in SCOPES.items()
-        if field in declared and set(declared[field]) != set(actual.get(field) or ())
-    }
+    wrong = {}
+    for kind, name in SCOPES.items():
+        present = set(actual.get(name) or ())
+        wanted = await _wanted_scopes(place, kind, target, present)
+        if wanted != present:
+            wrong[kind] = (wanted, present)
     if not wrong:
         return []
-    ids = await where.admin.client_scopes(where.realm)
+    ids = await place.admin.client_scopes(place.realm)
     if missing := sorted(set().union(*(wanted for wanted, _ in wrong.values())) - set(ids)):
-        raise RejectedByKeycloakError(f"realm {where.realm} has no client scope {', '.join(missing)}")
+        raise RejectedByKeycloakError(f"realm {place.realm} has no client scope {', '.join(missing)}")
     # All that go before any that come: a scope is either default or optional, and may change from one to the other.
     for kind, (wanted, present) in wrong.items():
         for name in sorted(present - wanted & set(ids)):
-            await where.admin.unlink_scope(where.realm, actual["id"], kind, ids[name])
+            await place.admin.unlink_scope(place.realm, actual["id"], kind, ids[name])
     for kind, (wanted, present) in wrong.items():
         for name in sorted(wanted - present):
-            await where.admin.link_scope(where.realm, actual["id"], kind, ids[name])
+            await place.admin.link_scope(place.realm, actual["id"], kind, ids[name])
     return [SCOPES[kind] for kind in wrong]
 
 
-def _has_secret(actual: dict[str, Any]) -> bool:
-    return not actual.get("publicClient") and not actual.get("bearerOnly")
+async def _wanted_scopes(place: _Place, kind: str, target: Target, present: set[str]) -> set[str]:
+    """Return the names of the scopes that the client has to have: where none are declared, those it has.
 
-
-async def _write_secret(
-    world: World, client: KeycloakClient, where: _Place, actual: dict[str, Any], issuer: str
-) -> str | None:
-    """Bring the output Secret up to date, and return its name; a client without a secret of its own needs none."""
-    if not _has_secret(actual):
-        return None
-    name = client.output_secret_name
-    value = await where.admin.client_secret(where.realm, actual["id"])
-    if value in {"", MASK}:
-        raise WaitingError(f"{where}: Keycloak does not show its secret; give the operator's account the role admin")
-    spec, namespace = client.spec.output_secret, client.metadata.namespace
-    wanted = Secret(
-        namespace=namespace,
-        name=name,
-        data={"client-id": where.client_id, "client-secret": value, "issuer": issuer},
-        labels=(spec.labels if spec else None) or {},
-        annotations=(spec.annotations if spec else None) or {},
-    )
-    present = await world.cluster.secret(namespace, name)
-    if present is not None and client.metadata.uid not in present.owners:
-        raise SecretConflictError(f"Secret {namespace}/{name} is not this client's; choose another outputSecret.name")
-    if present is None or not _is_as(wanted, present):
-        owner = {
-            "apiVersion": API_VERSION,
-            "kind": client.definition.kind,
-            "metadata": {"name": client.metadata.name, "uid": client.metadata.uid},
-        }
-        await world.cluster.apply_secret(wanted, owner)
-    return name
-
-
-def _is_as(wanted: Secret, present: Secret) -> bool:
-    return (
-        dict(wanted.data) == dict(present.data)
-        and _contains(present.labels.items(), wanted.labels.items())
-        and _contains(present.annotations.items(), wanted.annotations.items())
-    )
-
-
-def _contains(present: Iterable[tuple[str, str]], wanted: Iterable[tuple[str, str]]) -> bool:
-    return set(wanted) <= set(present)
+    Once declared and no longer, they are those of the realm, as a new client would have, and what was added meanwhile.
+    """
+    name = SCOPES[kind]
+    if name in target.declared:
+        return set(target.declared[name])
+    if (name,) not in target.memory:
+        return present
+    others = {each for other, field in SCOPES.items() if other != kind for each in target.declared.get(field) or ()}
+    realms = set(await place.admin.realm_scopes(place.realm, kind)) - others
+    return {each for each in present if (name, each) not in target.memory} | realms
 
 
 async def _unmark(world: World, connection: KeycloakConnection, realm: KeycloakRealm, client: KeycloakClient) -> None:
     """Take our marker off, if that is possible right now: a client that stays must not keep its resource from going."""
     try:
-        where = _Place(
-            await references.admin_of(world, connection), realm.spec.realm.realm, client.spec.client.client_id
-        )
-        actual = await where.read()
-        if actual is not None and ownership.owner_of(actual) == ownership.marker(world.operator_id, client.key):
-            # Keycloak merges a client's attributes: an empty value is how one is removed.
-            actual["attributes"][OWNER_ATTRIBUTE] = ""
-            await where.admin.update_client(where.realm, actual["id"], actual)
+        place = await _place_of(world, connection, realm, client)
+        actual = await place.read()
+        if actual is not None and ownership.owner_of(actual) == place.claim.marker:
+            attributes = {key: value for key, value in actual["attributes"].items() if key != OWNER_ATTRIBUTE}
+            await place.write(actual, {**actual, "attributes": attributes})
     except OperatorError:
         return

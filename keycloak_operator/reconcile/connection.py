@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from keycloak_operator.reconcile.outcome import Outcome, World
-from keycloak_operator.reconcile.references import admin_of
+from keycloak_operator.reconcile.references import access_of
 from keycloak_operator.resources import KeycloakConnection
 
 
 async def reconcile(world: World, connection: KeycloakConnection) -> Outcome:
     """Log in and ask for the version."""
-    admin = await admin_of(world, connection)
+    admin = world.keycloaks.admin(await access_of(world, connection))
     return Outcome(status={"url": connection.spec.url, "version": await admin.version()})
 
 
 async def release(world: World, connection: KeycloakConnection) -> Outcome:  # noqa: ARG001 - as the other kinds have it
-    """Do nothing: the server is somebody else's."""
+    """Do nothing: the server is not ours."""
     return Outcome()

@@ -2,40 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from types import MappingProxyType
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from keycloak_operator.errors import NotConvergedError
 from keycloak_operator.reconcile.difference import differences, merged
+from keycloak_operator.reconcile.removal import Default, Memory, Stale, removed, stale
 
 Read = Callable[[], Awaitable[dict[str, Any] | None]]
 Write = Callable[[dict[str, Any]], Awaitable[None]]
 
+#: Fields that a message lists; the rest is counted.
+_LISTED = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What a representation has to contain, and what it has to lose.
+
+    `hidden` is declared, too, but Keycloak never shows it, so it is only written along. What `memory` knows and
+    `declared` does not has left the spec; `default` knows what is there instead.
+    """
+
+    declared: Mapping[str, Any]
+    hidden: Mapping[str, Any] = field(default_factory=dict)
+    memory: Memory = field(default_factory=Memory)
+    default: Default
+
+    def differences(self, actual: Mapping[str, Any]) -> list[str]:
+        """Return the JSON paths at which *actual* is not as it has to be."""
+        return sorted({*differences(self.declared, actual), *map(str, self._stale(actual))})
+
+    def put_into(self, actual: Mapping[str, Any]) -> dict[str, Any]:
+        """Return *actual* as it has to be; neither is changed."""
+        return merged(self.everything, removed(actual, self._stale(actual)))
+
+    def digest(self, actual: Mapping[str, Any]) -> str:
+        """Return a digest of this and of *actual*; without the client's secret, which must not be guessed from it."""
+        parts = [{**each, "secret": None} for each in (self.declared, actual)]
+        return hashlib.sha256(json.dumps([*parts, self.differences(actual)], sort_keys=True).encode()).hexdigest()
+
+    @property
+    def everything(self) -> dict[str, Any]:
+        """Return `declared` and `hidden` in one."""
+        return merged(self.hidden, self.declared)
+
+    def _stale(self, actual: Mapping[str, Any]) -> list[Stale]:
+        return stale(self.memory, self.everything, actual, self.default)
+
 
 async def converge(
-    declared: Mapping[str, Any],
+    target: Target,
     actual: Mapping[str, Any],
     *,
     what: str,
     write: Write,
     read: Read,
-    hidden: Mapping[str, Any] = MappingProxyType({}),
     force: bool = False,
+    attempted: str | None = None,
 ) -> list[str]:
-    """Bring *actual* to contain *declared*, and return the JSON paths that were changed; writes nothing if none were.
+    """Bring *actual* to *target*, and return the JSON paths that were changed; writes nothing if none were.
 
-    *hidden* is declared, too, but Keycloak never shows it, so it is only written along, and *force* writes it although
-    nothing else differs. Raises `NotConvergedError` when Keycloak
-    accepts the change and shows something else: repeating it would never end.
+    *force* writes although nothing differs, for the sake of what is hidden. Raises `NotConvergedError` when Keycloak
+    accepts the change and shows something else. It is not written again before the spec or Keycloak changes: that is
+    what *attempted* tells, the field of the status of an earlier error.
     """
-    changed = differences(declared, actual)
+    changed = target.differences(actual)
     if not changed and not force:
         return []
-    await write(merged(hidden, merged(declared, actual)))
-    left = differences(declared, await read() or {})
-    if left:
-        raise NotConvergedError(
-            f"{what}: Keycloak accepted {', '.join(left)} and shows something else; correct the spec"
+    if not changed or force or attempted != target.digest(actual):
+        await write(target.put_into(actual))
+        actual = await read() or {}
+    if left := target.differences(actual):
+        error = NotConvergedError(
+            f"{what}: Keycloak accepted {listed(left)} and shows something else; correct the spec"
         )
+        error.status = {"attempted": target.digest(actual)}
+        raise error
     return changed
+
+
+def listed(paths: Collection[str]) -> str:
+    """Return *paths* for a message, the first ones if there are many."""
+    shown = ", ".join(list(paths)[:_LISTED])
+    return f"{shown} and {len(paths) - _LISTED} more" if len(paths) > _LISTED else shown

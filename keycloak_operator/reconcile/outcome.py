@@ -26,18 +26,21 @@ class Outcome:
 
     status: dict[str, Any] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
+    #: What the condition Ready says.
+    message: str = "as declared"
 
-    def tell(self, reason: str, message: str) -> None:
-        """Add a normal event."""
-        self.events.append(Event(reason=reason, message=message))
+    def tell(self, reason: str, message: str, kind: Literal["Normal", "Warning"] = "Normal") -> None:
+        """Add an event."""
+        self.events.append(Event(reason=reason, message=message, type=kind))
 
     @contextmanager
     def told(self) -> Iterator[None]:
-        """Let an error on the way take along what was done before it."""
+        """Let an error on the way take along what was done, and what was found out, before it."""
         try:
             yield
         except OperatorError as error:
             error.done = tuple(self.events)
+            error.status = {**self.status, **error.status}
             raise
 
 

@@ -6,28 +6,48 @@ The marker has no UID in it: a resource that was deleted and restored from a rep
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
-from keycloak_operator.errors import NameConflictError
-from keycloak_operator.resources import OWNER_ATTRIBUTE
-
-
-class Owner(Protocol):
-    """What a marker names: a resource."""
-
-    @property
-    def namespace(self) -> str: ...
-    @property
-    def name(self) -> str: ...
+from keycloak_operator.errors import NameConflictError, NamespaceNotAllowedError
+from keycloak_operator.resources import OWNER_ATTRIBUTE, ObjectKey
 
 
-def marker(operator_id: str, owner: Owner) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The claim of a resource to something in Keycloak: its marker, and whether it may take over what has none.
+
+    `adopt` is the resource's wish, `allowed` whether its namespace may; `connection` is who decides that.
+    """
+
+    marker: str
+    adopt: bool
+    allowed: bool
+    connection: ObjectKey
+
+    def check(self, representation: Mapping[str, Any], what: str) -> None:
+        """Raise unless *what* is this resource's, or no resource's and may be taken over."""
+        found = owner_of(representation)
+        if found == self.marker:
+            return
+        if found:
+            raise NameConflictError(f"{what} belongs to {found} (operator/namespace/name); choose another name")
+        if not self.adopt:
+            raise NameConflictError(f"{what} exists and belongs to no resource; set spec.adopt to true to take it over")
+        if not self.allowed:
+            raise NamespaceNotAllowedError(
+                f"{what} exists, and KeycloakConnection {self.connection} does not let this namespace adopt; set adopt "
+                "to true in its entry of spec.allowedNamespaces there"
+            )
+
+
+def marker(operator_id: str, owner: ObjectKey) -> str:
     """Return the marker of what *owner* makes."""
     return f"{operator_id}/{owner.namespace}/{owner.name}"
 
 
 def owner_of(representation: Mapping[str, Any]) -> str:
-    """Return the marker on *representation*; empty if nobody's."""
+    """Return the marker on *representation*; empty if there is none."""
     value = (representation.get("attributes") or {}).get(OWNER_ATTRIBUTE) or ""
     return str(value[0] if isinstance(value, list) and value else value or "")
 
@@ -39,13 +59,3 @@ def claimed(declared: Mapping[str, Any], mine: str) -> dict[str, Any]:
     """
     attributes = {**(declared.get("attributes") or {}), OWNER_ATTRIBUTE: mine}
     return {**{key: value for key, value in declared.items() if key != "id"}, "attributes": attributes}
-
-
-def check(representation: Mapping[str, Any], mine: str, *, what: str, adopt: bool) -> None:
-    """Raise `NameConflictError` unless *what* is ours, or nobody's and *adopt* says to take it."""
-    found = owner_of(representation)
-    if found == mine or (not found and adopt):
-        return
-    if found:
-        raise NameConflictError(f"{what} belongs to {found} (operator/namespace/name); choose another name")
-    raise NameConflictError(f"{what} exists and belongs to nobody; set spec.adopt to true to take it over")

@@ -71,6 +71,15 @@ class Admin(Protocol):
     async def client_secret(self, realm: str, internal_id: str) -> str:
         """Return the client's secret as Keycloak shows it, which may be a mask; empty if it has none."""
 
+    async def rotated_secret(self, realm: str, internal_id: str) -> str:
+        """Return the secret that was valid before the last rotation and still is, empty if there is none."""
+
+    async def flows(self, realm: str) -> dict[str, str]:
+        """Return the ids of the realm's authentication flows by alias."""
+
+    async def realm_scopes(self, realm: str, kind: str) -> list[str]:
+        """Return the names of the scopes that new clients have; *kind* is ``default`` or ``optional``."""
+
     async def client_scopes(self, realm: str) -> dict[str, str]:
         """Return the ids of the realm's client scopes by name."""
 
@@ -92,6 +101,9 @@ class Cluster(Protocol):
 
     async def apply_secret(self, secret: Secret, owner: Mapping[str, Any]) -> None:
         """Create a Secret or bring ours up to date; *owner* is the resource that it goes away with."""
+
+    async def delete_secret(self, secret: Secret) -> None:
+        """Delete *secret* as it was read; one that is gone, or has changed meanwhile, is no error."""
 
     async def patch_status(self, plural: str, namespace: str, name: str, status: Mapping[str, Any]) -> None:
         """Merge *status* into the resource's status; one that is gone is no error."""

@@ -6,64 +6,96 @@ import functools
 from typing import Any
 
 from keycloak_operator.errors import NameConflictError, OperatorError
-from keycloak_operator.reconcile import ownership, references
-from keycloak_operator.reconcile.convergence import converge
-from keycloak_operator.reconcile.outcome import Event, Outcome, World
+from keycloak_operator.reconcile import managed, ownership, references
+from keycloak_operator.reconcile.convergence import Target, converge
+from keycloak_operator.reconcile.outcome import Outcome, World
+from keycloak_operator.reconcile.ownership import Claim
 from keycloak_operator.reconcile.ports import Admin
 from keycloak_operator.resources import OWNER_ATTRIBUTE, KeycloakConnection, KeycloakRealm, SecretVersion
+from keycloak_operator.resources.defaults import realm_default
 
 
 async def reconcile(world: World, realm: KeycloakRealm) -> Outcome:
     """Create the realm or correct it, and write nothing if it is as declared."""
-    connection = await references.ready_parent(world, KeycloakConnection, realm.connection_key, realm)
-    declared = ownership.claimed(realm.spec.realm.declared(), ownership.marker(world.operator_id, realm.key))
-    hidden, versions = await _hidden(world, realm)
-    admin = await references.admin_of(world, connection)
     outcome = Outcome()
-    name = realm.spec.realm.realm
     with outcome.told():
-        actual = await _existing(admin, realm, declared, outcome)
-        changed = await converge(
-            declared,
-            actual,
-            what=f"realm {name}",
-            write=functools.partial(admin.update_realm, name),
-            read=functools.partial(admin.get_realm, name),
-            hidden=hidden,
-            force=versions != realm.status.secret_versions,
-        )
-    if changed and not outcome.events:
-        _tell_of_changes(outcome, realm, f"realm {name}", changed)
-    outcome.status = {
-        "realm": name,
-        "issuer": f"{connection.spec.url}/realms/{name}",
-        "secretVersions": [version.model_dump(by_alias=True) for version in versions],
-    }
+        managed.check_mode(realm)
+        connection = await references.connection_of(world, realm)
+        claim = _claim(world, connection, realm)
+        declared = ownership.claimed(realm.spec.realm.declared(), claim.marker)
+        hidden, versions = await _hidden(world, realm)
+        target = managed.target_of(realm, declared, realm_default, hidden)
+        admin = world.keycloaks.admin(await references.access_of(world, connection))
+        outcome.status["issuer"] = f"{connection.spec.url}/realms/{realm.spec.realm.realm}"
+        if realm.spec.mode == "Observe":
+            return await _observe(admin, realm, target, outcome)
+        await _enforce(admin, realm, claim, target, versions, outcome)
     return outcome
+
+
+async def _enforce(  # noqa: PLR0917 - what was found out on the way here
+    admin: Admin,
+    realm: KeycloakRealm,
+    claim: Claim,
+    target: Target,
+    versions: tuple[SecretVersion, ...],
+    outcome: Outcome,
+) -> None:
+    name = realm.spec.realm.realm
+    actual = await _existing(admin, realm, claim, outcome)
+    managed.remember(outcome, target, done=False)
+    changed_here = realm.status.observed_generation != realm.metadata.generation
+    changed = await converge(
+        target,
+        actual,
+        what=f"realm {name}",
+        write=functools.partial(admin.update_realm, name),
+        read=functools.partial(admin.get_realm, name),
+        force=bool(target.hidden) and (changed_here or versions != realm.status.secret_versions),
+        attempted=realm.status.attempted,
+    )
+    managed.tell_of_changes(outcome, realm, f"realm {name}", changed)
+    outcome.status["secretVersions"] = [version.model_dump(by_alias=True) for version in versions]
+    if target.hidden:
+        outcome.message += "; Keycloak does not show smtpServer.password, so a change of it there is not seen"
+    managed.remember(outcome, target, done=True)
+
+
+async def _observe(admin: Admin, realm: KeycloakRealm, target: Target, outcome: Outcome) -> Outcome:
+    name = realm.spec.realm.realm
+    actual = await admin.get_realm(name)
+    if actual is not None and ownership.owner_of(actual) == target.declared["attributes"][OWNER_ATTRIBUTE]:
+        outcome.status["realm"] = name
+    return managed.observed(outcome, f"realm {name}", ["realm"] if actual is None else target.differences(actual))
 
 
 async def release(world: World, realm: KeycloakRealm) -> Outcome:
     """Let go of the realm: delete it, or take only our marker off; one that is not ours is left alone."""
     outcome, name = Outcome(), realm.spec.realm.realm
+    if realm.spec.mode != "Enforce":
+        return managed.abandon(outcome, f"spec.mode is {realm.spec.mode}, so realm {name} stays in Keycloak as it is")
     connection = await references.find(world, KeycloakConnection, realm.connection_key)
     if connection is None or connection.terminating_since is not None:
-        outcome.events.append(
-            Event(
-                type="Warning",
-                reason="Abandoned",
-                message=f"KeycloakConnection {realm.connection_key} is gone; realm {name} may remain in it",
-            )
-        )
-        return outcome
+        why = f"KeycloakConnection {realm.connection_key} is gone; realm {name} may remain in Keycloak"
+        return managed.abandon(outcome, why)
     if realm.spec.deletion_policy == "Retain":
         await _unmark(world, connection, realm)
         return outcome
-    admin = await references.admin_of(world, connection)
+    admin = world.keycloaks.admin(await references.access_of(world, connection))
     actual = await admin.get_realm(name)
     if actual is not None and ownership.owner_of(actual) == ownership.marker(world.operator_id, realm.key):
         await admin.delete_realm(name)
         outcome.tell("Deleted", f"realm {name} and everything in it")
     return outcome
+
+
+def _claim(world: World, connection: KeycloakConnection, realm: KeycloakRealm) -> Claim:
+    return Claim(
+        marker=ownership.marker(world.operator_id, realm.key),
+        adopt=realm.spec.adopt,
+        allowed=references.grant_of(connection, realm.metadata.namespace).adopt,
+        connection=connection.key,
+    )
 
 
 async def _hidden(world: World, realm: KeycloakRealm) -> tuple[dict[str, Any], tuple[SecretVersion, ...]]:
@@ -75,20 +107,23 @@ async def _hidden(world: World, realm: KeycloakRealm) -> tuple[dict[str, Any], t
     return {"smtpServer": {"password": password}}, (version,)
 
 
-async def _existing(admin: Admin, realm: KeycloakRealm, declared: dict[str, Any], outcome: Outcome) -> dict[str, Any]:
+async def _existing(admin: Admin, realm: KeycloakRealm, claim: Claim, outcome: Outcome) -> dict[str, Any]:
     """Return the realm as it is, ours; created if there was none."""
     name = realm.spec.realm.realm
     actual = await admin.get_realm(name)
     if actual is None:
         # As little as possible: what is refused later must not keep the realm from being ours.
-        marker = {OWNER_ATTRIBUTE: declared["attributes"][OWNER_ATTRIBUTE]}
-        created = await admin.create_realm({"realm": name, "enabled": declared["enabled"], "attributes": marker})
+        enabled = realm.spec.realm.enabled is not False
+        marker = {OWNER_ATTRIBUTE: claim.marker}
+        created = await admin.create_realm({"realm": name, "enabled": enabled, "attributes": marker})
         actual = await admin.get_realm(name)
         if actual is None:
-            raise NameConflictError(f"realm {name} was created and is gone again; does somebody else manage it?")
+            raise NameConflictError(f"realm {name} was created and is gone again; does another program manage it?")
         if created:
             _tell_of_creation(outcome, realm, f"realm {name}")
-    ownership.check(actual, declared["attributes"][OWNER_ATTRIBUTE], what=f"realm {name}", adopt=realm.spec.adopt)
+    outcome.status["realm"] = None  # until it is known to be ours: clients rely on it
+    claim.check(actual, f"realm {name}")
+    outcome.status["realm"] = name
     return actual
 
 
@@ -99,16 +134,11 @@ def _tell_of_creation(outcome: Outcome, realm: KeycloakRealm, what: str) -> None
         outcome.tell("DriftCorrected", f"{what} was gone and is created anew; its users are not")
 
 
-def _tell_of_changes(outcome: Outcome, realm: KeycloakRealm, what: str, changed: list[str]) -> None:
-    drifted = realm.status.observed_generation == realm.metadata.generation
-    outcome.tell("DriftCorrected" if drifted else "Updated", f"{what}: {', '.join(changed)}")
-
-
 async def _unmark(world: World, connection: KeycloakConnection, realm: KeycloakRealm) -> None:
     """Take our marker off, if that is possible right now: a realm that stays must not keep its resource from going."""
     name = realm.spec.realm.realm
     try:
-        admin = await references.admin_of(world, connection)
+        admin = world.keycloaks.admin(await references.access_of(world, connection))
         actual = await admin.get_realm(name)
         if actual is not None and ownership.owner_of(actual) == ownership.marker(world.operator_id, realm.key):
             del actual["attributes"][OWNER_ATTRIBUTE]

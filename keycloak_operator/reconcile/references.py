@@ -1,4 +1,4 @@
-"""What a resource refers to: Secrets of its own namespace, and its parent, which has to allow it and to be Ready."""
+"""What a resource refers to: Secrets of its own namespace, and its parent, which has to allow it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import TypeVar
 
 from keycloak_operator.errors import NamespaceNotAllowedError, NotFoundError, SecretNotFoundError, WaitingError
 from keycloak_operator.reconcile.outcome import World
-from keycloak_operator.reconcile.ports import Access, Admin, Secret
+from keycloak_operator.reconcile.ports import Access, Secret
 from keycloak_operator.resources import (
+    Grant,
     InvalidSpec,
+    KeycloakClient,
     KeycloakConnection,
     KeycloakRealm,
     ObjectKey,
@@ -33,8 +35,48 @@ async def find(world: World, kind: type[Parent], key: ObjectKey) -> Parent | Non
         raise WaitingError(f"{kind.definition.kind} {key} cannot be read: {error}") from None
 
 
-async def ready_parent(world: World, kind: type[Parent], key: ObjectKey, child: Resource) -> Parent:
-    """Return the parent of *child*, which allows it and is Ready for its present generation."""
+async def connection_of(world: World, realm: KeycloakRealm) -> KeycloakConnection:
+    """Return the connection of *realm*, which is Ready and lets the realm's namespace declare it."""
+    connection = await _parent(world, KeycloakConnection, realm.connection_key, realm)
+    grant, name = connection.grant(realm.metadata.namespace), realm.spec.realm.realm
+    if grant is None or not grant.declares(name, connection.administrative_realms):
+        why = (
+            "as realms that administer Keycloak are managed from the connection's own namespace only"
+            if name in connection.administrative_realms
+            else "add it to allowedRealms of the namespace's entry in spec.allowedNamespaces there"
+        )
+        raise NamespaceNotAllowedError(
+            f"KeycloakConnection {connection.key} does not let namespace {realm.metadata.namespace} declare realm "
+            f"{name}; {why}"
+        )
+    ready = connection.status.condition()
+    if ready is None or ready.status != "True":
+        why = f" ({ready.reason})" if ready else " yet"
+        raise WaitingError(f"KeycloakConnection {connection.key} is not ready{why}")
+    return connection
+
+
+async def realm_of(world: World, client: KeycloakClient) -> KeycloakRealm:
+    """Return the realm of *client*, which exists in Keycloak and is that resource's; it need not be Ready.
+
+    One wrong field in a realm must not keep its clients from being repaired.
+    """
+    realm = await _parent(world, KeycloakRealm, client.realm_key, client)
+    if realm.status.realm != realm.spec.realm.realm and client.spec.mode == "Enforce":
+        ready = realm.status.condition()
+        raise WaitingError(
+            f"KeycloakRealm {realm.key} has no realm in Keycloak yet" + (f" ({ready.reason})" if ready else "")
+        )
+    return realm
+
+
+def grant_of(connection: KeycloakConnection, namespace: str) -> Grant:
+    """Return what *namespace* may do by itself; nothing, where only a realm lets it in."""
+    return connection.grant(namespace) or Grant()
+
+
+async def _parent(world: World, kind: type[Parent], key: ObjectKey, child: Resource) -> Parent:
+    """Return the parent of *child*, which allows it and stays."""
     parent, name = await find(world, kind, key), f"{kind.definition.kind} {key}"
     if parent is None:
         raise NotFoundError(f"{name} does not exist; create it, or correct the reference")
@@ -42,11 +84,8 @@ async def ready_parent(world: World, kind: type[Parent], key: ObjectKey, child: 
         raise NamespaceNotAllowedError(
             f"{name} does not allow namespace {child.metadata.namespace}; add it to its spec.allowedNamespaces"
         )
-    ready = parent.status.condition()
     if parent.terminating_since is not None:
         raise WaitingError(f"{name} is being deleted")
-    if ready is None or ready.status != "True":
-        raise WaitingError(f"{name} is not ready" + (f" ({ready.reason})" if ready else " yet"))
     return parent
 
 
@@ -58,8 +97,8 @@ async def secret_value(world: World, namespace: str, reference: SecretKeyRef) ->
     return secret.data[reference.key], SecretVersion(name=secret.name, resource_version=secret.resource_version)
 
 
-async def admin_of(world: World, connection: KeycloakConnection) -> Admin:
-    """Return the Admin API of *connection*, with the account that its Secret holds at this moment."""
+async def access_of(world: World, connection: KeycloakConnection) -> Access:
+    """Return how to log in through *connection*, with the account that its Secret holds at this moment."""
     namespace, spec = connection.metadata.namespace, connection.spec
     secret = await _secret(world, namespace, spec.admin.secret)
     ca = ""
@@ -68,12 +107,10 @@ async def admin_of(world: World, connection: KeycloakConnection) -> Admin:
         ca, _ = await secret_value(world, namespace, reference)
     origin = f"Secret {namespace}/{secret.name}"
     if found := _all(secret, ("client-id", "client-secret")):
-        access = Access(url=spec.url, client_id=found[0], client_secret=found[1], ca=ca, origin=origin)
-    elif found := _all(secret, ("username", "password")):
-        access = Access(url=spec.url, username=found[0], password=found[1], ca=ca, origin=origin)
-    else:
-        raise SecretNotFoundError(f"{origin} has neither client-id and client-secret nor username and password")
-    return world.keycloaks.admin(access)
+        return Access(url=spec.url, client_id=found[0], client_secret=found[1], ca=ca, origin=origin)
+    if found := _all(secret, ("username", "password")):
+        return Access(url=spec.url, username=found[0], password=found[1], ca=ca, origin=origin)
+    raise SecretNotFoundError(f"{origin} has neither client-id and client-secret nor username and password")
 
 
 async def _secret(world: World, namespace: str, name: str) -> Secret:

@@ -13,14 +13,17 @@ from __future__ import annotations
 from keycloak_operator.resources.base import (
     API_VERSION,
     GROUP,
+    MEMORY_LIMIT,
     OWNER_ATTRIBUTE,
     VERSION,
+    ManagedSpec,
+    ManagedStatus,
     ObjectKey,
     Resource,
     Status,
 )
 from keycloak_operator.resources.client import ClientSpec, ClientStatus, KeycloakClient, OutputSecret
-from keycloak_operator.resources.client_representation import ClientRepresentation
+from keycloak_operator.resources.client_representation import BUILT_IN, ClientRepresentation
 from keycloak_operator.resources.conditions import (
     REASONS,
     Condition,
@@ -45,8 +48,10 @@ from keycloak_operator.resources.references import CaSecretRef, ObjectRef, Secre
 
 __all__ = [
     "API_VERSION",
+    "BUILT_IN",
     "GROUP",
     "MASTER",
+    "MEMORY_LIMIT",
     "OWNER_ATTRIBUTE",
     "REASONS",
     "VERSION",
@@ -65,6 +70,8 @@ __all__ = [
     "KeycloakClient",
     "KeycloakConnection",
     "KeycloakRealm",
+    "ManagedSpec",
+    "ManagedStatus",
     "ObjectKey",
     "ObjectRef",
     "OutputSecret",

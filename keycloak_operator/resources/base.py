@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
@@ -105,6 +105,40 @@ def _document(status: Status) -> dict[str, Any]:
 def _json(document: Mapping[str, Any]) -> str:
     """Return *document* as what it is, so that no value is taken for one of another type; views are no obstacle."""
     return json.dumps(dict(document), default=dict)
+
+
+class ManagedSpec(Part):
+    """What the specs of realms and clients have in common."""
+
+    mode: Literal["Enforce", "Observe", "Paused"] = "Enforce"
+    """What is done when Keycloak differs: Enforce writes what is declared, Observe writes nothing and lists the
+    differences in the status, Paused does not even look."""
+    removal: Literal["Remove", "Keep"] = "Remove"
+    """What becomes of a field that an earlier version of this spec declared and this one does not: Remove takes it out
+    of Keycloak, or puts Keycloak's default back; Keep leaves it as it is."""
+    adopt: bool = False
+    """Whether to take over what exists already and is not managed by another resource. From another namespace than that
+    of the KeycloakConnection, its spec.allowedNamespaces has to allow it, too."""
+
+
+#: Characters of the memory of declared fields, 8 for each of them.
+MEMORY_LIMIT = 8 * 16384
+
+
+class ManagedStatus(Status):
+    """What the statuses of realms and clients have in common."""
+
+    issuer: str | None = None
+    """URL of the realm, which its tokens have for an issuer."""
+    differences: Annotated[tuple[Annotated[str, Field(max_length=1024)], ...], Field(max_length=64)] = Field(
+        default_factory=tuple
+    )
+    """Fields that differ in Keycloak, where they are only observed; the first ones, if there are many."""
+    declared: Annotated[str, Field(max_length=MEMORY_LIMIT)] | None = None
+    """Digests of the fields that were declared last, from which the operator tells what has left the spec."""
+    attempted: Annotated[str, Field(max_length=64)] | None = None
+    """Digest of the spec and of what Keycloak made of it, while the two differ. The operator writes again when either
+    one changes."""
 
 
 class Metadata(BaseModel):

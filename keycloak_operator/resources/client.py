@@ -6,7 +6,18 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from keycloak_operator.resources.base import AGE, READY, REASON, Column, Definition, ObjectKey, Part, Resource, Status
+from keycloak_operator.resources.base import (
+    AGE,
+    READY,
+    REASON,
+    Column,
+    Definition,
+    ManagedSpec,
+    ManagedStatus,
+    ObjectKey,
+    Part,
+    Resource,
+)
 from keycloak_operator.resources.client_representation import BUILT_IN, ClientRepresentation
 from keycloak_operator.resources.references import Name, ObjectRef, SecretKeyRef, SecretVersions
 from keycloak_operator.resources.rules import Rule, immutable
@@ -25,19 +36,18 @@ class OutputSecret(Part):
     """Annotations of the Secret."""
 
 
-class ClientSpec(Part):
+class ClientSpec(ManagedSpec):
     """Which client, in which realm, its credentials, and what becomes of it when this resource goes."""
 
     realm_ref: Annotated[ObjectRef, immutable("the realm of a client")]
     """The KeycloakRealm resource that the client is in."""
     client: ClientRepresentation
-    """The client in the words of Keycloak. What is absent is left as it is, what is there is enforced."""
+    """The client in the words of Keycloak. What is absent is left as it is; what is there is enforced. A client that is
+    created is an enabled, confidential OpenID Connect client unless it says otherwise."""
     client_secret_ref: SecretKeyRef | None = None
     """Secret of the client. Without it Keycloak makes one."""
     output_secret: OutputSecret | None = None
     """Where the credentials of a client that has any are written: client-id, client-secret and issuer."""
-    adopt: bool = False
-    """Whether to take over a client that exists already and that no other resource manages."""
     deletion_policy: Literal["Retain", "Delete"] = "Delete"
     """What becomes of the client in Keycloak when this resource is deleted."""
 
@@ -60,15 +70,13 @@ _NO_SECRET = Rule(
 )
 
 
-class ClientStatus(Status):
+class ClientStatus(ManagedStatus):
     """What the client is in Keycloak."""
 
     client_id: str | None = None
     """The clientId that this resource manages."""
     id: str | None = None
     """Keycloak's own id of the client."""
-    issuer: str | None = None
-    """URL of the realm, which its tokens have for an issuer."""
     secret_name: str | None = None
     """Name of the Secret that the credentials were written to."""
     secret_versions: SecretVersions = Field(default_factory=tuple)

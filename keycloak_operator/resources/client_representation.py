@@ -44,9 +44,9 @@ class ClientRepresentation(Representation):
     """Name shown to people."""
     description: str | None = None
     """What the client is."""
-    enabled: bool = True
+    enabled: bool | None = None
     """Whether the client can be used."""
-    protocol: Literal["openid-connect", "saml"] = "openid-connect"
+    protocol: Literal["openid-connect", "saml"] | None = None
     """How the client logs people in."""
     public_client: bool | None = None
     """Whether the client has no secret, as what runs in a browser cannot keep one."""

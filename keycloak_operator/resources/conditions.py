@@ -18,6 +18,8 @@ ConditionStatus: TypeAlias = Literal["True", "False", "Unknown"]
 
 Reason: TypeAlias = Literal[
     "Synced",  # the only one with status True
+    "Paused",
+    "OutOfSync",
     "Waiting",
     "NamespaceNotAllowed",
     "NotFound",

@@ -6,7 +6,17 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from keycloak_operator.resources.base import AGE, READY, REASON, Column, Definition, ObjectKey, Part, Resource, Status
+from keycloak_operator.resources.base import (
+    AGE,
+    READY,
+    REASON,
+    Column,
+    Definition,
+    ManagedSpec,
+    ManagedStatus,
+    ObjectKey,
+    Resource,
+)
 from keycloak_operator.resources.realm_representation import RealmRepresentation
 from keycloak_operator.resources.references import (
     Namespaces,
@@ -18,17 +28,16 @@ from keycloak_operator.resources.references import (
 from keycloak_operator.resources.rules import Rule, immutable
 
 
-class RealmSpec(Part):
+class RealmSpec(ManagedSpec):
     """Which realm, on which Keycloak, and what becomes of it when this resource goes."""
 
     connection_ref: Annotated[ObjectRef, immutable("the connection of a realm")]
     """The KeycloakConnection of the server that the realm is on."""
     realm: RealmRepresentation
-    """The realm in the words of Keycloak. What is absent is left as it is, what is there is enforced."""
+    """The realm in the words of Keycloak. What is absent is left as it is; what is there is enforced. A realm that is
+    created is enabled unless it says otherwise."""
     smtp_password_secret: SecretKeyRef | None = None
     """Password for spec.realm.smtpServer."""
-    adopt: bool = False
-    """Whether to take over a realm that exists already and that no other resource manages."""
     deletion_policy: Literal["Retain", "Delete"] = "Retain"
     """What becomes of the realm, and all users in it, when this resource is deleted."""
     allowed_namespaces: Namespaces = ()
@@ -47,15 +56,13 @@ _SMTP = Rule(
 )
 
 
-class RealmStatus(Status):
+class RealmStatus(ManagedStatus):
     """What the realm is in Keycloak."""
 
     realm: str | None = None
-    """Name of the realm that this resource manages."""
-    issuer: str | None = None
-    """URL of the realm, which its tokens have for an issuer."""
+    """Name of the realm, as soon as it exists in Keycloak and is this resource's: clients in it wait for no more."""
     secret_versions: SecretVersions = Field(default_factory=tuple)
-    """Versions of the Secrets that were last sent to Keycloak, which never gives one back to compare with."""
+    """Versions of the Secrets that were last sent to Keycloak, which never shows their values to compare with."""
 
 
 class KeycloakRealm(Resource):

@@ -36,8 +36,8 @@ class RealmRepresentation(Representation):
 
     realm: RealmName
     """Name of the realm in Keycloak and in its URLs."""
-    enabled: bool = True
-    """Whether anybody can log in."""
+    enabled: bool | None = None
+    """Whether users can log in."""
     display_name: str | None = None
     """Name shown to people."""
     display_name_html: str | None = None

@@ -85,7 +85,11 @@ class FakeKeycloak:
         self._ask(f"PUT {realm}/{name}")
         links = ("defaultClientScopes", "optionalClientScopes")
         settings = {key: value for key, value in representation.items() if key not in links}
-        self.clients[realm][name].update(copy.deepcopy(settings))
+        client, settings = self.clients[realm][name], copy.deepcopy(settings)
+        for merged in ("attributes", "authenticationFlowBindingOverrides"):
+            entries = {**client.get(merged, {}), **settings.pop(merged, {})}
+            settings[merged] = {key: value for key, value in entries.items() if value}
+        client.update(settings)
 
     async def delete_client(self, realm: str, internal_id: str) -> None:
         name = internal_id.removeprefix("id-")
@@ -95,6 +99,18 @@ class FakeKeycloak:
     async def client_secret(self, realm: str, internal_id: str) -> str:
         self._ask()
         return str(self.clients[realm][internal_id.removeprefix("id-")]["secret"])
+
+    async def rotated_secret(self, realm: str, internal_id: str) -> str:
+        self._ask()
+        return str(self.clients[realm][internal_id.removeprefix("id-")].get("rotated", ""))
+
+    async def flows(self, realm: str) -> dict[str, str]:  # noqa: ARG002 - every realm here has the same
+        self._ask()
+        return {"browser": "id-browser", "my browser": "id-mine"}
+
+    async def realm_scopes(self, realm: str, kind: str) -> list[str]:  # noqa: ARG002 - every realm here has the same
+        self._ask()
+        return ["profile", "email"] if kind == "default" else ["phone"]
 
     async def client_scopes(self, realm: str) -> dict[str, str]:  # noqa: ARG002 - every realm here has the same
         self._ask()
@@ -148,6 +164,10 @@ class FakeCluster:
             labels=secret.labels,
             annotations=secret.annotations,
         )
+
+    async def delete_secret(self, secret: Secret) -> None:
+        self.calls.append(f"DELETE {secret.name}")
+        del self.secrets[secret.namespace, secret.name]
 
     async def patch_status(self, *_: object) -> None:
         raise AssertionError("reconciling does not write statuses")

@@ -15,8 +15,9 @@ from tests.unit.keycloak_operator.reconcile.fakes import OWNER, Scene, body, key
 
 def realm(**options: Any) -> dict[str, Any]:
     arguments = {key: options.pop(key) for key in ("namespace", "ready", "deleted") if key in options}
+    status = {"realm": "r"} if options.pop("there", True) else {}
     spec = {"connectionRef": {"name": "keycloak"}, "realm": {"realm": "r"}, **options}
-    return body("KeycloakRealm", "realm", spec, **arguments)
+    return body("KeycloakRealm", "realm", spec, status=status, **arguments)
 
 
 @pytest.fixture
@@ -132,7 +133,7 @@ async def test_a_secret_of_somebody_else_is_left_alone(scene: Scene) -> None:
 
 async def test_a_masked_secret_is_never_written(scene: Scene) -> None:
     scene.keycloak.add_client("r", "c", OWNER, secret="**********")
-    with pytest.raises(errors.WaitingError, match="does not show its secret"):
+    with pytest.raises(errors.WaitingError, match="does not show the secret of client c in realm r"):
         await client.reconcile(scene.world, resource())
     assert scene.cluster.calls == []
 
@@ -151,7 +152,7 @@ async def test_a_given_secret_wins(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("parent", "expected"),
     [
-        (realm(ready=False), errors.WaitingError),
+        (realm(there=False), errors.WaitingError),
         (realm(deleted=True), errors.WaitingError),
         (realm(namespace="other"), errors.NamespaceNotAllowedError),
     ],
@@ -183,7 +184,7 @@ async def test_release(scene: Scene, policy: str, owner: str | None, calls: list
     await client.release(scene.world, resource(deletionPolicy=policy))
     assert scene.keycloak.calls == calls
     if policy == "Retain" and owner == OWNER:
-        assert not scene.keycloak.clients["r"]["c"]["attributes"][OWNER_ATTRIBUTE]
+        assert OWNER_ATTRIBUTE not in scene.keycloak.clients["r"]["c"]["attributes"]
 
 
 @pytest.mark.parametrize("parents", [[], [realm()], [realm(), keycloak(deleted=True)]])
@@ -198,3 +199,166 @@ async def test_release_without_parents_lets_go(scene: Scene, parents: list[Any])
 async def test_release_of_a_client_whose_realm_was_deleted_by_hand(scene: Scene) -> None:
     scene.keycloak.realms.clear()
     assert (await client.release(scene.world, resource())).events == []
+
+
+def parsed(representation: Mapping[str, Any], **spec: Any) -> KeycloakClient:
+    """Return a client that declares *representation* and not a word more."""
+    declared = {"clientId": "c", **representation}
+    return KeycloakClient.parse(
+        body("KeycloakClient", "it", {"realmRef": {"name": "realm"}, "client": declared, **spec})
+    )
+
+
+async def test_adopting_changes_nothing_that_is_not_declared(scene: Scene) -> None:
+    scene.keycloak.add_client("r", "c", enabled=False, protocol="saml", publicClient=True)
+    await client.reconcile(scene.world, parsed({}, adopt=True))
+    actual = scene.keycloak.clients["r"]["c"]
+    assert (actual["enabled"], actual["protocol"], actual["publicClient"]) == (False, "saml", True)
+
+
+async def test_a_client_that_is_created_is_enabled_and_confidential(scene: Scene) -> None:
+    await client.reconcile(scene.world, parsed({}))
+    actual = scene.keycloak.clients["r"]["c"]
+    assert (actual["enabled"], actual["protocol"], actual["publicClient"]) == (True, "openid-connect", False)
+
+
+async def test_a_client_that_was_lost_comes_back_with_the_secret_that_applications_hold(scene: Scene) -> None:
+    await client.reconcile(scene.world, resource())
+    held = scene.cluster.secrets["team", "it-credentials"].data["client-secret"]
+    scene.keycloak.clients["r"].clear()
+    scene.cluster.calls.clear()
+    await client.reconcile(scene.world, resource(status={**KNOWN, "secretName": "it-credentials"}))
+    assert scene.keycloak.clients["r"]["c"]["secret"] == held
+    assert scene.cluster.calls == [], "the Secret is right as it is"
+
+
+async def test_the_secret_of_another_resource_is_not_taken_for_ours(scene: Scene) -> None:
+    scene.cluster.add_secret("it-credentials", owner="uid-other", client_secret="theirs")
+    with pytest.raises(errors.SecretConflictError):
+        await client.reconcile(scene.world, resource())
+    assert scene.keycloak.clients["r"]["c"]["secret"] == "s3cret"
+
+
+async def test_a_rotated_secret_is_not_rotated_back(scene: Scene) -> None:
+    scene.cluster.add_secret("given", secret="older")
+    scene.keycloak.add_client("r", "c", OWNER, enabled=True, secret="newer", rotated="older")
+    await client.reconcile(scene.world, resource(clientSecretRef={"name": "given", "key": "secret"}))
+    assert scene.keycloak.calls == []
+    assert scene.cluster.secrets["team", "it-credentials"].data["client-secret"] == "newer"
+
+
+async def test_an_update_does_not_send_a_secret_that_it_does_not_change(scene: Scene) -> None:
+    scene.keycloak.add_client("r", "c", OWNER, enabled=True, name="x")
+    sent: list[Mapping[str, Any]] = []
+    update = scene.keycloak.update_client
+
+    async def sending(realm: str, internal_id: str, representation: Mapping[str, Any]) -> None:
+        sent.append(representation)
+        await update(realm, internal_id, representation)
+
+    scene.keycloak.update_client = sending  # type: ignore[method-assign]  # to see what is sent
+    await client.reconcile(scene.world, resource({"name": "C"}))
+    assert ["secret" in each for each in sent] == [False]
+
+
+@pytest.mark.parametrize(
+    "now", [{"outputSecret": {"name": "renamed"}}, {"client": {"clientId": "c", "publicClient": True}}]
+)
+async def test_a_secret_that_is_no_longer_meant_is_deleted(scene: Scene, now: dict[str, Any]) -> None:
+    await client.reconcile(scene.world, resource())
+    spec = {"realmRef": {"name": "realm"}, "client": {"clientId": "c"}, **now}
+    status = {**KNOWN, "secretName": "it-credentials"}
+    outcome = await client.reconcile(
+        scene.world, KeycloakClient.parse(body("KeycloakClient", "it", spec, status=status))
+    )
+    assert ("team", "it-credentials") not in scene.cluster.secrets
+    assert outcome.status["secretName"] == (now.get("outputSecret") or {}).get("name")
+    scene.cluster.add_secret("it-credentials", owner="uid-other", mine="yes")
+    await client.reconcile(scene.world, KeycloakClient.parse(body("KeycloakClient", "it", spec, status=status)))
+    assert ("team", "it-credentials") in scene.cluster.secrets, "one of another resource stays"
+
+
+def elsewhere(scene: Scene, name: str = "r", **entry: Any) -> dict[str, Any]:
+    """Have the realm and the connection in another namespace, which lets that of the tests in; return the reference."""
+    scene.cluster.objects.clear()
+    scene.cluster.secrets["other", "admin"] = scene.cluster.secrets["team", "admin"]
+    entries = [{"namespace": "team", **entry}] if entry else []
+    scene.cluster.add(keycloak(namespace="other", allowedNamespaces=entries))
+    made = realm(namespace="other", allowedNamespaces=["team"], realm={"realm": name}, adopt=True)
+    made["status"]["realm"] = name
+    scene.cluster.add(made)
+    return {"realmRef": {"name": "realm", "namespace": "other"}}
+
+
+async def test_a_tenant_of_a_realm_makes_clients_and_adopts_none(scene: Scene) -> None:
+    reference = elsewhere(scene)
+    scene.keycloak.add_client("r", "c")
+    with pytest.raises(errors.NamespaceNotAllowedError, match="does not let this namespace adopt"):
+        await client.reconcile(scene.world, resource(adopt=True, **reference))
+    assert scene.keycloak.calls == []
+    await client.reconcile(scene.world, resource({"clientId": "mine"}, **reference))
+    elsewhere(scene, adopt=True)
+    await client.reconcile(scene.world, resource(adopt=True, **reference))
+    assert scene.keycloak.calls == ["POST r/mine", "PUT r/c"]
+
+
+async def test_a_tenant_touches_built_in_clients_only_if_the_connection_says_so(scene: Scene) -> None:
+    reference = elsewhere(scene, adopt=True)
+    scene.keycloak.add_client("r", "security-admin-console", publicClient=True)
+    taken = resource({"clientId": "security-admin-console"}, adopt=True, deletionPolicy="Retain", **reference)
+    with pytest.raises(errors.NamespaceNotAllowedError, match="set builtInClients to true"):
+        await client.reconcile(scene.world, taken)
+    assert scene.keycloak.calls == []
+    elsewhere(scene, adopt=True, builtInClients=True)
+    await client.reconcile(scene.world, taken)
+    assert scene.keycloak.calls == ["PUT r/security-admin-console"]
+
+
+async def test_no_tenant_reaches_a_realm_that_administers_keycloak(scene: Scene) -> None:
+    scene.keycloak.add_realm("master")
+    reference = elsewhere(scene, "master", adopt=True, builtInClients=True, allowedRealms=["*"])
+    with pytest.raises(errors.NamespaceNotAllowedError, match="can administer Keycloak"):
+        await client.reconcile(scene.world, resource(**reference))
+    assert scene.keycloak.calls == []
+
+
+async def test_the_client_that_the_operator_logs_in_with_is_nobodys(scene: Scene) -> None:
+    scene.keycloak.add_realm("master")
+    scene.cluster.add(realm(realm={"realm": "master"}, adopt=True))
+    scene.cluster.objects["keycloakrealms", "team", "realm"]["status"]["realm"] = "master"
+    scene.keycloak.add_client("master", "op")
+    with pytest.raises(errors.InvalidSpecError, match="what the operator itself logs in with"):
+        await client.reconcile(scene.world, resource({"clientId": "op"}, adopt=True))
+    assert scene.keycloak.calls == []
+
+
+async def test_a_flow_is_declared_by_its_alias(scene: Scene) -> None:
+    declared = {"authenticationFlowBindingOverrides": {"browser": "my browser"}}
+    await client.reconcile(scene.world, resource(declared))
+    assert scene.keycloak.clients["r"]["c"]["authenticationFlowBindingOverrides"] == {"browser": "id-mine"}
+    await client.reconcile(scene.world, resource(declared, KNOWN))
+    await client.reconcile(scene.world, resource({"authenticationFlowBindingOverrides": {"browser": "id-mine"}}, KNOWN))
+    assert scene.keycloak.calls == ["POST r/c"]
+    with pytest.raises(errors.RejectedByKeycloakError, match="realm r has no authentication flow nope"):
+        await client.reconcile(
+            scene.world, resource({"authenticationFlowBindingOverrides": {"browser": "nope"}}, KNOWN)
+        )
+
+
+async def test_scopes_that_leave_the_spec_are_those_of_the_realm_again(scene: Scene) -> None:
+    first = await client.reconcile(scene.world, resource({"defaultClientScopes": ["phone"]}))
+    scene.keycloak.clients["r"]["c"]["defaultClientScopes"].append("added")
+    scene.keycloak.scopes["added"] = "id-added"
+    await client.reconcile(scene.world, resource(status={**KNOWN, "declared": first.status["declared"]}))
+    assert set(scene.keycloak.clients["r"]["c"]["defaultClientScopes"]) == {"profile", "email", "added"}
+
+
+async def test_what_leaves_the_spec_leaves_the_client(scene: Scene) -> None:
+    mapper = {"name": "m", "protocolMapper": "x"}
+    declared = {"attributes": {"a": "1"}, "protocolMappers": [mapper], "redirectUris": ["u"], "description": "d"}
+    first = await client.reconcile(scene.world, resource(declared))
+    scene.keycloak.clients["r"]["c"]["attributes"]["theirs"] = "kept"
+    await client.reconcile(scene.world, resource(status={**KNOWN, "declared": first.status["declared"]}))
+    actual = scene.keycloak.clients["r"]["c"]
+    assert actual["attributes"] == {OWNER_ATTRIBUTE: OWNER, "theirs": "kept"}
+    assert (actual["protocolMappers"], actual["redirectUris"], actual["description"]) == ([], [], "")

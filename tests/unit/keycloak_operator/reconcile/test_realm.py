@@ -69,7 +69,8 @@ async def test_writes(  # noqa: PLR0917 - the columns of the table
         scene.keycloak.add_realm("r", OWNER, **actual)
     outcome = await realm.reconcile(scene.world, resource(declared, status))
     assert (scene.keycloak.calls, reasons(outcome)) == (calls, events)
-    assert outcome.status == {"realm": "r", "issuer": "http://kc/realms/r", "secretVersions": []}
+    shown = {key: value for key, value in outcome.status.items() if value is not None and key != "declared"}
+    assert shown == {"realm": "r", "issuer": "http://kc/realms/r", "secretVersions": []}
     scene.keycloak.calls.clear()
     again = await realm.reconcile(scene.world, resource(declared, KNOWN))
     assert (scene.keycloak.calls, again.events) == ([], []), "a second pass writes nothing"
@@ -142,7 +143,7 @@ async def test_a_password_is_written_once_for_each_version_of_its_secret(scene: 
     # The real one shows a mask, or nothing at all where no login to the mail server is configured.
     del scene.keycloak.realms["r"]["smtpServer"]["password"]
     scene.keycloak.calls.clear()
-    status = {**first.status, "observedGeneration": 1}
+    status = {**first.status, "observedGeneration": 1, "differences": []}
     await realm.reconcile(scene.world, resource(declared, status, **spec))
     assert scene.keycloak.calls == []
     scene.cluster.add_secret("smtp", version="2", password="neu")
@@ -194,3 +195,116 @@ async def test_release_without_a_keycloak_warns_and_lets_go(scene: Scene, parent
         scene.cluster.add(parent)
     outcome = await realm.release(scene.world, resource(deletionPolicy="Delete"))
     assert [(event.type, event.reason) for event in outcome.events] == [("Warning", "Abandoned")]
+
+
+def connection(**entry: Any) -> dict[str, Any]:
+    """Return a KeycloakConnection in another namespace, which allows that of the tests what *entry* says."""
+    return keycloak(namespace="other", allowedNamespaces=[{"namespace": "team", **entry}])
+
+
+ELSEWHERE = {"connectionRef": {"name": "keycloak", "namespace": "other"}}
+
+
+@pytest.fixture
+def tenant(scene: Scene) -> Scene:
+    scene.cluster.secrets["other", "admin"] = scene.cluster.secrets["team", "admin"]
+    return scene
+
+
+@pytest.mark.parametrize(
+    ("entry", "name", "says"),
+    [
+        ({}, "r", "add it to allowedRealms"),
+        ({"allowedRealms": ["*"]}, "master", "from the connection's own namespace only"),
+        ({"allowedRealms": ["q*"]}, "r", "add it to allowedRealms"),
+    ],
+)
+async def test_a_tenant_declares_the_realms_it_is_allowed(tenant: Scene, entry: Any, name: str, says: str) -> None:
+    tenant.cluster.add(connection(**entry))
+    asked = resource({"realm": name}, adopt=True, **ELSEWHERE)
+    with pytest.raises(errors.NamespaceNotAllowedError, match=says):
+        await realm.reconcile(tenant.world, asked)
+    assert tenant.keycloak.accesses == []
+
+
+async def test_a_tenant_adopts_only_if_the_connection_says_so(tenant: Scene) -> None:
+    tenant.keycloak.add_realm("r")
+    tenant.cluster.add(connection(allowedRealms=["r"]))
+    with pytest.raises(errors.NamespaceNotAllowedError, match="set adopt to true in its entry") as raised:
+        await realm.reconcile(tenant.world, resource(adopt=True, **ELSEWHERE))
+    assert (tenant.keycloak.calls, raised.value.status["realm"]) == ([], None)
+    tenant.cluster.add(connection(allowedRealms=["r"], adopt=True))
+    await realm.reconcile(tenant.world, resource(adopt=True, **ELSEWHERE))
+    assert tenant.keycloak.calls == ["PUT r"]
+
+
+async def test_adopting_changes_nothing_that_is_not_declared(scene: Scene) -> None:
+    scene.keycloak.add_realm("r", enabled=False)
+    declared = KeycloakRealm.parse(body("KeycloakRealm", "it", {**SPEC, "realm": {"realm": "r"}, "adopt": True}))
+    await realm.reconcile(scene.world, declared)
+    assert scene.keycloak.realms["r"]["enabled"] is False
+
+
+SPEC: dict[str, Any] = {"connectionRef": {"name": "keycloak"}}
+
+
+async def test_a_realm_that_is_ours_and_not_as_declared_is_there_for_its_clients(scene: Scene) -> None:
+    scene.keycloak.add_realm("r", OWNER)
+    scene.keycloak.ignores = {"browserFlow"}
+    with pytest.raises(errors.NotConvergedError) as raised:
+        await realm.reconcile(scene.world, resource({"browserFlow": "nope"}))
+    assert raised.value.status["realm"] == "r"
+
+
+async def test_what_did_not_converge_is_written_again_when_something_changed(scene: Scene) -> None:
+    scene.keycloak.add_realm("r", OWNER, displayName="x")
+    scene.keycloak.ignores = {"displayName"}
+    status: dict[str, Any] = KNOWN
+
+    async def calls(declared: Mapping[str, Any]) -> list[str]:
+        nonlocal status
+        scene.keycloak.calls.clear()
+        with pytest.raises(errors.NotConvergedError) as raised:
+            await realm.reconcile(scene.world, resource(declared, status))
+        status = {**KNOWN, **{key: value for key, value in raised.value.status.items() if value is not None}}
+        return scene.keycloak.calls
+
+    assert await calls({"displayName": "R"}) == ["PUT r"]
+    assert await calls({"displayName": "R"}) == []
+    assert await calls({"displayName": "S"}) == ["PUT r"], "the spec changed"
+    scene.keycloak.realms["r"]["loginTheme"] = "other"
+    assert await calls({"displayName": "S"}) == ["PUT r"], "the realm changed"
+    assert await calls({"displayName": "S"}) == []
+
+
+async def test_a_realm_that_is_observed_is_not_written(scene: Scene) -> None:
+    with pytest.raises(errors.OutOfSyncError, match="realm r differs in realm"):
+        await realm.reconcile(scene.world, resource(mode="Observe"))
+    scene.keycloak.add_realm("r", displayName="x")
+    with pytest.raises(errors.OutOfSyncError, match="displayName") as raised:
+        await realm.reconcile(scene.world, resource({"displayName": "R"}, mode="Observe"))
+    assert "displayName" in raised.value.status["differences"]
+    assert scene.keycloak.calls == []
+
+
+@pytest.mark.parametrize("mode", ["Observe", "Paused"])
+async def test_a_realm_that_is_not_enforced_is_not_deleted(scene: Scene, mode: str) -> None:
+    scene.keycloak.add_realm("r", OWNER)
+    outcome = await realm.release(scene.world, resource(mode=mode, deletionPolicy="Delete"))
+    assert (scene.keycloak.calls, reasons(outcome)) == ([], ["Abandoned"])
+
+
+async def test_a_realm_that_is_paused_is_not_even_looked_at(scene: Scene) -> None:
+    with pytest.raises(errors.PausedError):
+        await realm.reconcile(scene.world, resource(mode="Paused"))
+    assert scene.keycloak.accesses == []
+
+
+async def test_what_leaves_the_spec_leaves_the_realm_unless_it_is_to_be_kept(scene: Scene) -> None:
+    first = await realm.reconcile(scene.world, resource({"displayName": "R", "attributes": {"a": "1"}}))
+    status = {**KNOWN, "declared": first.status["declared"]}
+    await realm.reconcile(scene.world, resource(status=status, removal="Keep"))
+    assert scene.keycloak.realms["r"]["displayName"] == "R"
+    await realm.reconcile(scene.world, resource(status=status))
+    assert scene.keycloak.realms["r"]["displayName"] == ""
+    assert scene.keycloak.realms["r"]["attributes"] == {OWNER_ATTRIBUTE: OWNER}

@@ -60,14 +60,15 @@ VALID: Mapping[type[Resource], Mapping[str, Any]] = {
 DEFAULTS: Mapping[type[Resource], Mapping[str, Any]] = {
     KeycloakConnection: {"spec.caSecret.key": "ca.crt", "spec.admin.loginRealm": "master"},
     KeycloakRealm: {
-        "spec.realm.enabled": True,
+        "spec.mode": "Enforce",
+        "spec.removal": "Remove",
         "spec.adopt": False,
         "spec.deletionPolicy": "Retain",
         "spec.allowedNamespaces": [],
     },
     KeycloakClient: {
-        "spec.client.enabled": True,
-        "spec.client.protocol": "openid-connect",
+        "spec.mode": "Enforce",
+        "spec.removal": "Remove",
         "spec.adopt": False,
         "spec.deletionPolicy": "Delete",
     },
@@ -164,6 +165,8 @@ REFUSALS = (
         id="master-delete",
     ),
     Refusal(KeycloakRealm, {"spec.deletionPolicy": "Orphan"}, "spec.deletionPolicy"),
+    Refusal(KeycloakRealm, {"spec.mode": "Watch"}, "spec.mode"),
+    Refusal(KeycloakClient, {"spec.removal": "Prune"}, "spec.removal"),
     Refusal(KeycloakClient, {"spec.realmRef": ABSENT}, "spec.realmRef"),
     Refusal(KeycloakClient, {"spec.client.clientId": ABSENT}, "spec.client.clientId", id="no-id"),
     Refusal(KeycloakClient, {"spec.client.clientId": ""}, "spec.client.clientId", id="empty-id"),

@@ -1,0 +1,89 @@
+"""The output Secret of a client: written, kept over a loss of the client, and deleted when it is no longer meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from keycloak_operator.errors import SecretConflictError, WaitingError
+from keycloak_operator.reconcile.difference import MASK
+from keycloak_operator.reconcile.outcome import World
+from keycloak_operator.reconcile.ports import Admin, Secret
+from keycloak_operator.resources import API_VERSION, KeycloakClient
+
+_SECRET = "client-secret"  # noqa: S105 - the name of a key
+
+
+async def kept(world: World, client: KeycloakClient) -> str:
+    """Return the secret that applications know for *client*, empty if there is none yet."""
+    for name in dict.fromkeys(filter(None, (client.status.secret_name, client.output_secret_name))):
+        present = await world.cluster.secret(client.metadata.namespace, name)
+        if present is not None and client.metadata.uid in present.owners and present.data.get(_SECRET):
+            return present.data[_SECRET]
+    return ""
+
+
+async def write(
+    world: World, client: KeycloakClient, admin: Admin, realm: str, *, actual: dict[str, Any], issuer: str
+) -> str | None:
+    """Bring the output Secret up to date, and return its name; a client without a secret of its own has none.
+
+    The Secret that was written before under another name goes, as applications would go on with it.
+    """
+    name = None
+    if _has_secret(actual):
+        name = client.output_secret_name
+        value = await admin.client_secret(realm, actual["id"])
+        if value in {"", MASK}:
+            raise WaitingError(
+                f"Keycloak does not show the secret of client {client.spec.client.client_id} in realm {realm}; give "
+                "the operator's account the role admin"
+            )
+        data = {"client-id": client.spec.client.client_id, _SECRET: value, "issuer": issuer}
+        await _apply(world, client, name, data)
+    if client.status.secret_name not in {None, name}:
+        await _delete(world, client, str(client.status.secret_name))
+    return name
+
+
+def _has_secret(actual: dict[str, Any]) -> bool:
+    return not actual.get("publicClient") and not actual.get("bearerOnly")
+
+
+async def _apply(world: World, client: KeycloakClient, name: str, data: dict[str, str]) -> None:
+    spec, namespace = client.spec.output_secret, client.metadata.namespace
+    wanted = Secret(
+        namespace=namespace,
+        name=name,
+        data=data,
+        labels=(spec.labels if spec else None) or {},
+        annotations=(spec.annotations if spec else None) or {},
+    )
+    present = await world.cluster.secret(namespace, name)
+    if present is not None and client.metadata.uid not in present.owners:
+        raise SecretConflictError(f"Secret {namespace}/{name} is not this client's; choose another outputSecret.name")
+    if present is None or not _is_as(wanted, present):
+        owner = {
+            "apiVersion": API_VERSION,
+            "kind": client.definition.kind,
+            "metadata": {"name": client.metadata.name, "uid": client.metadata.uid},
+        }
+        await world.cluster.apply_secret(wanted, owner)
+
+
+async def _delete(world: World, client: KeycloakClient, name: str) -> None:
+    present = await world.cluster.secret(client.metadata.namespace, name)
+    if present is not None and client.metadata.uid in present.owners:
+        await world.cluster.delete_secret(present)
+
+
+def _is_as(wanted: Secret, present: Secret) -> bool:
+    return (
+        dict(wanted.data) == dict(present.data)
+        and _contains(present.labels.items(), wanted.labels.items())
+        and _contains(present.annotations.items(), wanted.annotations.items())
+    )
+
+
+def _contains(present: Iterable[tuple[str, str]], wanted: Iterable[tuple[str, str]]) -> bool:
+    return set(wanted) <= set(present)
