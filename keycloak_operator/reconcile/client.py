@@ -50,9 +50,16 @@ class _Place:
     def __str__(self) -> str:
         return f"client {self.client_id} of realm {self.realm}"
 
-    async def read(self) -> dict[str, Any] | None:
-        """Return the client as it is."""
-        return await self.admin.find_client(self.realm, self.client_id)
+    async def read(self, secret: str = "") -> dict[str, Any] | None:
+        """Return the client as it is, with *secret* for its own as long as Keycloak accepts it.
+
+        After a rotation two secrets are valid. Writing the older one back would undo it.
+        """
+        actual = await self.admin.find_client(self.realm, self.client_id)
+        if actual is None or not secret or actual.get("secret") == secret:
+            return actual
+        rotated = await self.admin.rotated_secret(self.realm, actual["id"])
+        return {**actual, "secret": secret} if rotated == secret else actual
 
     async def write(self, before: dict[str, Any], wanted: dict[str, Any]) -> None:
         """Make the client, which is as *before*, as *wanted*."""
@@ -100,7 +107,7 @@ async def _enforce(world: World, client: KeycloakClient, place: _Place, outcome:
         {key: value for key, value in actual.items() if key not in SCOPES.values()},
         what=str(place),
         write=functools.partial(place.write, actual),
-        read=functools.partial(_settings, place),
+        read=functools.partial(_settings, place, declared.get("secret", "")),
         force=versions != client.status.secret_versions and client.status.id == actual["id"],
         attempted=client.status.attempted,
     )
@@ -121,7 +128,7 @@ async def _enforce(world: World, client: KeycloakClient, place: _Place, outcome:
 
 async def _observe(world: World, client: KeycloakClient, place: _Place, outcome: Outcome) -> Outcome:
     declared, _ = await _declared(world, client, place)
-    actual = await place.read()
+    actual = await place.read(declared.get("secret", ""))
     if actual is None:
         return managed.observed(outcome, str(place), ["clientId"])
     comparable = await _comparable(place, declared, actual)
@@ -174,14 +181,14 @@ def _check_access(connection: KeycloakConnection, access: Access, realm: Keycloa
     """Raise if the client is none that a resource of its namespace may declare."""
     name, namespace = realm.spec.realm.realm, client.metadata.namespace
     client_id = client.spec.client.client_id
-    if name == connection.spec.admin.login_realm and client_id == (access.client_id or "admin-cli"):
-        raise InvalidSpecError(
-            f"client {client_id} of realm {name} is what the operator itself logs in with; change it in Keycloak"
-        )
     if name in connection.administrative_realms and namespace != connection.metadata.namespace:
         raise NamespaceNotAllowedError(
             f"clients of realm {name} can administer Keycloak, so they are declared in namespace "
             f"{connection.metadata.namespace} of the KeycloakConnection only"
+        )
+    if name == connection.spec.admin.login_realm and client_id == (access.client_id or "admin-cli"):
+        raise InvalidSpecError(
+            f"client {client_id} of realm {name} is what the operator itself logs in with; change it in Keycloak"
         )
     if client_id in BUILT_IN and not references.grant_of(connection, namespace).built_in_clients:
         raise NamespaceNotAllowedError(
@@ -207,7 +214,7 @@ async def _existing(
     world: World, client: KeycloakClient, place: _Place, declared: dict[str, Any], outcome: Outcome
 ) -> dict[str, Any]:
     """Return the client as it is, ours; created as declared if there was none."""
-    actual = await place.read()
+    actual = await place.read(declared.get("secret", ""))
     if actual is None:
         # With the secret that applications still hold: the client may have been lost in Keycloak, not here.
         secret = await credentials.kept(world, client)
@@ -227,21 +234,13 @@ async def _existing(
 
 
 async def _comparable(place: _Place, declared: dict[str, Any], actual: dict[str, Any]) -> dict[str, Any]:
-    """Return *declared* in the words that Keycloak shows: flows by id, and without a secret that it still accepts."""
+    """Return *declared* in the words that Keycloak shows: with ids in the place of the aliases of flows."""
     comparable = dict(declared)
     if overrides := declared.get(_FLOWS):
         present = actual.get(_FLOWS) or {}
         if any(present.get(name) != value for name, value in overrides.items()):
             comparable[_FLOWS] = await _flows(place, overrides)
-    secret = declared.get("secret")
-    if secret and secret != actual.get("secret") and secret == await _rotated(place, actual):
-        # After a rotation two secrets are valid. Writing the older one back would undo it.
-        del comparable["secret"]
     return comparable
-
-
-async def _rotated(place: _Place, actual: dict[str, Any]) -> str:
-    return await place.admin.rotated_secret(place.realm, actual["id"])
 
 
 async def _flows(place: _Place, overrides: dict[str, str]) -> dict[str, str]:
@@ -257,9 +256,9 @@ def _default(actual: dict[str, Any], path: tuple[str, ...]) -> Any:
     return client_default(path, str(actual.get("protocol") or CREATED["protocol"]))
 
 
-async def _settings(place: _Place) -> dict[str, Any] | None:
+async def _settings(place: _Place, secret: str) -> dict[str, Any] | None:
     """Return the client without its links to client scopes."""
-    actual = await place.read()
+    actual = await place.read(secret)
     return None if actual is None else {key: value for key, value in actual.items() if key not in SCOPES.values()}
 
 

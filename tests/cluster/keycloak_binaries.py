@@ -26,8 +26,9 @@ POM = Path(__file__).parent / "maven" / "pom.xml"
 LAUNCHER = Path("bin", "kc.sh")
 
 _VARIABLE = "KEYCLOAK_HOME"
-# What can only be chosen when it is built. The database is a file: it must outlive a restart, and nothing else.
-_OPTIONS = ("--db=dev-file", "--health-enabled=true")
+# What can only be chosen when it is built. The database is a file: it must outlive a restart, and nothing else. Secret
+# rotation is on by default in later versions only.
+_OPTIONS = ("--db=dev-file", "--health-enabled=true", "--features=client-secret-rotation")
 _DRAFT = ".draft-"
 
 _Say = Callable[[str], None]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from kubernetes_asyncio.client import ApiClient
+from kubernetes_asyncio.client import ApiClient, CoreV1Api, V1Namespace, V1ObjectMeta
 
 from tests.cluster import ControlPlane
 from tests.cluster.keycloak import Keycloak
@@ -42,8 +43,27 @@ async def user(api: ApiClient, namespace: str) -> User:
 
 
 @pytest.fixture
-def operator(tmp_path: Path, control_plane: ControlPlane, namespace: str, user: User) -> Iterator[Running]:
-    with start_operator(tmp_path, control_plane.kubeconfig, namespace) as running:
+async def tenant(api: ApiClient) -> User:
+    """Return a user in another namespace, for tests whose operator watches it, too."""
+    name = f"tenant-{uuid.uuid4().hex[:12]}"
+    await CoreV1Api(api).create_namespace(V1Namespace(metadata=V1ObjectMeta(name=name)))
+    return User(api, name)
+
+
+@pytest.fixture
+def watched(namespace: str) -> str:
+    """Return the namespaces that the operator watches, separated by commas."""
+    return namespace
+
+
+@pytest.fixture
+def operator(
+    tmp_path: Path,
+    control_plane: ControlPlane,
+    watched: str,
+    user: User,
+) -> Iterator[Running]:
+    with start_operator(tmp_path, control_plane.kubeconfig, watched) as running:
         yield running
 
 

@@ -93,3 +93,21 @@ async def test_what_keeps_a_resource_from_going_is_shown(cluster: Cluster, told:
     await Report(KINDS[0], cluster, body()).deleting(body(), DOWN)
     assert (ready(cluster.patches[0])["reason"], told) == ("Deleting", ["Deleting"])
     assert ready(cluster.patches[0])["message"] == "KeycloakUnavailable: down"
+
+
+async def test_what_is_known_in_spite_of_a_failure_is_written_and_what_is_not_known_any_more_goes(
+    cluster: Cluster, told: list[str]
+) -> None:
+    report = Report(KINDS[0], cluster, body())
+    error = errors.NameConflictError("taken")
+    error.status = {"realm": "r", "attempted": "digest"}
+    await report.failed(body(), error)
+    await report.synced(body(), Outcome(status={"realm": "r", "attempted": None}))
+    assert (cluster.patches[0]["realm"], cluster.patches[1]["attempted"]) == ("r", None)
+    assert report.status["realm"] == "r"
+    assert "attempted" not in report.status, "a status with null in it cannot be read"
+
+
+async def test_what_was_asked_for_is_no_warning(cluster: Cluster, told: list[str]) -> None:
+    await Report(KINDS[0], cluster, body()).failed(body(), errors.PausedError("paused"))
+    assert (ready(cluster.patches[0])["status"], told) == ("Unknown", [])
