@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -111,6 +112,19 @@ class Helm:
     def overlay(self, name: str, *, options: Iterable[str] = (), **release: Any) -> Rendered:
         """Return what one of the chart's own sets of values renders to."""
         return self.template(None, f"--values={overlay(name)}", *options, **release)
+
+
+def notes(helm: Helm, folder: Path, **values: Any) -> str:
+    """Return what Helm tells after a release with *values* was installed; a copy of the chart is made in *folder*.
+
+    `helm template` leaves it out, so it is made a manifest in the copy.
+    """
+    chart = Path(shutil.copytree(CHART, folder / "chart", dirs_exist_ok=True))
+    (chart / "files" / "NOTES.txt").write_bytes((CHART / "templates" / "NOTES.txt").read_bytes())
+    (chart / "templates" / "NOTES.txt").unlink()
+    manifest = 'kind: Notes\ntext: {{ tpl (.Files.Get "files/NOTES.txt") . | toJson }}\n'
+    (chart / "templates" / "notes.yaml").write_text(manifest)
+    return str(helm.template(values, chart=chart).only("Notes")["text"])
 
 
 def overlay(name: str) -> Path:

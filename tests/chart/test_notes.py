@@ -1,16 +1,16 @@
-"""What Helm tells after an installation. `helm template` leaves it out, so it is made a manifest in a copy."""
+"""What Helm tells after an installation."""
 
 from __future__ import annotations
 
-import shutil
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.chart import rendering
 from tests.chart.rendering import Helm
-from tests.chart.values import CHART
 
 Notes = Callable[..., str]
 
@@ -18,15 +18,7 @@ Notes = Callable[..., str]
 @pytest.fixture
 def notes(helm: Helm, tmp_path: Path) -> Notes:
     """Return what tells the notes of a release with some values."""
-    chart = Path(shutil.copytree(CHART, tmp_path / "chart"))
-    (chart / "templates" / "NOTES.txt").rename(chart / "files" / "NOTES.txt")
-    manifest = 'kind: Notes\ntext: {{ tpl (.Files.Get "files/NOTES.txt") . | toJson }}\n'
-    (chart / "templates" / "notes.yaml").write_text(manifest)
-
-    def tell(**values: Any) -> str:
-        return str(helm.template(values, chart=chart).only("Notes")["text"])
-
-    return tell
+    return functools.partial(rendering.notes, helm, tmp_path)
 
 
 def test_tell_the_next_command(notes: Notes) -> None:

@@ -7,15 +7,21 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from kubernetes_asyncio.client import ApiClient, CoreV1Api, V1Namespace, V1ObjectMeta
 from kubernetes_asyncio.config import new_client_from_config
 
 from tests import cluster
+from tests.chart.rendering import Helm
+from tests.cluster import helm as helm_program
+from tests.cluster import kubectl as kubectl_program
 
 _LOCATE = {
     "control_plane": [cluster.locate],
+    "helm": [helm_program.locate],
+    "kubectl": [cluster.locate, kubectl_program.locate],
     "starting_keycloak": [cluster.locate_keycloak],
     "programs": [cluster.locate, cluster.locate_keycloak],
 }
@@ -36,6 +42,18 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.fixture(scope="session")
 def programs() -> None:
     """Have what the servers need, and start none: for a test that starts its own."""
+
+
+@pytest.fixture(scope="session")
+def kubectl() -> Path:
+    """Return kubectl."""
+    return kubectl_program.locate(lambda _line: None)
+
+
+@pytest.fixture(scope="session")
+def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
+    """Return helm."""
+    return Helm(helm_program.locate(lambda _line: None), tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="session")
