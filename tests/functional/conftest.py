@@ -6,7 +6,7 @@ Namespaces are never deleted: without a controller manager they would stay Termi
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 from kubernetes_asyncio.client import ApiClient, CoreV1Api, V1Namespace, V1ObjectMeta
@@ -14,7 +14,7 @@ from kubernetes_asyncio.config import new_client_from_config
 
 from tests import cluster
 
-_LOCATE = {
+_LOCATE: dict[str, list[Callable[[Callable[[str], None]], object]]] = {
     "control_plane": [cluster.locate],
     "starting_keycloak": [cluster.locate_keycloak],
     "programs": [cluster.locate, cluster.locate_keycloak],
