@@ -9,7 +9,7 @@ SOURCES := coverage_hooks keycloak_operator tests examples
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test lint types test-unit test-chart test-workflows test-functional test-operators test-pythons test-versions \
+.PHONY: help venv demo test lint types test-unit test-chart test-workflows test-functional test-operators test-oldest test-pythons test-versions \
   test-browser browser-deps e2e cluster-deps cluster-up cluster-down coverage coverage-place coverage-unit \
   coverage-retrieve coverage-combine coverage-report benchmark format crds chart docs lock clean
 
@@ -44,6 +44,10 @@ test-functional: $(VENV)/ready ## Real operators against a real kube-apiserver a
 
 test-operators: $(VENV)/ready ## Operators of every shape, and Kopf's own examples, against plain coverage.py
 	$(BIN)/pytest tests/operators
+
+test-oldest: $(VENV)/ready ## The Keycloak operator on the oldest Keycloak and Kubernetes that it supports
+	SERVER_VERSIONS=oldest $(BIN)/pytest tests/functional/keycloak_operator tests/functional/test_crds.py \
+	  tests/functional/test_keycloak_server.py
 
 test-pythons: $(VENV)/ready ## What users install, on every Python, with the newest packages
 	$(BIN)/python -m tests.environments pythons

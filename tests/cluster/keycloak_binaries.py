@@ -1,9 +1,9 @@
 """Where Keycloak comes from: a folder that is built for our options, in the user's cache.
 
-It is filled once, from the folder that KEYCLOAK_HOME names if it is set, which stays as it is, or through Maven. A
-build takes twenty seconds and would be part of every start otherwise. It happens in a folder of its own which gets its
-final name when it is complete: whoever finds that name finds a Keycloak. A lock lets one build of a kind run at a time;
-it is the kernel's, so a killed build leaves none behind.
+It is filled once, from the folder that KEYCLOAK_HOME names if it is set, which stays as it is, or through Maven, in the
+version that SERVER_VERSIONS chooses. A build takes twenty seconds and would be part of every start otherwise. It
+happens in a folder of its own which gets its final name when it is complete: what has that name is a Keycloak. A lock
+lets one build of a kind run at a time; it is the kernel's, so a killed build leaves none behind.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.cluster import binaries, keycloak_tools
+from tests.cluster import binaries, keycloak_tools, pins
 from tests.cluster.keycloak_tools import KeycloakError
+from tests.cluster.pins import Pin
 
 POM = Path(__file__).parent / "maven" / "pom.xml"
 LAUNCHER = Path("bin", "kc.sh")
@@ -35,13 +36,14 @@ _Say = Callable[[str], None]
 
 
 def locate(say: _Say, environ: Mapping[str, str] = os.environ) -> Path:
-    """Return a folder that holds a built Keycloak, filling it if need be; *say* is told how that goes on.
+    """Return a folder that holds a built Keycloak, filling it if need be; *say* is told how that goes on, and which.
 
     Raises KeycloakError which names what is missing, Java included, and how to get it.
     """
-    java = keycloak_tools.java(environ)
-    given = environ.get(_VARIABLE)
-    folder = cache_folder(environ) / (_key_of_home(_home(given)) if given else _key_of_pom())
+    java, version = keycloak_tools.java(environ), pinned(pins.chosen(environ))
+    given = pins.given(_VARIABLE, environ)
+    folder = cache_folder(environ) / (_key_of_home(_home(given)) if given else _key_of_pom(version))
+    say(f"Keycloak {f'from {_VARIABLE}' if given else version}: {folder}")
     if _is_there(folder):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +51,7 @@ def locate(say: _Say, environ: Mapping[str, str] = os.environ) -> Path:
         if not _is_there(folder):
             _discard_remains(folder)
             with _draft(folder) as draft:
-                home = _copied(_home(given), draft) if given else _fetched(draft, say, environ)
+                home = _copied(_home(given), draft) if given else _fetched(version, draft, say, environ)
                 command = ["sh", str(home / LAUNCHER), "build", *_OPTIONS]
                 keycloak_tools.run(command, "building it for our options", say, clean(environ, java))
                 home.rename(folder)
@@ -92,20 +94,24 @@ def _copied(home: Path, draft: Path) -> Path:
     return copy
 
 
-def _fetched(draft: Path, say: _Say, environ: Mapping[str, str]) -> Path:
-    keycloak_tools.fetch(POM, draft, say, environ)
+def _fetched(version: str, draft: Path, say: _Say, environ: Mapping[str, str]) -> Path:
+    keycloak_tools.fetch(POM, version, draft, say, environ)
     launcher = next(draft.glob(f"*/{LAUNCHER}"), None)
     if launcher is None:
         raise KeycloakError(f"Maven ended well but unpacked no {LAUNCHER}")
     return launcher.parents[1]
 
 
-def _key_of_pom() -> str:
-    pom = POM.read_text()
-    found = re.search(r"<keycloak.version>(.+)</keycloak.version>", pom)
+def pinned(pin: Pin) -> str:
+    """Return the version of *pin*."""
+    found = re.search(rf"<keycloak.{pin}>(.+)</keycloak.{pin}>", POM.read_text())
     if found is None:
-        raise ValueError(f"{POM} pins no Keycloak")
-    return f"{found[1]}-{_digest([pom])}"
+        raise ValueError(f"{POM} pins no {pin} Keycloak")
+    return found[1]
+
+
+def _key_of_pom(version: str) -> str:
+    return f"{version}-{_digest([POM.read_text()])}"
 
 
 def _key_of_home(home: Path) -> str:

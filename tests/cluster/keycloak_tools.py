@@ -51,9 +51,10 @@ def maven(environ: Mapping[str, str]) -> str:
     return program
 
 
-def fetch(pom: Path, folder: Path, say: Callable[[str], None], environ: Mapping[str, str]) -> None:
-    """Unpack what *pom* names into *folder*, with the settings that the user's Maven has anyway."""
-    command = [maven(environ), "--batch-mode", f"--file={pom}", f"-Dfolder={folder}", "dependency:unpack"]
+def fetch(pom: Path, version: str, folder: Path, say: Callable[[str], None], environ: Mapping[str, str]) -> None:
+    """Unpack what *pom* names, in *version*, into *folder*, with the settings that the user's Maven has anyway."""
+    command = [maven(environ), "--batch-mode", f"--file={pom}", f"-Dfolder={folder}"]
+    command += [f"-Dkeycloak.version={version}", "dependency:unpack"]
     try:
         run(command, "fetching it through Maven", say, environ)
     except KeycloakError as error:

@@ -25,7 +25,7 @@ from tests.environments.packages import CHECKOUT, Choice
 #: What the tests read of a checkout.
 _COPIED = ("tests", "pyproject.toml", ".coveragerc")
 #: Settings of this process that would reach tests, and what they start.
-_NOT_PASSED_ON = ("COV", "PYTEST", "PYTHON", "VIRTUAL_ENV")
+_NOT_PASSED_ON = ("COV", "PYTEST", "PYTHON", "SERVER_VERSIONS", "VIRTUAL_ENV")
 
 #: Where the tests look for a control plane first.
 _PROGRAMS = "KUBEBUILDER_ASSETS"

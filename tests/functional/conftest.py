@@ -6,7 +6,7 @@ Namespaces are never deleted: without a controller manager they would stay Termi
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from tests.chart.rendering import Helm
 from tests.cluster import helm as helm_program
 from tests.cluster import kubectl as kubectl_program
 
-_LOCATE = {
+_LOCATE: dict[str, list[Callable[[Callable[[str], None]], object]]] = {
     "control_plane": [cluster.locate],
     "helm": [helm_program.locate],
     "kubectl": [cluster.locate, kubectl_program.locate],

@@ -12,16 +12,18 @@ import threading
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from tests.cluster.binaries import archive, download, recipe
+from tests.cluster.pins import PINS, Pin
 from tests.cluster.waiting import wait_until
 
 FOLDER = "controller-tools/envtest"
+PINNED = archive.ARCHIVES["newest"]
 
 
 def packed(*members: tarfile.TarInfo) -> bytes:
@@ -121,7 +123,8 @@ def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
 
 def pin(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
     """Make *content* the archive that is expected."""
-    monkeypatch.setitem(archive.SHA512, archive.machine(), hashlib.sha512(content).hexdigest())
+    pinned = replace(PINNED, sha512={archive.machine(): hashlib.sha512(content).hexdigest()})
+    monkeypatch.setitem(archive.ARCHIVES, "newest", pinned)
 
 
 @dataclass
@@ -134,7 +137,7 @@ class Machine:
 
     def fetch(self) -> Path | None:
         """Ask for the programs."""
-        return archive.fetched_once(self.cache, self.said.append, self.environ)
+        return archive.fetched_once("newest", self.cache, self.said.append, self.environ)
 
     def left(self) -> list[str]:
         """Return the names of what there is in the cache apart from locks."""
@@ -161,7 +164,7 @@ def test_fetches_once_and_takes_what_is_needed(machine: Machine, mirror: Mirror)
 
 def test_says_from_where_it_fetches_which_version(machine: Machine, mirror: Mirror) -> None:
     machine.fetch()
-    assert machine.said == [f"fetching version {archive.VERSION} from {mirror.url}, once"]
+    assert machine.said == [f"fetching version {PINNED.version} from {mirror.url}, once"]
 
 
 def _expect_refusal(machine: Machine, reason: str) -> None:
@@ -285,7 +288,7 @@ def test_switched_off_it_asks_no_server_and_says_nothing(machine: Machine, mirro
 def test_asks_no_server_where_no_archive_is_pinned(
     machine: Machine, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(archive.SHA512, archive.machine(), raising=False)
+    monkeypatch.setitem(archive.ARCHIVES, "newest", replace(PINNED, sha512={"plan9-mips": ""}))
     assert machine.fetch() is None
     assert mirror.asked == []
     assert [archive.machine() in line for line in machine.said] == [True]
@@ -315,12 +318,23 @@ def test_tells_how_the_download_goes_on(machine: Machine, mirror: Mirror, monkey
     assert fetched.result()
 
 
-def test_the_archive_is_of_the_minor_version_that_is_pinned() -> None:
-    assert tuple(map(int, archive.VERSION.split(".")[:2])) == recipe.minor_version()
+def test_a_mirror_may_have_both_versions(machine: Machine, mirror: Mirror) -> None:
+    machine.environ["ENVTEST_ARCHIVE"] = mirror.url.replace("archive", "v{version}")
+    assert machine.fetch()
+    assert mirror.asked == [f"/v{PINNED.version}.tar.gz"]
 
 
-def test_two_kinds_of_machine_have_an_archive(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()
-    assert set(archive.SHA512) == {"linux-amd64", "linux-arm64"}
-    assert {len(bytes.fromhex(digest)) for digest in archive.SHA512.values()} == {64}
-    assert archive.address().endswith(f"/envtest-v1.35.0/envtest-v1.35.0-{archive.machine()}.tar.gz")
+@pytest.mark.parametrize("pin", PINS)
+def test_the_archive_is_of_the_minor_version_that_is_pinned(pin: Pin) -> None:
+    version = archive.ARCHIVES[pin].version
+    assert tuple(map(int, version.split(".")[:2])) == recipe.minor_version(recipe.module(pin))
+
+
+@pytest.mark.parametrize("pin", PINS)
+def test_two_kinds_of_machine_have_an_archive(pin: Pin) -> None:
+    assert set(archive.ARCHIVES[pin].sha512) == {"linux-amd64", "linux-arm64"}
+    assert {len(bytes.fromhex(digest)) for digest in archive.ARCHIVES[pin].sha512.values()} == {64}
+
+
+def test_where_it_is_published() -> None:
+    assert archive.address("1.35.0").endswith(f"/envtest-v1.35.0/envtest-v1.35.0-{archive.machine()}.tar.gz")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from tests.cluster.binaries import BinariesError, archive, cache_folder, go, locate, recipe
+from tests.cluster.errors import ControlPlaneError
+from tests.cluster.pins import PINS, Pin
 from tests.cluster.waiting import wait_until
 
 # The folder after -o, as the real one is called: go build -o FOLDER/ …
@@ -24,6 +27,8 @@ echo "$GOTOOLCHAIN $*" >>"{calls}"
 """
 WHOLE = 'for name in server kube-apiserver; do echo "$$" >"$3$name"; chmod +x "$3$name"; done'
 HALF = 'echo half >"$3kube-apiserver"; chmod +x "$3kube-apiserver"; echo "no space left" >&2; exit 1'
+
+PUBLISHED = archive.ARCHIVES["newest"]
 
 DOWNLOADING = "printf 'go: downloading one v1\\ngo: downloading two v1\\nexample.com/one\\n'"
 UNTIL_LET_GO = 'while [ ! -e "$HOME/go-on" ]; do sleep 0.02; done'
@@ -37,7 +42,7 @@ class Machine:
     environ: dict[str, str] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
 
-    def with_go(self, build: str = WHOLE, version: str = "go1.25.3") -> Machine:
+    def with_go(self, build: str = WHOLE, version: str = "go1.26.3") -> Machine:
         """Put a toolchain on the PATH."""
         program = self.root / "bin" / "go"
         program.parent.mkdir(exist_ok=True)
@@ -49,19 +54,20 @@ class Machine:
         """Ask for the programs, as the control plane does."""
         return locate(self.said.append, self.environ)
 
-    def with_store(self) -> Path:
+    def with_store(self, version: str = "1.37.2") -> Path:
         """Leave what setup-envtest does, and return the folder."""
         store = self.root / ".local" / "share" / "kubebuilder-envtest" / "k8s"
-        return _programs(store / f"1.35.2-{archive.machine()}", "1.35.2")
+        return _programs(store / f"{version}-{archive.machine()}", version)
 
     def with_archive(self, monkeypatch: pytest.MonkeyPatch) -> Machine:
         """Publish the archive that is pinned."""
         published = self.root / "published.tar.gz"
         with tarfile.open(published, "w:gz") as tar:
-            tar.add(_programs(self.root / "envtest", archive.VERSION), "controller-tools/envtest")
+            tar.add(_programs(self.root / "envtest", PUBLISHED.version), "controller-tools/envtest")
         self.environ["ENVTEST_ARCHIVE"] = published.as_uri()
         digest = hashlib.sha512(published.read_bytes()).hexdigest()
-        monkeypatch.setitem(archive.SHA512, archive.machine(), digest)
+        pinned = replace(PUBLISHED, sha512={archive.machine(): digest})
+        monkeypatch.setitem(archive.ARCHIVES, "newest", pinned)
         return self
 
     @contextmanager
@@ -92,6 +98,10 @@ def _fill(folder: Path, *names: str) -> Path:
     for name in names:
         (folder / name).touch(mode=0o755)
     return folder
+
+
+def _key(pin: Pin) -> str:
+    return recipe.control_plane(recipe.module(pin)).key()
 
 
 def _programs(folder: Path, version: str) -> Path:
@@ -127,8 +137,8 @@ def test_says_which_and_of_what_version(machine: Machine, monkeypatch: pytest.Mo
     fetched = machine.with_archive(monkeypatch).locate()
     assert [line for line in machine.said if "fetching" not in line] == [
         f"control plane: kube-apiserver 1.33.3, from KUBEBUILDER_ASSETS: {assets}",
-        f"control plane: kube-apiserver 1.35.2, from setup-envtest: {stored}",
-        f"control plane: kube-apiserver {archive.VERSION}, as published for envtest: {fetched}",
+        f"control plane: kube-apiserver 1.37.2, from setup-envtest: {stored}",
+        f"control plane: kube-apiserver {PUBLISHED.version}, as published for envtest: {fetched}",
     ]
 
 
@@ -144,7 +154,7 @@ def test_what_was_unpacked_comes_before_what_setup_envtest_keeps(
 def test_builds_where_the_archive_cannot_be_had(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     machine.with_go().with_archive(monkeypatch)
     (machine.root / "published.tar.gz").write_text("another file")
-    assert machine.locate().name == recipe.key()
+    assert machine.locate().name == _key("newest")
     assert len(machine.calls()) == 1
     assert ["SHA-512" in line for line in machine.said] == [False, True, False]
 
@@ -173,7 +183,7 @@ def test_an_asset_must_be_executable(machine: Machine) -> None:
         machine.locate()
 
 
-@pytest.mark.parametrize("version", [None, "go1.24.9", "devel"])
+@pytest.mark.parametrize("version", [None, "go1.25.9", "devel"])
 def test_without_a_go_that_is_new_enough_names_both_ways_out(machine: Machine, version: str | None) -> None:
     if version:
         machine.with_go(version=version)
@@ -181,11 +191,11 @@ def test_without_a_go_that_is_new_enough_names_both_ways_out(machine: Machine, v
         machine.locate()
     assert "KUBEBUILDER_ASSETS" in str(refusal.value)
     assert "setup-envtest" in str(refusal.value)
-    assert "Go 1.25 or newer" in str(refusal.value)
+    assert "Go 1.26 or newer" in str(refusal.value)
     assert machine.calls() == []
 
 
-@pytest.mark.parametrize("version", ["go1.25", "go1.30.1", "go2.0"])
+@pytest.mark.parametrize("version", ["go1.26", "go1.30.1", "go2.0"])
 def test_builds_once(machine: Machine, version: str) -> None:
     machine.with_go(version=version)
     assert recipe.missing(machine.locate()) == []
@@ -219,7 +229,7 @@ def test_a_build_that_makes_too_little_is_not_used(machine: Machine) -> None:
 
 
 def test_what_a_killed_build_left_is_not_used_but_deleted(machine: Machine) -> None:
-    final = cache_folder(machine.environ) / recipe.key()
+    final = cache_folder(machine.environ) / _key("newest")
     draft = _fill(final.with_name(final.name + ".draft-killed"), "etcd", "kube-apiserver")
     _fill(final, "etcd")
     assert machine.with_go().locate() == final
@@ -248,15 +258,59 @@ def test_tells_how_the_build_goes_on(machine: Machine, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("name", ["go.mod", "go.sum"])
 def test_the_key_changes_with_the_modules(tmp_path: Path, name: str) -> None:
-    module = Path(shutil.copytree(recipe.MODULE, tmp_path / "module"))
-    assert recipe.key(module) == recipe.key()
+    module = Path(shutil.copytree(recipe.module("newest"), tmp_path / "module"))
+    assert recipe.control_plane(module).key() == _key("newest")
     with (module / name).open("a") as file:
         file.write("// another line\n")
-    assert recipe.key(module) != recipe.key()
+    assert recipe.control_plane(module).key() != _key("newest")
 
 
-def test_the_version_that_is_stamped_is_the_one_that_is_pinned() -> None:
-    assert any("gitVersion=v1.35.4 " in argument for argument in recipe.arguments())
+@pytest.mark.parametrize("pin", PINS)
+def test_the_version_that_is_stamped_is_the_one_that_is_pinned(pin: Pin) -> None:
+    module = recipe.module(pin)
+    version = recipe.pinned("k8s.io/kubernetes", module)
+    assert any(f"gitVersion={version} " in argument for argument in recipe.control_plane(module).arguments())
+
+
+def test_the_oldest_is_older() -> None:
+    assert recipe.minor_version(recipe.module("oldest")) < recipe.minor_version(recipe.module("newest"))
+
+
+@pytest.mark.parametrize("pin", PINS)
+def test_a_go_that_is_new_enough_builds_it(pin: Pin) -> None:
+    found = re.search(r"^go (\d+)\.(\d+)", (recipe.module(pin) / "go.mod").read_text(), re.MULTILINE)
+    assert found
+    assert (int(found[1]), int(found[2])) <= recipe.GO_AT_LEAST
+
+
+@pytest.mark.parametrize("pin", PINS)
+def test_builds_the_versions_that_are_asked_for(machine: Machine, pin: Pin) -> None:
+    machine.environ["SERVER_VERSIONS"] = pin
+    assert machine.with_go().locate().name == _key(pin)
+
+
+def test_what_the_caller_wants_comes_before_what_the_environment_asks_for(machine: Machine) -> None:
+    machine.environ["SERVER_VERSIONS"] = "newest"
+    assert locate(machine.said.append, machine.with_go().environ, pin="oldest").name == _key("oldest")
+
+
+def test_the_newest_are_no_answer_to_who_asks_for_the_oldest(machine: Machine) -> None:
+    newest, stored = machine.with_go().locate(), machine.with_store()
+    machine.environ["SERVER_VERSIONS"] = "oldest"
+    oldest = machine.locate()
+    assert oldest not in {newest, stored}
+    shutil.rmtree(oldest)
+    old = machine.with_store("1.35.2")
+    assert machine.locate() == old
+
+
+def test_the_assets_of_the_user_are_of_no_version_that_is_asked_for(machine: Machine) -> None:
+    assets = _fill(machine.root / "assets", "etcd", "kube-apiserver", "kubectl")
+    machine.environ |= {"KUBEBUILDER_ASSETS": str(assets), "SERVER_VERSIONS": "oldest"}
+    with pytest.raises(ControlPlaneError, match=r"KUBEBUILDER_ASSETS=.*SERVER_VERSIONS=oldest .*: unset one"):
+        machine.locate()
+    machine.environ["SERVER_VERSIONS"] = ""
+    assert machine.locate() == assets
 
 
 @pytest.mark.parametrize(

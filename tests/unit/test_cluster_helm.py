@@ -110,7 +110,7 @@ def test_never_takes_another_than_the_named_one(with_go: Machine, text: str | No
 def test_without_helm_and_go_names_both_ways_out(machine: Machine) -> None:
     with pytest.raises(BinariesError) as refusal:
         machine.locate()
-    for way in ("helm 3.14 or newer", "on the PATH", "set HELM", "install Go 1.25 or newer"):
+    for way in ("helm 3.14 or newer", "on the PATH", "set HELM", "install Go 1.26 or newer"):
         assert way in str(refusal.value)
 
 

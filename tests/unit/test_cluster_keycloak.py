@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import keycloak_binaries, keycloak_tools
-from tests.cluster.keycloak_binaries import LAUNCHER, cache_folder, clean, locate
+from tests.cluster.errors import ControlPlaneError
+from tests.cluster.keycloak_binaries import LAUNCHER, cache_folder, clean, locate, pinned
 from tests.cluster.keycloak_home import make_home, start_command
 from tests.cluster.keycloak_tools import KeycloakError
 from tests.cluster.waiting import wait_until
@@ -24,7 +25,7 @@ PROGRAMS = ("chmod", "cp", "env", "mkdir", "readlink", "sh", "sleep")
 FAKE_JAVA = """#!/bin/sh
 echo 'openjdk version "{version}" 2025-04-15' >&2
 """
-# Its third argument is the folder, as in: mvn --batch-mode --file=POM -Dfolder=FOLDER dependency:unpack
+# Its third argument is the folder, as in: mvn --batch-mode --file=POM -Dfolder=FOLDER …
 FAKE_MAVEN = """#!/bin/sh
 echo "$*" >>"{calls}"
 unpack() {{ mkdir -p "${{3#-Dfolder=}}/keycloak-1/bin" && cp "{launcher}" "${{3#-Dfolder=}}/keycloak-1/bin/kc.sh"; }}
@@ -110,9 +111,9 @@ def test_fetches_and_builds_once(machine: Machine) -> None:
     folder = machine.with_java().with_maven().locate()
     assert folder == machine.locate()
     assert folder.parent == cache_folder(machine.environ) == machine.root / ".cache" / "coverage-hooks" / "keycloak"
-    assert folder.name.startswith("26.5.5-")
+    assert folder.name.startswith(f"{pinned('newest')}-")
     assert (folder / LAUNCHER).is_file()
-    assert machine.calls("fetches")[0].endswith(" dependency:unpack")
+    assert machine.calls("fetches")[0].endswith(f" -Dkeycloak.version={pinned('newest')} dependency:unpack")
     assert machine.calls("builds") == ["build --db=dev-file --health-enabled=true"]
     assert len(machine.calls("fetches")) == 1
 
@@ -250,7 +251,7 @@ def test_tells_how_it_goes_on(machine: Machine, monkeypatch: pytest.MonkeyPatch)
         assert list(cache_folder(machine.environ).glob(f"26*/{LAUNCHER}")) == [], (
             "it has its name only when it is built"
         )
-    assert machine.said[:1] == ["Keycloak: fetching it through Maven, once"]
+    assert machine.said[1] == "Keycloak: fetching it through Maven, once"
 
 
 def test_the_settings_of_another_keycloak_do_not_reach_ours(machine: Machine) -> None:
@@ -264,10 +265,38 @@ def test_the_settings_of_another_keycloak_do_not_reach_ours(machine: Machine) ->
 def test_another_pin_is_another_folder(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     before = machine.with_java().with_maven().locate()
     pom = machine.root / "pom.xml"
-    pom.write_text(keycloak_binaries.POM.read_text().replace("26.5.5", "26.5.6"))
+    pom.write_text(keycloak_binaries.POM.read_text().replace(pinned("newest"), "99.9.9"))
     monkeypatch.setattr(keycloak_binaries, "POM", pom)
-    assert machine.locate().name.startswith("26.5.6-")
+    assert machine.locate().name.startswith("99.9.9-")
     assert before.exists()
+
+
+def test_fetches_the_version_that_is_asked_for(machine: Machine) -> None:
+    newest = machine.with_java().with_maven().locate()
+    machine.environ["SERVER_VERSIONS"] = "oldest"
+    oldest = machine.locate()
+    assert pinned("oldest") != pinned("newest")
+    assert oldest.name.startswith(f"{pinned('oldest')}-")
+    assert [call.split()[-2] for call in machine.calls("fetches")] == [
+        f"-Dkeycloak.version={pinned('newest')}",
+        f"-Dkeycloak.version={pinned('oldest')}",
+    ]
+    machine.environ["SERVER_VERSIONS"] = "newest"
+    assert machine.locate() == newest
+
+
+def test_says_which_it_is(machine: Machine) -> None:
+    folder = machine.with_java().with_maven().locate()
+    assert machine.said[0] == f"Keycloak {pinned('newest')}: {folder}"
+    machine.with_home()
+    assert f"Keycloak from KEYCLOAK_HOME: {machine.locate()}" in machine.said
+
+
+def test_the_keycloak_of_the_user_is_of_no_version_that_is_asked_for(machine: Machine) -> None:
+    machine.with_java().with_home()
+    machine.environ["SERVER_VERSIONS"] = "oldest"
+    with pytest.raises(ControlPlaneError, match=r"KEYCLOAK_HOME=.*SERVER_VERSIONS=oldest .*: unset one"):
+        machine.locate()
 
 
 def test_the_command_is_what_the_launcher_would_run(machine: Machine) -> None:

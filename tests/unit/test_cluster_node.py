@@ -27,8 +27,8 @@ time.sleep(600)
 """
 
 
-def test_no_kubelet_is_newer_than_the_oldest_control_plane_that_is_taken() -> None:
-    assert recipe.minor_version(programs.MODULE) <= recipe.minor_version()
+def test_the_node_is_of_the_version_of_its_control_plane() -> None:
+    assert recipe.minor_version(programs.MODULE) == recipe.minor_version(recipe.module("oldest"))
 
 
 def test_names_and_addresses_of_nodes_differ_and_fit() -> None:

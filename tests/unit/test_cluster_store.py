@@ -39,9 +39,9 @@ class Machine:
             path.chmod(0o555)
         return folder
 
-    def newest(self) -> str | None:
+    def newest(self, *, or_later: bool = True) -> str | None:
         """Return the name of the folder that is used, without the kind of machine."""
-        found = store.newest(WANTED, self.said.append, self.environ)
+        found = store.newest(WANTED, self.said.append, self.environ, or_later=or_later)
         return found.name.removesuffix(f"-{archive.machine()}") if found else None
 
 
@@ -70,6 +70,13 @@ def test_the_newest_of_the_pinned_minor_version_else_of_all_later_ones(
 ) -> None:
     assert machine.with_store(*left).newest() == used
     assert machine.said == []
+
+
+def test_nothing_later_than_the_minor_version_that_alone_is_wanted(machine: Machine) -> None:
+    machine.with_store("1.36.2")
+    assert machine.newest(or_later=False) is None
+    machine.with_store("1.35.0", "1.35.1")
+    assert machine.newest(or_later=False) == "1.35.1"
 
 
 @pytest.mark.parametrize("name", ["1.35.0-plan9-mips", f"1.35.0-{archive.machine()}.old", "1.35.0"])

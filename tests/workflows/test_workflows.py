@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.cluster import pins
+from tests.cluster.binaries.recipe import GO_AT_LEAST
 from tests.environments.interpreters import VERSIONS
 from tests.environments.running import LOGS
 from tests.workflows.actionlint import complaints
@@ -118,6 +120,10 @@ class TestEveryPush:
         assert any("coverage-report" in step.get("run", "") for step in after)
         assert artifacts({"steps": after}, "upload") == ["coverage"]
 
+    def test_sets_up_a_go_that_can_build_everything(self) -> None:
+        steps_with_go = [step for step in steps(PUSH) if step.get("uses", "").startswith("actions/setup-go@")]
+        assert {step["with"]["go-version"] for step in steps_with_go} == {"{}.{}".format(*GO_AT_LEAST)}
+
     def test_shows_the_summary_once(self) -> None:
         runs = [step.get("run", "") for step in steps(PUSH)]
         assert not [run for run in runs if "summary.md" in run]  # `report` puts it there
@@ -155,6 +161,11 @@ def test_what_has_to_pass_before_anything_lands_is_every_tier() -> None:
     run = re.findall(r"^make ([a-z0-9-]+)$", (ROOT / ".ci/run").read_text(), re.MULTILINE)
     [test] = re.findall(r"^test: (.*?) ##", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert tiers() <= {*run, *test.split()}
+
+
+def test_the_oldest_servers_are_asked_for_by_the_name_that_is_read() -> None:
+    [recipe] = re.findall(r"^test-oldest:.*\n\t(.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert recipe.startswith(f"{pins.VARIABLE}=oldest $(BIN)/pytest tests/functional/keycloak_operator ")
 
 
 @pytest.mark.parametrize(

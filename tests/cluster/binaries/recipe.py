@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-MODULE = Path(__file__).parent
-GO_AT_LEAST = (1, 25)
+from tests.cluster.pins import Pin
+
+GO_AT_LEAST = (1, 26)
 
 _PACKAGES = {"kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver", "etcd": "go.etcd.io/etcd/server/v3"}
 _VERSION = "k8s.io/component-base/version"
@@ -63,7 +64,12 @@ class Recipe:
         return re.sub(r"/v\d+$", "", self.packages[program]).rsplit("/", 1)[-1]
 
 
-def control_plane(module: Path = MODULE) -> Recipe:
+def module(pin: Pin) -> Path:
+    """Return the folder with the go.mod of *pin*."""
+    return Path(__file__).parent / pin
+
+
+def control_plane(module: Path) -> Recipe:
     """Return what the control plane is built from."""
     return Recipe(
         purpose="control plane",
@@ -85,25 +91,15 @@ def kubernetes_stamps(module: Path) -> dict[str, str]:
     return {f"{_VERSION}.{name}": value for name, value in stamps.items()}
 
 
-def minor_version(module: Path = MODULE) -> tuple[int, int]:
+def minor_version(module: Path) -> tuple[int, int]:
     """Return the minor version of Kubernetes that *module* pins, such as (1, 35)."""
     major, minor, _ = pinned("k8s.io/kubernetes", module).removeprefix("v").split(".", 2)
     return int(major), int(minor)
 
 
-def arguments(module: Path = MODULE) -> list[str]:
-    """Return the arguments of `go` that build the control plane."""
-    return control_plane(module).arguments()
-
-
-def key(module: Path = MODULE) -> str:
-    """Return the name of the control plane's build."""
-    return control_plane(module).key()
-
-
 def missing(folder: Path) -> list[str]:
     """Return the programs of the control plane that *folder* does not hold."""
-    return control_plane().missing(folder)
+    return absent(folder, _PACKAGES)
 
 
 def pinned(path: str, module: Path) -> str:

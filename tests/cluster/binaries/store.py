@@ -15,13 +15,19 @@ from pathlib import Path
 from tests.cluster.binaries import archive, versions
 
 
-def newest(wanted: tuple[int, int], say: Callable[[str], None], environ: Mapping[str, str]) -> Path | None:
-    """Return the folder to use: the newest of the minor version *wanted*, else the newest of all later ones, or None.
+def newest(
+    wanted: tuple[int, int], say: Callable[[str], None], environ: Mapping[str, str], *, or_later: bool
+) -> Path | None:
+    """Return the folder to use: the newest of the minor version *wanted*, or None.
 
-    No pre-release is used, and nothing that is not whole; *say* is told of the latter.
+    With *or_later*, where there is none of that minor version it is the newest of all later ones. No pre-release is used,
+    and nothing that is not whole; *say* is told of the latter.
     """
-    found = {version: path for path in _folders(environ) if (version := _version(path)) and version[:2] >= wanted}
-    for version, path in sorted(found.items(), key=lambda item: (item[0][:2] == wanted, item[0]), reverse=True):
+    found = {version: path for path in _folders(environ) if (version := _version(path))}
+    fitting = {
+        version: path for version, path in found.items() if version[:2] == wanted or (or_later and version[:2] > wanted)
+    }
+    for version, path in sorted(fitting.items(), key=lambda item: (item[0][:2] == wanted, item[0]), reverse=True):
         if not (flaw := _flaw(path, version, environ)):
             return path
         say(f"{path}, which setup-envtest left, is passed over: {flaw}")

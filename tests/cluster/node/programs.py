@@ -1,6 +1,7 @@
 """The programs that a node is made of: what the machine must have, and what is built once from pinned Go modules.
 
-The control plane is the one of all other tests, which need not be built and may be newer than the node.
+The control plane is the oldest one of all other tests, which need not be built. Its minor version is the node's: a
+controller manager and a scheduler may be one older than their API server, and no more.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def locate(say: Callable[[str], None], environ: Mapping[str, str] = os.environ) 
     cache = binaries.cache_folder(environ).parent
     try:
         return Programs(
-            control_plane=binaries.locate(say, environ),
+            control_plane=binaries.locate(say, environ, pin="oldest"),
             node=build.built_once(_node(), cache / "node", say, environ),
             dns=build.built_once(_dns(), cache / "node", say, environ),
             network=network,
