@@ -9,11 +9,8 @@ from typing import Any
 
 import pytest
 
-<<<<<<< HEAD
-from tests.chart import rendering
-=======
 from keycloak_operator.resources import GROUP
->>>>>>> chart
+from tests.chart import rendering
 from tests.chart.rendering import Helm
 
 Notes = Callable[..., str]
