@@ -20,8 +20,8 @@ def newest(
 ) -> Path | None:
     """Return the folder to use: the newest of the minor version *wanted*, or None.
 
-    With *or_later*, where there is none of that minor version it is the newest of all later ones. No pre-release is used,
-    and nothing that is not whole; *say* is told of the latter.
+    With *or_later*, where there is none of that minor version it is the newest of all later ones. No pre-release is
+    used, and nothing that is not whole; *say* is told of the latter.
     """
     found = {version: path for path in _folders(environ) if (version := _version(path))}
     fitting = {
