@@ -6,7 +6,7 @@
     ├── WaitingError                  Waiting               soon: what it needs is not there yet
     │   └── ClusterError              Waiting               with growing delays: the Kubernetes API refused
     ├── NotFoundError                 NotFound              soon
-    ├── KeycloakUnavailableError      KeycloakUnavailable   with growing delays
+    ├── KeycloakUnavailableError      KeycloakUnavailable   with growing delays, not before its Retry-After
     ├── AuthenticationFailedError     AuthenticationFailed  no faster than once a minute: Keycloak locks accounts
     ├── ForbiddenError                Forbidden             with growing delays
     ├── SecretNotFoundError           SecretNotFound        soon
@@ -33,11 +33,13 @@ class OperatorError(Exception):
     """The base: nothing else is raised on purpose.
 
     `done` are the events of what was done before it: they happened all the same, and no later pass knows of them.
+    `retry_after` are the seconds for which trying again is of no use, where that is known.
     """
 
     reason: ClassVar[str]
     retry: ClassVar[Retry] = "resync"
     done: tuple[Any, ...] = ()
+    retry_after: float | None = None
 
 
 class WaitingError(OperatorError):
@@ -61,10 +63,14 @@ class NotFoundError(OperatorError):
 
 
 class KeycloakUnavailableError(OperatorError):
-    """Keycloak does not answer, or says that it cannot right now."""
+    """Keycloak does not answer, or says that it cannot right now, and for how many seconds it will not."""
 
     reason = "KeycloakUnavailable"
     retry = "backoff"
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class AuthenticationFailedError(OperatorError):
