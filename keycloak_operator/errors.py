@@ -8,7 +8,7 @@
     ├── PausedError                   Paused                when the spec changes
     ├── OutOfSyncError                OutOfSync             at the next resync: it is only observed
     ├── NotFoundError                 NotFound              soon
-    ├── KeycloakUnavailableError      KeycloakUnavailable   with growing delays
+    ├── KeycloakUnavailableError      KeycloakUnavailable   with growing delays, not before its Retry-After
     ├── AuthenticationFailedError     AuthenticationFailed  no faster than once a minute: Keycloak locks accounts
     ├── ForbiddenError                Forbidden             with growing delays
     ├── SecretNotFoundError           SecretNotFound        soon
@@ -38,6 +38,7 @@ class OperatorError(Exception):
 
     `done` are the events of what was done before it: they happened all the same, and no later pass knows of them.
     `status` are the fields of the resource's status that are known nevertheless.
+    `retry_after` are the seconds for which trying again is of no use, where that is known.
     """
 
     reason: ClassVar[str]
@@ -48,6 +49,7 @@ class OperatorError(Exception):
     warns: ClassVar[bool] = True
     done: tuple[Any, ...] = ()
     status: Mapping[str, Any] = MappingProxyType({})
+    retry_after: float | None = None
 
 
 class WaitingError(OperatorError):
@@ -87,10 +89,14 @@ class NotFoundError(OperatorError):
 
 
 class KeycloakUnavailableError(OperatorError):
-    """Keycloak does not answer, or says that it cannot right now."""
+    """Keycloak does not answer, or says that it cannot right now, and for how many seconds it will not."""
 
     reason = "KeycloakUnavailable"
     retry = "backoff"
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class AuthenticationFailedError(OperatorError):

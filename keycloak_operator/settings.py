@@ -3,6 +3,7 @@
 ``KEYCLOAK_OPERATOR_ID``, ``keycloak-operator``: who owns what it makes in Keycloak; operators that share one differ.
 ``KEYCLOAK_OPERATOR_RESYNC_SECONDS``, 300: seconds between two looks for drift; 1 to 86400.
 ``KEYCLOAK_OPERATOR_TIMEOUT_SECONDS``, 10: seconds that one request to Keycloak may take; 1 to 300.
+``KEYCLOAK_OPERATOR_REQUESTS``, 8: requests to one Keycloak at a time; 1 to 256.
 
 And for ``python -m keycloak_operator``, as Kopf's own command line is not there to say it:
 
@@ -35,6 +36,7 @@ class Settings:
     operator_id: str = "keycloak-operator"
     resync: float = 300.0
     timeout: float = 10.0
+    requests: int = 8
     namespaces: tuple[str, ...] = ()
     liveness: str | None = None
     log_format: str = "full"
@@ -53,10 +55,21 @@ class Settings:
             operator_id=operator_id,
             resync=_seconds(environ, "RESYNC_SECONDS", 300.0, 1.0, 86_400.0),
             timeout=_seconds(environ, "TIMEOUT_SECONDS", 10.0, 1.0, 300.0),
+            requests=_count(environ, "REQUESTS", 8, 1, 256),
             namespaces=tuple(name.strip() for name in namespaces if name.strip()),
             liveness=environ.get(f"{PREFIX}LIVENESS", "").strip() or None,
             log_format=log_format,
         )
+
+
+def _count(environ: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
+    text = environ.get(PREFIX + name, "").strip()
+    if not text:
+        return default
+    value = int(text) if re.fullmatch("[0-9]{1,9}", text) else -1
+    if not low <= value <= high:
+        raise SettingsError(f"{PREFIX}{name}={text!r}: expected a whole number from {low} to {high}")
+    return value
 
 
 def _seconds(environ: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:

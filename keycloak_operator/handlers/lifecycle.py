@@ -26,7 +26,7 @@ async def set_up(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> 
     settings.background.cancellation_polling = 1.0
     settings.posting.reporting_component = "keycloak-operator"
     memo.settings = mine
-    memo.pool = Pool(mine.timeout)
+    memo.pool = Pool(mine.timeout, mine.requests)
     memo.cluster = await ClusterClient.connect()
     memo.waiting = set()
     memo.world = World(cluster=memo.cluster, keycloaks=memo.pool, operator_id=mine.operator_id)

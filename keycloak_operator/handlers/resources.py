@@ -21,7 +21,7 @@ from keycloak_operator.handlers.kinds import KINDS, Kind
 from keycloak_operator.handlers.pauses import Pauses
 from keycloak_operator.handlers.report import Report
 from keycloak_operator.reconcile.outcome import Outcome
-from keycloak_operator.resources import GROUP, VERSION, InvalidSpec, Resource
+from keycloak_operator.resources import GROUP, VERSION, InvalidSpec, Resource, Status
 
 
 class Loop:
@@ -48,6 +48,8 @@ class Loop:
     async def reconcile(self, body: kopf.Body, logger: kopf.Logger) -> float:
         """Reconcile once, and return the pause before the next time in seconds."""
         async with self.lock:
+            if self.changed.is_set():
+                self.pauses.fall_in_step()
             self.changed.clear()
             self.waiting.discard(self)
             self.generation = body.metadata["generation"]
@@ -63,14 +65,25 @@ class Loop:
                     self.waiting.add(self)
                 if news:  # a realm that is there, and not as declared, is all that its clients wait for
                     self._wake_who_waits()
-                return self.pauses.failed(error.retry)
+                return self.pauses.failed(error.retry, error.retry_after)
             if await report.synced(body, outcome):
                 self._wake_who_waits()
             return self.pauses.well()
 
+    def first_pause(self, body: kopf.Body) -> float:
+        """Return the pause before the first look: none, unless all was well when the operator was last there.
+
+        So a start asks no more of Keycloak than any other time does, and what is new or not Ready is not kept waiting.
+        """
+        if not is_well(body):
+            return 0.0
+        self.generation = body.metadata["generation"]
+        self.changed.clear()  # what Kopf has told so far is in the body
+        return self.pauses.first()
+
     def _wake_who_waits(self) -> None:
         """Let everything that waits for something look whether it was this: a child for its parent, mostly."""
-        for loop in self.waiting:
+        for loop in self.waiting - {self}:
             loop.changed.set()
 
     async def pause(self, seconds: float, stopped: kopf.DaemonStopped) -> None:
@@ -94,6 +107,13 @@ def parse(kind: Kind, body: Mapping[str, Any], status: Mapping[str, Any]) -> Res
         raise InvalidSpecError(str(error)) from None
 
 
+def is_well(body: Mapping[str, Any]) -> bool:
+    """Return whether the status in *body* says that the present spec is carried out."""
+    status, generation = Status.of(body), body["metadata"]["generation"]
+    ready = status.condition()
+    return ready is not None and ready.status == "True" and status.observed_generation == generation
+
+
 def register() -> None:
     """Register the handlers of every kind."""
     for kind in KINDS:
@@ -115,6 +135,7 @@ async def reconcile(
 ) -> None:
     """Keep the resource as declared for as long as it exists."""
     loop = Loop.of(kind, memo)
+    await loop.pause(loop.first_pause(body), stopped)
     while not stopped:
         await loop.pause(await loop.reconcile(body, logger), stopped)
 
@@ -132,7 +153,8 @@ async def release(kind: Kind, /, body: kopf.Body, memo: kopf.Memo, logger: kopf.
             return
         except OperatorError as error:
             await report.deleting(body, error)
-            raise kopf.TemporaryError(f"{error.reason}: {error}", delay=loop.pauses.failed(error.retry)) from None
+            pause = loop.pauses.failed(error.retry, error.retry_after)
+            raise kopf.TemporaryError(f"{error.reason}: {error}", delay=pause) from None
         report.tell(body, outcome.events)
 
 

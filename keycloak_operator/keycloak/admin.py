@@ -18,32 +18,53 @@ from keycloak_operator.errors import (
 )
 from keycloak_operator.keycloak import answers
 from keycloak_operator.keycloak.token import TokenAuth
+from keycloak_operator.keycloak.turns import Turns
 from keycloak_operator.reconcile.ports import Access, Representation
+from keycloak_operator.resources import MASTER
 
 
 class AdminClient:
-    """The Admin API of the Keycloak that *access* names; *timeout* in seconds, for each request.
+    """The Admin API of the Keycloak that *access* names; *timeout* in seconds, for each request once it is its turn.
 
     Implements `keycloak_operator.reconcile.ports.Admin`. May be used by any number of tasks at once. `close` it.
     """
 
-    def __init__(self, access: Access, timeout: float) -> None:
-        self._url = access.url
+    def __init__(self, access: Access, timeout: float, turns: Turns) -> None:
+        self._url, self._realm = access.url, access.realm
         self._auth = TokenAuth(access)
-        verify = _trusting(access.ca) if access.ca else True
-        self._http = httpx.AsyncClient(base_url=_checked(access.url), auth=self._auth, timeout=timeout, verify=verify)
+        self._turns = turns
+        self._http = httpx.AsyncClient(
+            base_url=_checked(access.url),
+            auth=self._auth,
+            timeout=timeout,
+            verify=_trusting(access.ca) if access.ca else True,
+            event_hooks={"request": [turns.before], "response": [turns.after]},  # of logins, too
+            limits=httpx.Limits(max_connections=None),  # turns are what is limited
+        )
 
     async def close(self) -> None:
         """Close all connections."""
         await self._http.aclose()
 
-    async def version(self) -> str:
+    async def version(self) -> str | None:
         """Return the server's version."""
+        if self._realm == MASTER:
+            version = await self._version()
+            if not version:
+                raise ForbiddenError(f"the operator's account sees no server info; {answers.missing(MASTER)}")
+            return version
+        # What an account of another realm has to do with is that realm; the version is shown to some of them only.
+        if await self.get_realm(self._realm) is None:
+            raise NotFoundError(f"realm {self._realm}, which the operator has logged in to, is gone")
+        try:
+            return await self._version()
+        except ForbiddenError:
+            return None
+
+    async def _version(self) -> str | None:
         info = answers.document(self._there(await self._ask("GET", "/admin/serverinfo")))
-        version = (info.get("systemInfo") or {}).get("version", "")
-        if not version:  # shown to administrators of the master realm only
-            raise ForbiddenError("the operator's account sees no server info; give it the realm role admin in master")
-        return str(version)
+        version = (info.get("systemInfo") or {}).get("version")
+        return str(version) if version else None
 
     async def get_realm(self, realm: str) -> dict[str, Any] | None:
         """Return the representation of *realm*.
@@ -60,7 +81,9 @@ class AdminClient:
             representation = answers.document(response)
             if "id" in representation:
                 return representation
-        raise ForbiddenError(f"the operator's account sees of realm {realm!r} only its name; give it the role admin")
+        raise ForbiddenError(
+            f"the operator's account sees of realm {realm!r} only its name; {answers.missing(self._realm)}"
+        )
 
     async def create_realm(self, representation: Representation) -> bool:
         """Create a realm."""
@@ -135,10 +158,11 @@ class AdminClient:
 
     async def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
-            response = await self._http.request(method, path, **options)
+            async with self._turns.turn():
+                response = await self._http.request(method, path, **options)
         except httpx.HTTPError as error:
             raise answers.unreachable(error, self._url) from error
-        answers.check(response)
+        answers.check(response, self._realm)
         if response.status_code == httpx.codes.CONFLICT and method != "POST":
             raise RejectedByKeycloakError(f"{method} {path}: {answers.message(response) or 'conflict'}")
         return response
@@ -151,26 +175,35 @@ class AdminClient:
 
 
 class Pool:
-    """One `AdminClient` for each place that credentials come from, as logins and connections are worth keeping.
+    """One `AdminClient` for each account, as logins and connections are worth keeping; *requests* at a time per server.
 
     Implements `keycloak_operator.reconcile.ports.Keycloaks`. Changed credentials make a new client; the old one may be
     in use, so it is closed with all others.
     """
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float, requests: int) -> None:
         self._timeout = timeout
-        self._clients: dict[str, tuple[Access, AdminClient]] = {}
+        self._requests = requests
+        self._turns: dict[str, Turns] = {}
+        # Not by the Secret alone: two connections may share one, and must not replace each other's client for ever.
+        self._clients: dict[tuple[str, str, str], tuple[Access, AdminClient]] = {}
         self._replaced: list[AdminClient] = []
 
     def admin(self, access: Access) -> AdminClient:
         """Return the client for *access*."""
-        known, client = self._clients.get(access.origin, (None, None))
+        account = (access.url, access.realm, access.origin)
+        known, client = self._clients.get(account, (None, None))
         if client is None or known != access:
             if client is not None:
                 self._replaced.append(client)
-            client = AdminClient(access, self._timeout)
-            self._clients[access.origin] = (access, client)
+            client = AdminClient(access, self._timeout, self._turns_at(access.url))
+            self._clients[account] = (access, client)
         return client
+
+    def _turns_at(self, url: str) -> Turns:
+        """Return the turns at the server at *url*, however that is written."""
+        server = str(_checked(url))
+        return self._turns.setdefault(server, Turns(server, self._requests))
 
     async def close(self) -> None:
         """Close all clients."""

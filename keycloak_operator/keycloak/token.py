@@ -10,17 +10,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
+from urllib.parse import quote
 
 import httpx
 
-from keycloak_operator.errors import AuthenticationFailedError
+from keycloak_operator.errors import AuthenticationFailedError, NotFoundError
 from keycloak_operator.keycloak import answers
 from keycloak_operator.reconcile.ports import Access
+from keycloak_operator.resources import MASTER
 
 #: Seconds before its end at which a token is no longer used: a request may take as long to arrive.
 MARGIN = 10.0
-
-TOKEN_PATH = "/realms/master/protocol/openid-connect/token"  # noqa: S105 - a path
 
 
 class TokenAuth(httpx.Auth):
@@ -69,7 +69,8 @@ class TokenAuth(httpx.Auth):
                 "password": access.password,
             }
         timeout = {"timeout": request.extensions["timeout"]}
-        return httpx.Request("POST", f"{access.url}{TOKEN_PATH}", data=form, extensions=timeout)
+        endpoint = f"{access.url}/realms/{quote(access.realm, safe='')}/protocol/openid-connect/token"
+        return httpx.Request("POST", endpoint, data=form, extensions=timeout)
 
     def _take(self, response: httpx.Response) -> None:
         if response.status_code in {400, 401}:
@@ -80,7 +81,12 @@ class TokenAuth(httpx.Auth):
             )
         if response.is_server_error:  # whatever it says about it: a login is not what is wrong then
             raise answers.unavailable(response)
-        answers.check(response)
+        if response.status_code == httpx.codes.NOT_FOUND and self._access.realm != MASTER:  # which is always there
+            raise NotFoundError(
+                f"Keycloak at {self._access.url} has no realm {self._access.realm} to log in to; create it, or correct "
+                f"spec.admin.loginRealm"
+            )
+        answers.check(response, self._access.realm)
         document = answers.document(response)
         token, seconds = document.get("access_token"), document.get("expires_in")
         if not isinstance(token, str) or not isinstance(seconds, int | float):

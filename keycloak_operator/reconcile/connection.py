@@ -8,7 +8,7 @@ from keycloak_operator.resources import KeycloakConnection
 
 
 async def reconcile(world: World, connection: KeycloakConnection) -> Outcome:
-    """Log in and ask for the version."""
+    """Log in, see whether the account may administrate, and ask for the version, which not every account may see."""
     admin = world.keycloaks.admin(await access_of(world, connection))
     return Outcome(status={"url": connection.spec.url, "version": await admin.version()})
 

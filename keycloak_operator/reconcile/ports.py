@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from keycloak_operator.resources import MASTER
+
 Representation = Mapping[str, Any]
 
 
@@ -27,9 +29,10 @@ class Secret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """How to reach one Keycloak as an administrator: a service account, or a user with a password."""
+    """How to reach one Keycloak as an administrator: a service account of `realm`, or a user with a password."""
 
     url: str
+    realm: str = MASTER
     client_id: str = ""
     client_secret: str = field(default="", repr=False)
     username: str = ""
@@ -41,8 +44,8 @@ class Access:
 class Admin(Protocol):
     """Keycloak's Admin API. Realms and clients are Keycloak's own representations."""
 
-    async def version(self) -> str:
-        """Return the server's version; proves that the account may administrate."""
+    async def version(self) -> str | None:
+        """Return the server's version, None if the account may not see it; proves that it may administrate."""
 
     async def get_realm(self, realm: str) -> dict[str, Any] | None:
         """Return the whole representation of *realm*, None if there is none; never a partial one."""

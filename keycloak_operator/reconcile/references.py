@@ -105,11 +105,11 @@ async def access_of(world: World, connection: KeycloakConnection) -> Access:
     if spec.ca_secret is not None:
         reference = SecretKeyRef(name=spec.ca_secret.name, key=spec.ca_secret.key)
         ca, _ = await secret_value(world, namespace, reference)
-    origin = f"Secret {namespace}/{secret.name}"
+    origin, realm = f"Secret {namespace}/{secret.name}", spec.admin.login_realm
     if found := _all(secret, ("client-id", "client-secret")):
-        return Access(url=spec.url, client_id=found[0], client_secret=found[1], ca=ca, origin=origin)
+        return Access(url=spec.url, realm=realm, client_id=found[0], client_secret=found[1], ca=ca, origin=origin)
     if found := _all(secret, ("username", "password")):
-        return Access(url=spec.url, username=found[0], password=found[1], ca=ca, origin=origin)
+        return Access(url=spec.url, realm=realm, username=found[0], password=found[1], ca=ca, origin=origin)
     raise SecretNotFoundError(f"{origin} has neither client-id and client-secret nor username and password")
 
 

@@ -8,7 +8,7 @@ from tests.cluster.keycloak import Keycloak, keycloak
 from tests.cluster.keycloak_binaries import locate as locate_keycloak
 from tests.cluster.keycloak_tools import KeycloakError
 from tests.cluster.plane import ControlPlane, control_plane
-from tests.cluster.proxy import Proxy, Request, proxy
+from tests.cluster.proxy import Proxy, Request, at_once, proxy
 from tests.cluster.waiting import WITHIN, eventually, wait_until
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "KeycloakError",
     "Proxy",
     "Request",
+    "at_once",
     "control_plane",
     "eventually",
     "keycloak",

@@ -14,7 +14,8 @@ import io
 import json
 import math
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,7 +40,8 @@ _Act = Callable[[_PassOn], Awaitable[web.Response | None]]  # None drops the con
 class Request:
     """A request that came: `path` as it was written, without the query; `body` is its JSON, or None.
 
-    `status` is what the client was answered: None while it is not, and for ever if the connection was dropped.
+    `status` is what the client was answered: None while it is not, and for ever if the connection was dropped. `began`
+    and `ended` are of the monotonic clock: between them the request was here.
     """
 
     method: str
@@ -47,6 +49,18 @@ class Request:
     query: str
     body: Any
     status: int | None = None
+    began: float = field(default_factory=time.monotonic, compare=False)
+    ended: float = field(default=math.inf, compare=False)
+
+
+def at_once(requests: Iterable[Request]) -> int:
+    """Return how many of *requests* there were at most at the same time."""
+    changes = [(moment, change) for each in requests for moment, change in ((each.began, 1), (each.ended, -1))]
+    present = most = 0
+    for _, change in sorted(changes):  # of the same moment, an end comes before a beginning
+        present += change
+        most = max(most, present)
+    return most
 
 
 @dataclass(slots=True)
@@ -101,11 +115,13 @@ class Proxy:
         methods: Collection[str] = (),
         times: float = math.inf,
         body: Any = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Answer with *status* and *body* as JSON, and do not ask the server."""
+        """Answer with *status*, *headers* and *body* as JSON, and do not ask the server."""
 
         async def answer(pass_on: _PassOn) -> web.Response:
-            return web.json_response({"error": "told to fail"} if body is None else body, status=status)
+            content = {"error": "told to fail"} if body is None else body
+            return web.json_response(content, status=status, headers=headers)
 
         self._faults.insert(0, _Fault(answer, paths, methods, times))
 
@@ -143,7 +159,10 @@ class Proxy:
             return await _ask(session, request, content)
 
         fault = next((fault for fault in self._faults if fault.takes(record)), None)
-        response = await (fault.act(pass_on) if fault else pass_on())
+        try:
+            response = await (fault.act(pass_on) if fault else pass_on())
+        finally:  # also when the client has given up
+            record.ended = time.monotonic()
         if response is None:
             return _dropped(request)
         record.status = response.status

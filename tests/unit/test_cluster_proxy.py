@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import importlib
 import io
+import math
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -15,7 +16,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from yarl import URL
 
-from tests.cluster.proxy import Proxy, Request, proxy
+from tests.cluster.proxy import Proxy, Request, at_once, proxy
 from tests.cluster.waiting import WITHIN, eventually
 
 TOKEN = "/realms/master/protocol/openid-connect/token"
@@ -141,9 +142,66 @@ async def test_fails_where_it_is_told_to_until_it_is_healed(
 
 
 async def test_answers_what_it_is_told_to(client: aiohttp.ClientSession, running: Proxy) -> None:
-    running.fail(200, body={"realm": "a"})
+    running.fail(200, body={"realm": "a"}, headers={"Retry-After": "7"})
     async with client.get("/admin/realms/a") as answer:
         assert (answer.status, await answer.json()) == (200, {"realm": "a"})
+        assert answer.headers["Retry-After"] == "7"
+
+
+def _request(began: float, ended: float) -> Request:
+    return Request("GET", "/", "", None, began=began, ended=ended)
+
+
+@pytest.mark.parametrize(
+    ("times", "most"),
+    [
+        ([], 0),
+        ([(0, 1), (1, 2), (2, 3)], 1),
+        ([(0, 3), (1, 2), (2, 3)], 2),
+        ([(0, 9), (1, 8), (2, 7), (8, 9)], 3),
+        ([(0, math.inf), (5, 6), (7, math.inf)], 2),
+    ],
+)
+def test_counts_how_many_there_were_at_once(times: list[tuple[float, float]], most: int) -> None:
+    assert at_once(_request(*each) for each in times) == most
+
+
+async def test_knows_how_long_a_request_was_there(
+    client: aiohttp.ClientSession, running: Proxy, server: Server
+) -> None:
+    await _status(client, "GET", "/a")
+    server.hold = asyncio.Event()
+    held = [asyncio.create_task(_status(client, "GET", f"/{name}")) for name in "bc"]
+
+    async def came() -> bool:
+        return len(running.requests()) == 3
+
+    await eventually(came, "both are there")
+    assert [request.ended < math.inf for request in running.requests()] == [True, False, False]
+    server.hold.set()
+    await asyncio.gather(*held)
+    first, second, third = running.requests()
+    assert first.began < first.ended < second.began < third.began < min(second.ended, third.ended)
+    assert at_once(running.requests()) == 2
+
+
+async def test_a_request_that_is_given_up_has_ended(
+    client: aiohttp.ClientSession, running: Proxy, server: Server
+) -> None:
+    server.hold = asyncio.Event()
+    asked = asyncio.create_task(_status(client, "GET", "/a"))
+
+    async def came() -> bool:
+        return bool(running.requests())
+
+    await eventually(came, "the request came")
+    asked.cancel()
+
+    async def ended() -> bool:
+        return running.requests()[0].ended < math.inf
+
+    await eventually(ended, "it has ended")
+    assert running.requests()[0].status is None
 
 
 async def test_the_newest_fault_is_taken_and_counts(client: aiohttp.ClientSession, running: Proxy) -> None:

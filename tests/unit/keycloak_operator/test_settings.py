@@ -13,12 +13,20 @@ def read(**environment: str) -> Settings:
 
 def test_nothing_needs_to_be_said() -> None:
     documented = Settings(
-        operator_id="keycloak-operator", resync=300.0, timeout=10.0, namespaces=(), liveness=None, log_format="full"
+        operator_id="keycloak-operator",
+        resync=300.0,
+        timeout=10.0,
+        requests=8,
+        namespaces=(),
+        liveness=None,
+        log_format="full",
     )
     assert Settings.from_environment({}) == documented == Settings()
 
 
-@pytest.mark.parametrize("name", ["ID", "RESYNC_SECONDS", "TIMEOUT_SECONDS", "NAMESPACES", "LIVENESS", "LOG_FORMAT"])
+@pytest.mark.parametrize(
+    "name", ["ID", "RESYNC_SECONDS", "TIMEOUT_SECONDS", "REQUESTS", "NAMESPACES", "LIVENESS", "LOG_FORMAT"]
+)
 def test_what_is_blank_says_nothing(name: str) -> None:
     assert read(**{name: ""}) == read(**{name: "  "}) == Settings()
 
@@ -35,6 +43,8 @@ def test_what_is_blank_says_nothing(name: str) -> None:
         ("RESYNC_SECONDS", "86400", "resync", 86_400.0),
         ("TIMEOUT_SECONDS", "1", "timeout", 1.0),
         ("TIMEOUT_SECONDS", "300", "timeout", 300.0),
+        ("REQUESTS", "1", "requests", 1),
+        ("REQUESTS", " 256 ", "requests", 256),
         ("NAMESPACES", "one", "namespaces", ("one",)),
         ("NAMESPACES", " one, two ,,", "namespaces", ("one", "two")),
         ("LIVENESS", "http://0.0.0.0:8080/healthz", "liveness", "http://0.0.0.0:8080/healthz"),
@@ -52,6 +62,7 @@ def test_what_is_said_is_taken(name: str, text: str, field: str, value: object) 
         *(("ID", text) for text in ("Staging", "-a", "a.", "a/b", "a b", "ä", 64 * "a")),
         *(("RESYNC_SECONDS", text) for text in ("0.9", "86401", "-1", "nan", "inf", "5m", "1,5")),
         *(("TIMEOUT_SECONDS", text) for text in ("0", "301", "nan", "soon")),
+        *(("REQUESTS", text) for text in ("0", "257", "-1", "8.0", "many", "1_0", "٣", 5000 * "9")),
         *(("LOG_FORMAT", text) for text in ("FULL", "xml")),
     ],
 )

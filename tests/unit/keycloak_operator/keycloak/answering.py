@@ -11,7 +11,8 @@ from urllib.parse import parse_qsl
 
 import httpx
 
-from keycloak_operator.keycloak.token import TOKEN_PATH
+from keycloak_operator.keycloak.admin import AdminClient
+from keycloak_operator.keycloak.turns import Turns
 from keycloak_operator.reconcile.ports import Access
 
 ACCESS = Access(url="http://kc/base", client_id="me", client_secret="hidden-secret", origin="Secret here/admin")
@@ -21,6 +22,11 @@ PERSON = Access(url="http://kc/base", username="admin", password="hidden-passwor
 PAGE = "<html><body>Please log in to the proxy</body></html>"
 
 Answer = Callable[[httpx.Request], httpx.Response]
+
+
+def client_of(access: Access, timeout: float = 5, at_a_time: int = 8) -> AdminClient:
+    """Return a client that has the server for itself."""
+    return AdminClient(access, timeout, Turns(access.url, at_a_time))
 
 
 def granted(seconds: float = 3600) -> Answer:
@@ -60,7 +66,7 @@ class Server:
     async def handle(self, request: httpx.Request) -> httpx.Response:
         """Answer *request*."""
         await asyncio.sleep(0.001)  # as over a network, others get their turn
-        if request.url.path.endswith(TOKEN_PATH):
+        if request.url.path.endswith("/token"):
             self.logins.append(request)
             return self.login(request)
         self.requests.append(request)

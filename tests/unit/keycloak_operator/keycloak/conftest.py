@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from keycloak_operator.keycloak.admin import AdminClient
-from tests.unit.keycloak_operator.keycloak.answering import ACCESS, Server
+from tests.unit.keycloak_operator.keycloak.answering import ACCESS, Server, client_of
 
 
 @pytest.fixture
@@ -32,6 +32,6 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
 
 @pytest.fixture
 async def admin(server: Server) -> AsyncIterator[AdminClient]:
-    client = AdminClient(ACCESS, timeout=5)
+    client = client_of(ACCESS)
     yield client
     await client.close()

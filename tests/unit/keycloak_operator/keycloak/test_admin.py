@@ -10,7 +10,7 @@ import pytest
 
 from keycloak_operator import errors
 from keycloak_operator.keycloak.admin import AdminClient, Pool
-from tests.unit.keycloak_operator.keycloak.answering import ACCESS, PAGE, Server, answered, failed
+from tests.unit.keycloak_operator.keycloak.answering import ACCESS, PAGE, Answer, Server, answered, client_of, failed
 
 Call = Callable[[AdminClient], Awaitable[object]]
 
@@ -138,6 +138,58 @@ async def test_an_account_that_sees_no_version_is_no_administrator(server: Serve
     assert await admin.version() == "26.5.5"
 
 
+TENANTS = replace(ACCESS, realm="tenants")
+TENANT = {"realm": "tenants", "id": "1"}
+
+
+@pytest.mark.parametrize(
+    ("info", "version"),
+    [
+        pytest.param(answered(200, {"systemInfo": {"version": "26.5.5"}}), "26.5.5", id="shown"),
+        pytest.param(answered(200, {"profileInfo": {}}), None, id="not shown"),
+        pytest.param(answered(403), None, id="forbidden"),
+    ],
+)
+async def test_an_account_of_another_realm_need_not_see_the_version(
+    server: Server, info: Answer, version: str | None
+) -> None:
+    admin = client_of(TENANTS)
+    server.answers = [answered(200, TENANT), info]
+    assert await admin.version() == version
+    assert server.paths() == ["GET /base/admin/realms/tenants", "GET /base/admin/serverinfo"]
+    await admin.close()
+
+
+@pytest.mark.parametrize(
+    ("realm", "error"),
+    [
+        pytest.param(answered(200, {"realm": "tenants"}), errors.ForbiddenError, id="only the name"),
+        pytest.param(answered(403), errors.ForbiddenError, id="forbidden"),
+        pytest.param(answered(404), errors.NotFoundError, id="gone"),
+        pytest.param(answered(503), errors.KeycloakUnavailableError, id="down"),
+    ],
+)
+async def test_an_account_of_another_realm_has_to_see_that(
+    server: Server, realm: Answer, error: type[Exception]
+) -> None:
+    admin = client_of(TENANTS)
+    server.answers = [realm]
+    with pytest.raises(error, match="tenants"):
+        await admin.version()
+    await admin.close()
+
+
+@pytest.mark.parametrize("call", EVERYTHING.values(), ids=EVERYTHING)
+async def test_an_account_of_another_realm_is_told_what_it_may(server: Server, call: Call) -> None:
+    admin = client_of(TENANTS)
+    server.answers = [answered(403)]
+    with pytest.raises(errors.ForbiddenError) as raised:
+        await call(admin)
+    assert "it is in realm tenants and can manage that realm only" in str(raised.value)
+    assert "use an account in realm master" in str(raised.value)
+    await admin.close()
+
+
 @pytest.mark.parametrize(
     ("name", "written"),
     [("a/b", "a%2Fb"), ("100%", "100%25"), ("%2F", "%252F"), ("a?b#c", "a%3Fb%23c"), ("é ~", "%C3%A9%20~")],
@@ -174,17 +226,26 @@ async def test_a_client_may_have_no_secret(
 @pytest.mark.parametrize("url", ["http://kc:port", "http://[::1", "http://xn--", "http://kc:1:2"])
 def test_a_url_that_only_looks_like_one(url: str) -> None:
     with pytest.raises(errors.InvalidSpecError, match=r"spec\.url .* cannot be used: "):
-        AdminClient(replace(ACCESS, url=url), timeout=5)
+        client_of(replace(ACCESS, url=url))
 
 
 @pytest.mark.parametrize("ca", ["text", "ä", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
 def test_a_certificate_that_is_none(ca: str) -> None:
     with pytest.raises(errors.SecretNotFoundError, match=r"spec\.caSecret .* no certificate"):
-        AdminClient(replace(ACCESS, ca=ca), timeout=5)
+        client_of(replace(ACCESS, ca=ca))
+
+
+async def test_connections_that_share_a_secret_keep_a_client_each(server: Server) -> None:
+    pool = Pool(timeout=5, requests=8)
+    for _ in range(2):
+        for access in (ACCESS, replace(ACCESS, url="http://other"), TENANTS):
+            await pool.admin(access).delete_realm("r")
+    assert len(server.logins) == 3
+    await pool.close()
 
 
 async def test_a_pool_keeps_logins_until_the_credentials_change(server: Server) -> None:
-    pool = Pool(timeout=5)
+    pool = Pool(timeout=5, requests=8)
     for access in (ACCESS, replace(ACCESS), replace(ACCESS, origin="Secret there/admin"), ACCESS):
         await pool.admin(access).delete_realm("r")
     assert len(server.logins) == 2

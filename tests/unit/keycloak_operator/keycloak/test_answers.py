@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import httpx
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from keycloak_operator import errors
 from keycloak_operator.keycloak import answers
@@ -47,6 +51,72 @@ def test_everything_else_is_an_error(status: int, content: Any, error: type[erro
         answers.check(response(status, content))
     assert said in str(raised.value)
     assert type(raised.value) is error
+
+
+NOW = "Sun, 06 Nov 1994 08:49:37 GMT"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1", 1),
+        (" 120 ", 120),
+        ("3600", 3600),
+        ("3601", 3600),
+        ("9" * 400, 3600),
+        ("Sun, 06 Nov 1994 08:50:37 GMT", 60),
+        ("Sun, 06 Nov 1994 08:50:37 -0000", 60),
+        ("Sunday, 06-Nov-94 08:50:07 GMT", 30),
+        ("Sun Nov  6 08:49:47 1994", 10),
+        ("Mon, 07 Nov 1994 08:49:37 GMT", 3600),
+        ("", None),
+        ("0", None),
+        ("-5", None),
+        ("1.5", None),
+        ("1e3", None),
+        ("\u0661", None),
+        ("soon", None),
+        (NOW, None),
+        ("Sun, 06 Nov 1994 08:49:36 GMT", None),
+        ("Sun, 99 Nov 1994 08:49:37 GMT", None),
+        ("Sun, 06 Nov 99999 08:49:37 GMT", None),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 503])
+def test_for_how_long_a_server_asks_to_be_left_alone(status: int, text: str, seconds: float | None) -> None:
+    headers = [(b"Retry-After", text.encode()), (b"Date", NOW.encode())]
+    assert answers.retry_after(httpx.Response(status, headers=headers)) == seconds
+
+
+@pytest.mark.parametrize("now", [{}, {"Date": "now"}])
+def test_a_server_without_a_clock_is_measured_by_ours(now: dict[str, str]) -> None:
+    later = format_datetime(datetime.now(UTC) + timedelta(minutes=30), usegmt=True)
+    seconds = answers.retry_after(httpx.Response(503, headers={"Retry-After": later, **now}))
+    assert seconds is not None
+    assert 0 < seconds <= 30 * 60
+
+
+@pytest.mark.parametrize("status", [200, 301, 404, 500, 502])
+def test_only_what_says_that_it_is_too_much_can_ask_for_it(status: int) -> None:
+    assert answers.retry_after(httpx.Response(status, headers={"Retry-After": "5"})) is None
+
+
+@given(text=st.text(), date=st.text())
+@example(text="Sun, 06 Nov 1994 08:49:37 +9999", date="")
+@example(text="6", date="Sun, 06 Nov 0000 08:49:37 GMT")
+def test_whatever_a_server_says_it_is_seconds_or_nothing(text: str, date: str) -> None:
+    headers = [(b"Retry-After", text.encode()), (b"Date", date.encode())]
+    seconds = answers.retry_after(httpx.Response(503, headers=headers))
+    assert seconds is None or 0 < seconds <= answers.LONGEST_REST
+
+
+def test_until_when_is_said_and_kept() -> None:
+    busy = httpx.Response(503, headers={"Retry-After": "60"}, request=REQUEST)
+    before, error, after = answers.moment(60), answers.unavailable(busy), answers.moment(60)
+    assert error.retry_after == 60
+    said, _, until = str(error).rpartition(" ")
+    assert said == "Keycloak at kc answered 503 to PUT /admin/realms/r and asks to be left alone until"
+    assert before <= until <= after
 
 
 def test_a_redirect_is_not_keycloaks() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -20,6 +21,7 @@ from tests.unit.keycloak_operator.keycloak.answering import (
     Answer,
     Server,
     answered,
+    client_of,
     failed,
     granted,
 )
@@ -51,7 +53,8 @@ async def test_a_refused_token_is_replaced_and_the_request_is_made_once_more(
     assert len(set(server.tokens)) == 2
 
 
-async def test_a_token_that_is_refused_to_many_is_replaced_once(server: Server, admin: AdminClient) -> None:
+async def test_a_token_that_is_refused_to_many_is_replaced_once(server: Server) -> None:
+    admin = client_of(ACCESS, at_a_time=32)  # all of them have the token already when it is refused
     await admin.delete_realm("first")
     outdated = server.tokens[0]
     server.answers = [lambda each: httpx.Response(401 if each.headers["Authorization"] == outdated else 204)]
@@ -62,6 +65,7 @@ async def test_a_token_that_is_refused_to_many_is_replaced_once(server: Server, 
     await asked_before
     assert server.tokens.count(outdated) == 22
     assert len(server.logins) == 2
+    await admin.close()
 
 
 async def test_a_fresh_token_that_is_refused_is_the_end_of_it(server: Server, admin: AdminClient) -> None:
@@ -92,12 +96,14 @@ async def test_a_login_that_is_given_up_keeps_nobody_else_from_it(server: Server
     ],
     ids=["service account", "user"],
 )
-async def test_what_is_sent_to_log_in(server: Server, access: Access, form: dict[str, str]) -> None:
-    admin = AdminClient(access, timeout=5)
+@pytest.mark.parametrize("realm", ["master", "tenants"])
+async def test_what_is_sent_to_log_in(server: Server, access: Access, form: dict[str, str], realm: str) -> None:
+    access = replace(access, realm=realm)
+    admin = client_of(access)
     await admin.delete_realm("r")
     await admin.close()
     assert server.forms() == [form]
-    assert str(server.logins[0].url) == "http://kc/base/realms/master/protocol/openid-connect/token"
+    assert str(server.logins[0].url) == f"http://kc/base/realms/{realm}/protocol/openid-connect/token"
 
 
 REFUSED = {"error": "invalid_grant", "error_description": "Invalid user credentials"}
@@ -117,7 +123,7 @@ async def test_a_refused_login_names_the_secret_and_never_what_is_in_it(
     server: Server, access: Access, who: str, login: Answer, reason: str
 ) -> None:
     server.login = login
-    admin = AdminClient(access, timeout=5)
+    admin = client_of(access)
     with pytest.raises(errors.AuthenticationFailedError) as raised:
         await admin.delete_realm("r")
     await admin.close()
@@ -152,10 +158,18 @@ async def test_no_keycloak_to_log_in_to(server: Server, admin: AdminClient, logi
     await admin.delete_realm("r")
 
 
+async def test_a_realm_to_log_in_to_that_is_not_there(server: Server) -> None:
+    admin = client_of(replace(ACCESS, realm="tenants"))
+    server.login = answered(404, {"error": "Realm does not exist"})
+    with pytest.raises(errors.NotFoundError, match=r"has no realm tenants .* correct spec\.admin\.loginRealm"):
+        await admin.delete_realm("r")
+    await admin.close()
+
+
 async def test_a_login_that_is_never_answered_is_given_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         access = Access(url=f"http://127.0.0.1:{silent.getsockname()[1]}", client_id="me", client_secret="s")
-        admin = AdminClient(access, timeout=0.1)
+        admin = client_of(access, timeout=0.1)
         with pytest.raises(errors.KeycloakUnavailableError, match=r"does not answer: (Connect|Read)Timeout"):
             await asyncio.wait_for(admin.delete_realm("r"), WITHIN)
         await admin.close()
