@@ -17,7 +17,8 @@
     ├── NameConflictError             NameConflict          at the next resync
     ├── InvalidSpecError              InvalidSpec           when the spec changes
     ├── RejectedByKeycloakError       RejectedByKeycloak    at the next resync
-    └── NotConvergedError             NotConverged          at the next resync
+    ├── NotConvergedError             NotConverged          at the next resync
+    └── InternalError                 InternalError         with growing delays: the operator did not expect it
 
 `reason` is what the Ready condition shows; the message says what was expected, what was found, and what to do. Values
 of Secrets are never in a message.
@@ -155,3 +156,10 @@ class NotConvergedError(OperatorError):
     """Keycloak accepted a change and shows something else."""
 
     reason = "NotConverged"
+
+
+class InternalError(OperatorError):
+    """The operator met what it did not expect; its log has the traceback."""
+
+    reason = "InternalError"
+    retry = "backoff"

@@ -12,7 +12,7 @@ from keycloak_operator.errors import OperatorError
 from keycloak_operator.handlers.kinds import Kind
 from keycloak_operator.reconcile.outcome import Event, Outcome
 from keycloak_operator.reconcile.ports import Cluster
-from keycloak_operator.resources import Condition, ConditionStatus, condition, with_condition
+from keycloak_operator.resources import ConditionStatus, Status, condition, with_condition
 
 
 class Report:
@@ -22,6 +22,13 @@ class Report:
         self._kind = kind
         self._cluster = cluster
         self.status: dict[str, Any] = dict(body.get("status") or {})
+
+    async def refresh(self, body: kopf.Body) -> None:
+        """Take the status as it is in the cluster: it may have been restored, cleared or edited."""
+        namespace, name = body.metadata["namespace"], body.metadata["name"]
+        found = await self._cluster.get(self._kind.plural, namespace, name)
+        if found is not None:
+            self.status = dict(found.get("status") or {})
 
     async def synced(self, body: kopf.Body, outcome: Outcome) -> bool:
         """Report that the resource is as declared, and return whether that is news."""
@@ -56,7 +63,7 @@ class Report:
         self, body: kopf.Body, fields: Mapping[str, Any], status: ConditionStatus, reason: Any, message: str
     ) -> bool:
         """Write what is new, and return whether the reason is."""
-        before = [Condition.model_validate(each) for each in self.status.get("conditions") or ()]
+        before = Status.of({"status": {"conditions": self.status.get("conditions") or ()}}).conditions
         generation = body.metadata["generation"]
         new = condition(status, reason, message, generation=generation, now=datetime.now(UTC))
         conditions = [each.model_dump(mode="json", by_alias=True) for each in with_condition(before, new)]

@@ -16,7 +16,7 @@ from typing import Any
 
 import kopf
 
-from keycloak_operator.errors import InvalidSpecError, OperatorError
+from keycloak_operator.errors import InternalError, InvalidSpecError, OperatorError
 from keycloak_operator.handlers.kinds import KINDS, Kind
 from keycloak_operator.handlers.pauses import Pauses
 from keycloak_operator.handlers.report import Report
@@ -55,8 +55,8 @@ class Loop:
             self.generation = body.metadata["generation"]
             report = self.report = self.report or Report(self.kind, self.world.cluster, body)
             try:
-                resource = parse(self.kind, body, report.status)
-                outcome: Outcome = await self.kind.reconcile(self.world, resource)
+                await report.refresh(body)
+                outcome = await self._reconciled(body, report, logger)
             except OperatorError as error:
                 news = await report.failed(body, error)
                 level = logging.WARNING if error.warns else logging.INFO
@@ -69,6 +69,17 @@ class Loop:
             if await report.synced(body, outcome):
                 self._wake_who_waits()
             return self.pauses.well()
+
+    async def _reconciled(self, body: kopf.Body, report: Report, logger: kopf.Logger) -> Outcome:
+        try:
+            outcome: Outcome = await self.kind.reconcile(self.world, parse(self.kind, body, report.status))
+        except OperatorError:
+            raise
+        except Exception as error:
+            # Told by its type alone: the words of an error may hold what is in a Secret.
+            logger.exception("This is a fault of the operator")
+            raise InternalError(f"the operator met an unexpected {type(error).__name__}; its log says where") from None
+        return outcome
 
     def first_pause(self, body: kopf.Body) -> float:
         """Return the pause before the first look: none, unless all was well when the operator was last there.

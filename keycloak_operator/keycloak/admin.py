@@ -12,6 +12,7 @@ import httpx
 from keycloak_operator.errors import (
     ForbiddenError,
     InvalidSpecError,
+    NameConflictError,
     NotFoundError,
     RejectedByKeycloakError,
     SecretNotFoundError,
@@ -80,6 +81,7 @@ class AdminClient:
                 return None
             representation = answers.document(response)
             if "id" in representation:
+                _check_name(realm, representation)
                 return representation
         raise ForbiddenError(
             f"the operator's account sees of realm {realm!r} only its name; {answers.missing(self._realm)}"
@@ -229,6 +231,12 @@ def _trusting(certificates: str) -> ssl.SSLContext:
         return ssl.create_default_context(cadata=certificates)
     except (ssl.SSLError, TypeError):  # the latter for what is not ASCII
         raise SecretNotFoundError("what spec.caSecret names is no certificate in PEM form") from None
+
+
+def _check_name(realm: str, representation: Representation) -> None:
+    """Raise unless *representation* is the one of *realm*: a database may find names that differ in case."""
+    if representation.get("realm") != realm:
+        raise NameConflictError(f"Keycloak takes {realm} for realm {representation.get('realm')}; choose another name")
 
 
 def _quoted(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +11,14 @@ from keycloak_operator.errors import (
     InvalidSpecError,
     NameConflictError,
     NamespaceNotAllowedError,
+    NotConvergedError,
+    NotFoundError,
     OperatorError,
     RejectedByKeycloakError,
 )
 from keycloak_operator.reconcile import credentials, managed, ownership, references
 from keycloak_operator.reconcile.convergence import Target, converge
+from keycloak_operator.reconcile.difference import MASK
 from keycloak_operator.reconcile.outcome import Outcome, World
 from keycloak_operator.reconcile.ownership import Claim
 from keycloak_operator.reconcile.ports import Access, Admin
@@ -37,6 +41,12 @@ CREATED = {"enabled": True, "protocol": "openid-connect", "publicClient": False}
 
 _FLOWS = "authenticationFlowBindingOverrides"
 
+#: Mappers, and claims, that put roles into a token which its user does not have.
+_ROLE_MAPPERS = frozenset(
+    {"oidc-hardcoded-role-mapper", "oidc-role-name-mapper", "saml-hardcode-role-mapper", "saml-role-name-mapper"}
+)
+_ROLE_CLAIMS = frozenset({"realm_access", "resource_access"})
+
 
 @dataclass(frozen=True, slots=True)
 class _Place:
@@ -46,6 +56,7 @@ class _Place:
     realm: str
     client_id: str
     claim: Claim
+    realm_marker: str
 
     def __str__(self) -> str:
         return f"client {self.client_id} of realm {self.realm}"
@@ -61,8 +72,26 @@ class _Place:
         rotated = await self.admin.rotated_secret(self.realm, actual["id"])
         return {**actual, "secret": secret} if rotated == secret else actual
 
+    async def check_realm(self) -> None:
+        """Raise unless the realm is the one of the client's KeycloakRealm.
+
+        To be done before every write: that resource's status may be older than what happened in Keycloak, and users may
+        be allowed to write it.
+        """
+        actual = await self.admin.get_realm(self.realm)
+        if actual is None:
+            raise NotFoundError(f"Keycloak has no realm {self.realm}")
+        if ownership.owner_of(actual) != self.realm_marker:
+            raise NameConflictError(f"realm {self.realm} in Keycloak does not belong to the client's KeycloakRealm")
+
+    async def create(self, representation: dict[str, Any]) -> bool:
+        """Create the client; False if it was created by another program meanwhile."""
+        await self.check_realm()
+        return await self.admin.create_client(self.realm, representation)
+
     async def write(self, before: dict[str, Any], wanted: dict[str, Any]) -> None:
         """Make the client, which is as *before*, as *wanted*."""
+        await self.check_realm()
         await self.admin.update_client(self.realm, before["id"], _as_update(before, wanted))
 
 
@@ -75,12 +104,7 @@ async def reconcile(world: World, client: KeycloakClient) -> Outcome:
         connection = await references.connection_of(world, realm)
         access = await references.access_of(world, connection)
         _check_access(connection, access, realm, client)
-        place = _Place(
-            world.keycloaks.admin(access),
-            realm.spec.realm.realm,
-            client.spec.client.client_id,
-            _claim(world, connection, client),
-        )
+        place = _place(world, connection, access, realm, client)
         outcome.status |= {
             "clientId": place.client_id,
             "issuer": f"{connection.spec.url}/realms/{place.realm}",
@@ -102,27 +126,38 @@ async def _enforce(world: World, client: KeycloakClient, place: _Place, outcome:
         memory=target.memory,
         default=target.default,
     )
-    changed = await converge(
-        settings,
-        {key: value for key, value in actual.items() if key not in SCOPES.values()},
-        what=str(place),
-        write=functools.partial(place.write, actual),
-        read=functools.partial(_settings, place, declared.get("secret", "")),
-        force=versions != client.status.secret_versions and client.status.id == actual["id"],
-        attempted=client.status.attempted,
+
+    async def write(representation: dict[str, Any]) -> None:
+        await place.write(actual, representation)
+        outcome.status["secretVersions"] = sent
+
+    sent = [version.model_dump(by_alias=True) for version in versions]
+    hidden = "secret" in declared and actual.get("secret") in {None, MASK}
+    failure = None
+    try:
+        changed, kept = await converge(
+            settings,
+            {key: value for key, value in actual.items() if key not in SCOPES.values()},
+            what=str(place),
+            write=write,
+            read=functools.partial(_settings, place, declared.get("secret", "")),
+            force=hidden and versions != client.status.secret_versions,
+            attempted=client.status.attempted,
+        )
+        # After the settings: switching the service account on links a scope that may not be declared.
+        latest = await place.read() or actual if changed else actual
+        changed += await _link_scopes(place, target, latest, client.status.attempted)
+        managed.tell_of_changes(outcome, client, str(place), changed)
+        managed.mention_kept(outcome, kept)
+    except (NotConvergedError, RejectedByKeycloakError) as error:
+        failure = error  # of the settings: applications need their credentials nevertheless
+        latest = await place.read() or actual
+    outcome.status["secretName"] = await credentials.write(
+        world, client, place.admin, place.realm, actual=latest, issuer=outcome.status["issuer"]
     )
-    if changed:
-        actual = await place.read() or actual
-    # After the settings: switching the service account on links a scope that may not be declared.
-    changed += await _link_scopes(place, target, actual)
-    managed.tell_of_changes(outcome, client, str(place), changed)
-    secret_name = await credentials.write(
-        world, client, place.admin, place.realm, actual=actual, issuer=outcome.status["issuer"]
-    )
-    outcome.status |= {
-        "secretName": secret_name,
-        "secretVersions": [version.model_dump(by_alias=True) for version in versions],
-    }
+    if failure is not None:
+        raise failure
+    outcome.status["secretVersions"] = sent
     managed.remember(outcome, target, done=True)
 
 
@@ -131,9 +166,12 @@ async def _observe(world: World, client: KeycloakClient, place: _Place, outcome:
     actual = await place.read(declared.get("secret", ""))
     if actual is None:
         return managed.observed(outcome, str(place), ["clientId"])
+    place.claim.check(actual, str(place), observing=True)
     comparable = await _comparable(place, declared, actual)
     target = managed.target_of(client, comparable, functools.partial(_default, actual))
-    return managed.observed(outcome, str(place), target.differences(actual))
+    scopes = await _wrong_scopes(place, target, actual)
+    settings = {path for path in target.differences(actual) if path not in SCOPES.values()}
+    return managed.observed(outcome, str(place), sorted(settings | {SCOPES[kind] for kind in scopes}))
 
 
 async def release(world: World, client: KeycloakClient) -> Outcome:
@@ -148,7 +186,7 @@ async def release(world: World, client: KeycloakClient) -> Outcome:
     if client.spec.deletion_policy == "Retain":
         await _unmark(world, connection, realm, client)
         return outcome
-    place = await _place_of(world, connection, realm, client)
+    place = _place(world, connection, await references.access_of(world, connection), realm, client)
     # A realm that was deleted in Keycloak took its clients along.
     actual = await place.read() if await place.admin.get_realm(place.realm) is not None else None
     if actual is not None and ownership.owner_of(actual) == place.claim.marker:
@@ -157,31 +195,34 @@ async def release(world: World, client: KeycloakClient) -> Outcome:
     return outcome
 
 
-async def _place_of(
-    world: World, connection: KeycloakConnection, realm: KeycloakRealm, client: KeycloakClient
+def _place(
+    world: World, connection: KeycloakConnection, access: Access, realm: KeycloakRealm, client: KeycloakClient
 ) -> _Place:
-    admin = world.keycloaks.admin(await references.access_of(world, connection))
-    return _Place(admin, realm.spec.realm.realm, client.spec.client.client_id, _claim(world, connection, client))
-
-
-def _takes_clients_along(realm: KeycloakRealm) -> bool:
-    return realm.terminating_since is not None and realm.spec.deletion_policy == "Delete"
-
-
-def _claim(world: World, connection: KeycloakConnection, client: KeycloakClient) -> Claim:
-    return Claim(
+    claim = Claim(
         marker=ownership.marker(world.operator_id, client.key),
         adopt=client.spec.adopt,
         allowed=references.grant_of(connection, client.metadata.namespace).adopt,
         connection=connection.key,
     )
+    return _Place(
+        world.keycloaks.admin(access),
+        realm.spec.realm.realm,
+        client.spec.client.client_id,
+        claim,
+        ownership.marker(world.operator_id, realm.key),
+    )
+
+
+def _takes_clients_along(realm: KeycloakRealm) -> bool:
+    spec = realm.spec
+    return realm.terminating_since is not None and spec.deletion_policy == "Delete" and spec.mode == "Enforce"
 
 
 def _check_access(connection: KeycloakConnection, access: Access, realm: KeycloakRealm, client: KeycloakClient) -> None:
     """Raise if the client is none that a resource of its namespace may declare."""
     name, namespace = realm.spec.realm.realm, client.metadata.namespace
     client_id = client.spec.client.client_id
-    if name in connection.administrative_realms and namespace != connection.metadata.namespace:
+    if connection.administers(name) and namespace != connection.metadata.namespace:
         raise NamespaceNotAllowedError(
             f"clients of realm {name} can administer Keycloak, so they are declared in namespace "
             f"{connection.metadata.namespace} of the KeycloakConnection only"
@@ -195,6 +236,27 @@ def _check_access(connection: KeycloakConnection, access: Access, realm: Keycloa
             f"client {client_id} is one of Keycloak's own, and KeycloakConnection {connection.key} does not let "
             f"namespace {namespace} change those; set builtInClients to true in the namespace's entry of "
             "spec.allowedNamespaces there"
+        )
+    may_declare_realm = references.grant_of(connection, namespace).declares(
+        name, administrative=connection.administers(name)
+    )
+    if namespace != realm.metadata.namespace and not may_declare_realm:
+        _check_mappers(client)
+
+
+def _check_mappers(client: KeycloakClient) -> None:
+    """Raise if a mapper makes roles up: from a role in its token, a client administers its realm."""
+    makes_up = [
+        mapper.name
+        for mapper in client.spec.client.protocol_mappers or ()
+        if mapper.protocol_mapper in _ROLE_MAPPERS
+        or str(mapper.protocol_mapper).startswith("script-")
+        or (mapper.config or {}).get("claim.name", "").partition(".")[0] in _ROLE_CLAIMS
+    ]
+    if makes_up:
+        raise NamespaceNotAllowedError(
+            f"protocolMappers {', '.join(makes_up)} can give roles that administer the realm, so they are only for "
+            "namespaces that may declare the realm itself"
         )
 
 
@@ -221,7 +283,7 @@ async def _existing(
         representation = CREATED | ({"secret": secret} if secret else {}) | declared
         if declared.get(_FLOWS):
             representation[_FLOWS] = await _flows(place, declared[_FLOWS])
-        created = await place.admin.create_client(place.realm, representation)
+        created = await place.create(await _with_both_kinds_of_scopes(place, representation))
         actual = await place.read()
         if actual is None:
             raise NameConflictError(f"{place} was created and is gone again; does another program manage it?")
@@ -231,6 +293,17 @@ async def _existing(
             outcome.tell("DriftCorrected", f"{place} was gone and is created anew")
     place.claim.check(actual, str(place))
     return actual
+
+
+async def _with_both_kinds_of_scopes(place: _Place, representation: dict[str, Any]) -> dict[str, Any]:
+    """Return *representation* with the realm's scopes of the kind that it leaves out: Keycloak would link none."""
+    declared = [name for name in SCOPES.values() if name in representation]
+    if len(declared) != 1:
+        return representation
+    other = next(kind for kind, name in SCOPES.items() if name not in representation)
+    taken = set(representation[declared[0]])
+    scopes = [name for name in await place.admin.realm_scopes(place.realm, other) if name not in taken]
+    return {**representation, SCOPES[other]: scopes}
 
 
 async def _comparable(place: _Place, declared: dict[str, Any], actual: dict[str, Any]) -> dict[str, Any]:
@@ -278,16 +351,47 @@ def _as_update(before: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]
     return update
 
 
-async def _link_scopes(place: _Place, target: Target, actual: dict[str, Any]) -> list[str]:
-    """Make the client's links to client scopes those declared, and return the fields that were changed."""
+async def _wrong_scopes(place: _Place, target: Target, actual: dict[str, Any]) -> dict[str, tuple[set[str], set[str]]]:
+    """Return the scopes that the client has to have, and those that it has, for each kind in which these differ."""
     wrong = {}
     for kind, name in SCOPES.items():
         present = set(actual.get(name) or ())
         wanted = await _wanted_scopes(place, kind, target, present)
         if wanted != present:
             wrong[kind] = (wanted, present)
+    return wrong
+
+
+async def _link_scopes(place: _Place, target: Target, actual: dict[str, Any], attempted: str | None) -> list[str]:
+    """Make the client's links to client scopes those declared, and return the fields that were changed.
+
+    Keycloak takes a link that it does not want, of another protocol for example, and makes none.
+    """
+    wrong = await _wrong_scopes(place, target, actual)
     if not wrong:
         return []
+    if attempted != _digest(wrong):
+        await place.check_realm()
+        await _link(place, actual, wrong)
+        left = await _wrong_scopes(place, target, await place.read() or {})
+        if not left:
+            return [SCOPES[kind] for kind in wrong]
+        wrong = left
+    missed = {name for wanted, present in wrong.values() for name in wanted ^ present}
+    error = NotConvergedError(
+        f"{place}: Keycloak accepted the links to client scopes and shows others ({', '.join(sorted(missed))}); "
+        "correct the spec"
+    )
+    error.status = {"attempted": _digest(wrong)}
+    raise error
+
+
+def _digest(wrong: dict[str, tuple[set[str], set[str]]]) -> str:
+    text = repr({kind: [sorted(names) for names in pair] for kind, pair in wrong.items()})
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+async def _link(place: _Place, actual: dict[str, Any], wrong: dict[str, tuple[set[str], set[str]]]) -> None:
     ids = await place.admin.client_scopes(place.realm)
     if missing := sorted(set().union(*(wanted for wanted, _ in wrong.values())) - set(ids)):
         raise RejectedByKeycloakError(f"realm {place.realm} has no client scope {', '.join(missing)}")
@@ -298,7 +402,6 @@ async def _link_scopes(place: _Place, target: Target, actual: dict[str, Any]) ->
     for kind, (wanted, present) in wrong.items():
         for name in sorted(wanted - present):
             await place.admin.link_scope(place.realm, actual["id"], kind, ids[name])
-    return [SCOPES[kind] for kind in wrong]
 
 
 async def _wanted_scopes(place: _Place, kind: str, target: Target, present: set[str]) -> set[str]:
@@ -309,17 +412,18 @@ async def _wanted_scopes(place: _Place, kind: str, target: Target, present: set[
     name = SCOPES[kind]
     if name in target.declared:
         return set(target.declared[name])
-    if (name,) not in target.memory:
-        return present
+    # A scope is one or the other, so what is declared as the other is not wanted here.
     others = {each for other, field in SCOPES.items() if other != kind for each in target.declared.get(field) or ()}
+    if (name,) not in target.memory:
+        return present - others
     realms = set(await place.admin.realm_scopes(place.realm, kind)) - others
-    return {each for each in present if (name, each) not in target.memory} | realms
+    return {each for each in present - others if (name, each) not in target.memory} | realms
 
 
 async def _unmark(world: World, connection: KeycloakConnection, realm: KeycloakRealm, client: KeycloakClient) -> None:
     """Take our marker off, if that is possible right now: a client that stays must not keep its resource from going."""
     try:
-        place = await _place_of(world, connection, realm, client)
+        place = _place(world, connection, await references.access_of(world, connection), realm, client)
         actual = await place.read()
         if actual is not None and ownership.owner_of(actual) == place.claim.marker:
             attributes = {key: value for key, value in actual["attributes"].items() if key != OWNER_ATTRIBUTE}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keycloak_operator.errors import NotConvergedError
-from keycloak_operator.reconcile.difference import differences, merged
+from keycloak_operator.reconcile.difference import canonical, differences, merged
 from keycloak_operator.reconcile.removal import Default, Memory, Stale, removed, stale
 
 Read = Callable[[], Awaitable[dict[str, Any] | None]]
@@ -34,7 +34,11 @@ class Target:
 
     def differences(self, actual: Mapping[str, Any]) -> list[str]:
         """Return the JSON paths at which *actual* is not as it has to be."""
-        return sorted({*differences(self.declared, actual), *map(str, self._stale(actual))})
+        return sorted({*differences(self.declared, actual), *self.stale(actual)})
+
+    def stale(self, actual: Mapping[str, Any]) -> list[str]:
+        """Return the JSON paths of what has left the spec and is still in *actual*."""
+        return sorted(map(str, self._stale(actual)))
 
     def put_into(self, actual: Mapping[str, Any]) -> dict[str, Any]:
         """Return *actual* as it has to be; neither is changed."""
@@ -42,7 +46,7 @@ class Target:
 
     def digest(self, actual: Mapping[str, Any]) -> str:
         """Return a digest of this and of *actual*; without the client's secret, which must not be guessed from it."""
-        parts = [{**each, "secret": None} for each in (self.declared, actual)]
+        parts = [canonical({**each, "secret": None}) for each in (self.declared, actual)]
         return hashlib.sha256(json.dumps([*parts, self.differences(actual)], sort_keys=True).encode()).hexdigest()
 
     @property
@@ -63,8 +67,10 @@ async def converge(
     read: Read,
     force: bool = False,
     attempted: str | None = None,
-) -> list[str]:
-    """Bring *actual* to *target*, and return the JSON paths that were changed; writes nothing if none were.
+) -> tuple[list[str], list[str]]:
+    """Bring *actual* to *target*; writes nothing if it is there already.
+
+    Returns the JSON paths that were changed, and those of fields that Keycloak keeps although they left the spec.
 
     *force* writes although nothing differs, for the sake of what is hidden. Raises `NotConvergedError` when Keycloak
     accepts the change and shows something else. It is not written again before the spec or Keycloak changes: that is
@@ -72,17 +78,17 @@ async def converge(
     """
     changed = target.differences(actual)
     if not changed and not force:
-        return []
+        return [], []
     if not changed or force or attempted != target.digest(actual):
         await write(target.put_into(actual))
         actual = await read() or {}
-    if left := target.differences(actual):
+    if left := differences(target.declared, actual):
         error = NotConvergedError(
             f"{what}: Keycloak accepted {listed(left)} and shows something else; correct the spec"
         )
         error.status = {"attempted": target.digest(actual)}
         raise error
-    return changed
+    return changed, target.stale(actual)
 
 
 def listed(paths: Collection[str]) -> str:

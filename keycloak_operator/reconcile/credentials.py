@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from keycloak_operator.errors import SecretConflictError, WaitingError
@@ -30,9 +29,11 @@ async def write(
 
     The Secret that was written before under another name goes, as applications would go on with it.
     """
-    name = None
-    if _has_secret(actual):
-        name = client.output_secret_name
+    name = client.output_secret_name if _has_secret(actual) else None
+    # First, so that none is left behind if something fails now: the status knows of one Secret.
+    if client.status.secret_name not in {None, name}:
+        await _delete(world, client, str(client.status.secret_name))
+    if name is not None:
         value = await admin.client_secret(realm, actual["id"])
         if value in {"", MASK}:
             raise WaitingError(
@@ -41,8 +42,6 @@ async def write(
             )
         data = {"client-id": client.spec.client.client_id, _SECRET: value, "issuer": issuer}
         await _apply(world, client, name, data)
-    if client.status.secret_name not in {None, name}:
-        await _delete(world, client, str(client.status.secret_name))
     return name
 
 
@@ -62,7 +61,9 @@ async def _apply(world: World, client: KeycloakClient, name: str, data: dict[str
     present = await world.cluster.secret(namespace, name)
     if present is not None and client.metadata.uid not in present.owners:
         raise SecretConflictError(f"Secret {namespace}/{name} is not this client's; choose another outputSecret.name")
-    if present is None or not _is_as(wanted, present):
+    # With a new spec also when nothing is missing: a label may have left it, and applying takes it off the Secret.
+    is_new = client.status.observed_generation != client.metadata.generation
+    if present is None or is_new or not _contains(present, wanted):
         owner = {
             "apiVersion": API_VERSION,
             "kind": client.definition.kind,
@@ -77,13 +78,9 @@ async def _delete(world: World, client: KeycloakClient, name: str) -> None:
         await world.cluster.delete_secret(present)
 
 
-def _is_as(wanted: Secret, present: Secret) -> bool:
+def _contains(present: Secret, wanted: Secret) -> bool:
     return (
-        dict(wanted.data) == dict(present.data)
-        and _contains(present.labels.items(), wanted.labels.items())
-        and _contains(present.annotations.items(), wanted.annotations.items())
+        wanted.data.items() <= present.data.items()
+        and wanted.labels.items() <= present.labels.items()
+        and wanted.annotations.items() <= present.annotations.items()
     )
-
-
-def _contains(present: Iterable[tuple[str, str]], wanted: Iterable[tuple[str, str]]) -> bool:
-    return set(wanted) <= set(present)

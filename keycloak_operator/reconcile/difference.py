@@ -52,6 +52,16 @@ def merged(declared: Mapping[str, Any], actual: Mapping[str, Any]) -> dict[str, 
     return result
 
 
+def canonical(value: Any, name: str = "") -> Any:
+    """Return *value* with every list whose order means nothing in one order; *name* is the field that it is in."""
+    if isinstance(value, Mapping):
+        return {key: canonical(inner, key) for key, inner in value.items()}
+    if isinstance(value, list):
+        inner = [canonical(each) for each in value]
+        return sorted(inner, key=repr) if name in SETS or name in NAMED else inner
+    return value
+
+
 def _differences(declared: Any, actual: Any, path: str) -> Iterator[str]:
     key = path.rpartition(".")[2]
     if isinstance(declared, Mapping):

@@ -38,13 +38,21 @@ def remember(outcome: Outcome, target: Target, *, done: bool) -> None:
 
     A spec with more fields than the memory has room for is not remembered, and what leaves it stays in Keycloak.
     """
-    declared = Memory.of(target.everything)
+    # A secret does not leave Keycloak with the spec: the client goes on with the one that it has.
+    declared = Memory.of({key: value for key, value in target.everything.items() if key != "secret"})
     memory = declared if done else target.memory | declared
-    outcome.status["declared"] = str(memory) if memory.fits else None
+    if memory.fits or done:
+        outcome.status["declared"] = str(memory) if memory.fits else None
     if done:
         outcome.status |= {"attempted": None, "differences": None}
         if not memory.fits:
             outcome.message += "; it has too many fields to remember them, so what leaves the spec stays in Keycloak"
+
+
+def mention_kept(outcome: Outcome, kept: list[str]) -> None:
+    """Say which fields Keycloak keeps although they left the spec."""
+    if kept:
+        outcome.message += f"; Keycloak keeps {listed(kept)}, which left the spec"
 
 
 def observed(outcome: Outcome, what: str, differences: list[str]) -> Outcome:

@@ -25,14 +25,14 @@ class Claim:
     allowed: bool
     connection: ObjectKey
 
-    def check(self, representation: Mapping[str, Any], what: str) -> None:
-        """Raise unless *what* is this resource's, or no resource's and may be taken over."""
+    def check(self, representation: Mapping[str, Any], what: str, *, observing: bool = False) -> None:
+        """Raise unless *what* is this resource's, or no resource's and may be taken over; *observing* needs no wish."""
         found = owner_of(representation)
         if found == self.marker:
             return
         if found:
             raise NameConflictError(f"{what} belongs to {found} (operator/namespace/name); choose another name")
-        if not self.adopt:
+        if not self.adopt and not observing:
             raise NameConflictError(f"{what} exists and belongs to no resource; set spec.adopt to true to take it over")
         if not self.allowed:
             raise NamespaceNotAllowedError(

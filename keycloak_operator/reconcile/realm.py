@@ -28,7 +28,7 @@ async def reconcile(world: World, realm: KeycloakRealm) -> Outcome:
         admin = world.keycloaks.admin(await references.access_of(world, connection))
         outcome.status["issuer"] = f"{connection.spec.url}/realms/{realm.spec.realm.realm}"
         if realm.spec.mode == "Observe":
-            return await _observe(admin, realm, target, outcome)
+            return await _observe(admin, realm, claim, target, outcome)
         await _enforce(admin, realm, claim, target, versions, outcome)
     return outcome
 
@@ -45,28 +45,39 @@ async def _enforce(  # noqa: PLR0917 - what was found out on the way here
     actual = await _existing(admin, realm, claim, outcome)
     managed.remember(outcome, target, done=False)
     changed_here = realm.status.observed_generation != realm.metadata.generation
-    changed = await converge(
+
+    async def write(representation: dict[str, Any]) -> None:
+        await admin.update_realm(name, representation)
+        outcome.status["secretVersions"] = sent
+
+    sent = [version.model_dump(by_alias=True) for version in versions]
+    changed, kept = await converge(
         target,
         actual,
         what=f"realm {name}",
-        write=functools.partial(admin.update_realm, name),
+        write=write,
         read=functools.partial(admin.get_realm, name),
         force=bool(target.hidden) and (changed_here or versions != realm.status.secret_versions),
         attempted=realm.status.attempted,
     )
     managed.tell_of_changes(outcome, realm, f"realm {name}", changed)
-    outcome.status["secretVersions"] = [version.model_dump(by_alias=True) for version in versions]
+    managed.mention_kept(outcome, kept)
+    outcome.status["secretVersions"] = sent
     if target.hidden:
         outcome.message += "; Keycloak does not show smtpServer.password, so a change of it there is not seen"
     managed.remember(outcome, target, done=True)
 
 
-async def _observe(admin: Admin, realm: KeycloakRealm, target: Target, outcome: Outcome) -> Outcome:
+async def _observe(admin: Admin, realm: KeycloakRealm, claim: Claim, target: Target, outcome: Outcome) -> Outcome:
     name = realm.spec.realm.realm
     actual = await admin.get_realm(name)
-    if actual is not None and ownership.owner_of(actual) == target.declared["attributes"][OWNER_ATTRIBUTE]:
+    outcome.status["realm"] = None
+    if actual is None:
+        return managed.observed(outcome, f"realm {name}", ["realm"])
+    claim.check(actual, f"realm {name}", observing=True)
+    if ownership.owner_of(actual) == claim.marker:
         outcome.status["realm"] = name
-    return managed.observed(outcome, f"realm {name}", ["realm"] if actual is None else target.differences(actual))
+    return managed.observed(outcome, f"realm {name}", target.differences(actual))
 
 
 async def release(world: World, realm: KeycloakRealm) -> Outcome:

@@ -23,8 +23,8 @@ from keycloak_operator.resources import (
 Parent = TypeVar("Parent", KeycloakConnection, KeycloakRealm)
 
 
-async def find(world: World, kind: type[Parent], key: ObjectKey) -> Parent | None:
-    """Return the resource of *kind* at *key*, or None."""
+async def find(world: World, kind: type[Parent], key: ObjectKey, asking: str = "") -> Parent | None:
+    """Return the resource of *kind* at *key*, or None; what is wrong with it is told to its own namespace only."""
     plural = kind.definition.plural
     body = await world.cluster.get(plural, key.namespace, key.name)
     if body is None:
@@ -32,17 +32,18 @@ async def find(world: World, kind: type[Parent], key: ObjectKey) -> Parent | Non
     try:
         return kind.parse(body)
     except InvalidSpec as error:
-        raise WaitingError(f"{kind.definition.kind} {key} cannot be read: {error}") from None
+        why = f": {error}" if asking == key.namespace else "; its own condition says why"
+        raise WaitingError(f"{kind.definition.kind} {key} cannot be read{why}") from None
 
 
 async def connection_of(world: World, realm: KeycloakRealm) -> KeycloakConnection:
     """Return the connection of *realm*, which is Ready and lets the realm's namespace declare it."""
     connection = await _parent(world, KeycloakConnection, realm.connection_key, realm)
     grant, name = connection.grant(realm.metadata.namespace), realm.spec.realm.realm
-    if grant is None or not grant.declares(name, connection.administrative_realms):
+    if grant is None or not grant.declares(name, administrative=connection.administers(name)):
         why = (
             "as realms that administer Keycloak are managed from the connection's own namespace only"
-            if name in connection.administrative_realms
+            if connection.administers(name)
             else "add it to allowedRealms of the namespace's entry in spec.allowedNamespaces there"
         )
         raise NamespaceNotAllowedError(
@@ -77,7 +78,7 @@ def grant_of(connection: KeycloakConnection, namespace: str) -> Grant:
 
 async def _parent(world: World, kind: type[Parent], key: ObjectKey, child: Resource) -> Parent:
     """Return the parent of *child*, which allows it and stays."""
-    parent, name = await find(world, kind, key), f"{kind.definition.kind} {key}"
+    parent, name = await find(world, kind, key, child.metadata.namespace), f"{kind.definition.kind} {key}"
     if parent is None:
         raise NotFoundError(f"{name} does not exist; create it, or correct the reference")
     if not parent.allows(child.metadata.namespace):

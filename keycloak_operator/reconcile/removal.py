@@ -25,6 +25,15 @@ Default = Callable[[Path], Any]
 
 _DIGEST = 8
 
+#: Fields of clients and realms that are empty unless they are filled. What else has no known default is left alone.
+_MAY_BE_EMPTY = frozenset(
+    {
+        "accountTheme", "adminTheme", "adminUrl", "baseUrl", "defaultLocale", "description", "displayName",
+        "displayNameHtml", "emailTheme", "loginTheme", "name", "passwordPolicy", "redirectUris", "rootUrl",
+        "supportedLocales", "webOrigins",
+    }
+)  # fmt: skip
+
 
 class Memory:
     """The fields that were declared; empty where nothing is remembered."""
@@ -74,7 +83,8 @@ class Stale:
 def stale(memory: Memory, declared: Mapping[str, Any], actual: Mapping[str, Any], default: Default) -> list[Stale]:
     """Return the fields of *actual* that *memory* knows and *declared* does not, but for those that have their default.
 
-    A number or a flag whose default is not known is left as it is: no other value would be right.
+    A field whose default is not known is left as it is, unless it is one that may be empty: no other value would be
+    right.
     """
     if not memory:
         return []
@@ -127,7 +137,7 @@ def _replaced(memory: Memory, present: Any, path: Path, default: Default) -> Ite
             yield Stale(path, value)
     elif len(path) > 1:
         yield Stale(path, MISSING)
-    elif isinstance(present, str | list) and present:
+    elif path[0] in _MAY_BE_EMPTY and present:
         yield Stale(path, type(present)())
 
 

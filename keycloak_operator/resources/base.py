@@ -165,13 +165,16 @@ class Resource(BaseModel):
     def parse(cls, body: Mapping[str, Any]) -> Self:
         """Return the resource that *body* describes; raise `InvalidSpec` that names everything wrong with it.
 
-        A status that cannot be read counts as none: it can be found out again, and must not stand in the way of that.
+        A field of the status that cannot be read counts as none: it can be found out again, and must not stand in the
+        way of that.
         """
         try:
             return cls.model_validate_json(_json(body), strict=True)
         except ValidationError as error:
-            if "status" in body and any(detail["loc"][0] == "status" for detail in error.errors()):
-                return cls.parse({key: value for key, value in body.items() if key != "status"})
+            if unreadable := {detail["loc"][1:2] for detail in error.errors() if detail["loc"][0] == "status"}:
+                status = {} if () in unreadable else dict(body["status"])
+                readable = {key: value for key, value in status.items() if (key,) not in unreadable}
+                return cls.parse({**body, "status": readable if readable != status else {}})
             raise InvalidSpec.from_validation(error) from None
 
     @property

@@ -9,8 +9,16 @@ from pydantic import Field
 from keycloak_operator.resources.representation import Attributes, Representation, StringMap, StringSet
 from keycloak_operator.resources.rules import immutable, refused
 
-#: Clients that every realm has from the start, and that Keycloak's own pages need.
-BUILT_IN = ("account", "account-console", "admin-cli", "broker", "realm-management", "security-admin-console")
+#: Clients that Keycloak makes itself, and that its own pages need.
+BUILT_IN = (
+    "account",
+    "account-console",
+    "admin-cli",
+    "admin-permissions",
+    "broker",
+    "realm-management",
+    "security-admin-console",
+)
 
 ClientId = Annotated[str, Field(min_length=1, max_length=255), immutable("the clientId")]
 PlainSecret = Annotated[str, refused("a secret has no place here; use spec.clientSecretRef, or let Keycloak make one")]
@@ -82,6 +90,8 @@ class ClientRepresentation(Representation):
     """Attributes of the client; those that are not named here stay as they are."""
     protocol_mappers: ProtocolMappers | None = None
     """What is put into tokens for this client."""
+    authentication_flow_binding_overrides: StringMap | None = None
+    """Authentication flows by what they are for, browser or direct_grant: the alias of a flow, or its id."""
     default_client_scopes: StringSet | None = None
     """Client scopes that always apply."""
     optional_client_scopes: StringSet | None = None

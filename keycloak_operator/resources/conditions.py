@@ -32,6 +32,7 @@ Reason: TypeAlias = Literal[
     "AuthenticationFailed",
     "Forbidden",
     "NotConverged",
+    "InternalError",
     "Deleting",
 ]
 REASONS: tuple[Reason, ...] = get_args(Reason)

@@ -45,9 +45,9 @@ class RealmSpec(ManagedSpec):
 
 
 _MASTER = Rule(
-    "self.realm.realm != 'master' || (self.adopt && self.deletionPolicy == 'Retain')",
+    "self.realm.realm.lowerAscii() != 'master' || (self.adopt && self.deletionPolicy == 'Retain')",
     "the realm master is Keycloak's own: it needs adopt: true and deletionPolicy: Retain",
-    lambda spec: spec.realm.realm != "master" or (spec.adopt and spec.deletion_policy == "Retain"),
+    lambda spec: spec.realm.realm.lower() != "master" or (spec.adopt and spec.deletion_policy == "Retain"),
 )
 _SMTP = Rule(
     "!has(self.smtpPasswordSecret) || has(self.realm.smtpServer)",

@@ -121,8 +121,11 @@ class FakeKeycloak:
         return links
 
     async def link_scope(self, realm: str, internal_id: str, kind: str, scope_id: str) -> None:
-        self._ask(f"LINK {kind} {scope_id.removeprefix('id-')}")
-        self._links(realm, internal_id, kind).append(scope_id.removeprefix("id-"))
+        name = scope_id.removeprefix("id-")
+        self._ask(f"LINK {kind} {name}")
+        other = {"default": "optional", "optional": "default"}[kind]
+        if name not in self._links(realm, internal_id, other) and name not in self.ignores:
+            self._links(realm, internal_id, kind).append(name)
 
     async def unlink_scope(self, realm: str, internal_id: str, kind: str, scope_id: str) -> None:
         self._ask(f"UNLINK {kind} {scope_id.removeprefix('id-')}")

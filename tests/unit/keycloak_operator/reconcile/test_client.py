@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,8 @@ from keycloak_operator import errors
 from keycloak_operator.reconcile import client
 from keycloak_operator.resources import OWNER_ATTRIBUTE, KeycloakClient
 from tests.unit.keycloak_operator.reconcile.fakes import OWNER, Scene, body, keycloak
+
+REALM_OWNER = "test/team/realm"
 
 
 def realm(**options: Any) -> dict[str, Any]:
@@ -23,7 +26,7 @@ def realm(**options: Any) -> dict[str, Any]:
 @pytest.fixture
 def scene() -> Scene:
     made = Scene()
-    made.keycloak.add_realm("r")
+    made.keycloak.add_realm("r", REALM_OWNER)
     made.cluster.add(realm())
     return made
 
@@ -287,6 +290,8 @@ def elsewhere(scene: Scene, name: str = "r", **entry: Any) -> dict[str, Any]:
     made = realm(namespace="other", allowedNamespaces=["team"], realm={"realm": name}, adopt=True)
     made["status"]["realm"] = name
     scene.cluster.add(made)
+    if name in scene.keycloak.realms:
+        scene.keycloak.realms[name]["attributes"][OWNER_ATTRIBUTE] = "test/other/realm"
     return {"realmRef": {"name": "realm", "namespace": "other"}}
 
 
@@ -362,3 +367,99 @@ async def test_what_leaves_the_spec_leaves_the_client(scene: Scene) -> None:
     actual = scene.keycloak.clients["r"]["c"]
     assert actual["attributes"] == {OWNER_ATTRIBUTE: OWNER, "theirs": "kept"}
     assert (actual["protocolMappers"], actual["redirectUris"], actual["description"]) == ([], [], "")
+
+
+async def test_a_secret_stays_when_its_reference_leaves_the_spec(scene: Scene) -> None:
+    scene.cluster.add_secret("given", secret="chosen")
+    first = await client.reconcile(scene.world, resource(clientSecretRef={"name": "given", "key": "secret"}))
+    scene.keycloak.calls.clear()
+    await client.reconcile(scene.world, resource(status={**KNOWN, "declared": first.status["declared"]}))
+    assert (scene.keycloak.calls, scene.keycloak.clients["r"]["c"]["secret"]) == ([], "chosen")
+
+
+@pytest.mark.parametrize("there", [True, False])
+async def test_a_forged_status_opens_no_realm_of_another_resource(scene: Scene, there: bool) -> None:
+    scene.keycloak.add_realm("r", "test/other/realm")
+    if there:
+        scene.keycloak.add_client("r", "c", OWNER)
+    with pytest.raises(errors.NameConflictError, match="does not belong to the client's KeycloakRealm"):
+        await client.reconcile(scene.world, resource({"name": "C", "defaultClientScopes": ["phone"]}))
+    assert scene.keycloak.calls == []
+
+
+@pytest.mark.parametrize(
+    "mapper",
+    [
+        {"protocolMapper": "oidc-hardcoded-role-mapper", "config": {"role": "realm-management.realm-admin"}},
+        {"protocolMapper": "oidc-hardcoded-claim-mapper", "config": {"claim.name": "resource_access.realm-management"}},
+        {"protocolMapper": "oidc-usermodel-attribute-mapper", "config": {"claim.name": "realm_access"}},
+        {"protocolMapper": "script-mine.js"},
+    ],
+)
+async def test_a_guest_in_a_realm_makes_no_roles_up(scene: Scene, mapper: dict[str, Any]) -> None:
+    declared = {"protocolMappers": [{"name": "evil", **mapper}]}
+    reference = elsewhere(scene)
+    with pytest.raises(errors.NamespaceNotAllowedError, match="protocolMappers evil"):
+        await client.reconcile(scene.world, resource(declared, **reference))
+    assert scene.keycloak.calls == []
+    elsewhere(scene, allowedRealms=["r"])
+    await client.reconcile(scene.world, resource(declared, **reference))
+    assert scene.keycloak.calls == ["POST r/c"]
+
+
+async def test_a_scope_changes_sides_also_when_the_other_side_is_not_declared(scene: Scene) -> None:
+    scene.keycloak.add_client("r", "c", OWNER, enabled=True, optionalClientScopes=["phone"])
+    await client.reconcile(scene.world, resource({"defaultClientScopes": ["phone"]}))
+    assert scene.keycloak.calls == ["UNLINK optional phone", "LINK default phone"]
+
+
+async def test_a_link_that_keycloak_does_not_make_is_told_and_not_repeated(scene: Scene) -> None:
+    scene.keycloak.add_client("r", "c", OWNER, enabled=True)
+    scene.keycloak.ignores = {"phone"}
+    with pytest.raises(errors.NotConvergedError, match="phone") as raised:
+        await client.reconcile(scene.world, resource({"defaultClientScopes": ["phone"]}))
+    assert scene.cluster.calls == ["APPLY it-credentials"], "applications need it nevertheless"
+    scene.keycloak.calls.clear()
+    status = {**KNOWN, "attempted": raised.value.status["attempted"]}
+    with pytest.raises(errors.NotConvergedError):
+        await client.reconcile(scene.world, resource({"defaultClientScopes": ["phone"]}, status))
+    assert scene.keycloak.calls == []
+
+
+async def test_a_client_with_one_kind_of_scopes_has_the_realms_other_kind(scene: Scene) -> None:
+    await client.reconcile(scene.world, resource({"defaultClientScopes": ["phone"]}))
+    await client.reconcile(scene.world, resource({"clientId": "d", "optionalClientScopes": ["email"]}))
+    first, second = scene.keycloak.clients["r"]["c"], scene.keycloak.clients["r"]["d"]
+    assert (first["defaultClientScopes"], first["optionalClientScopes"]) == (["phone"], [])
+    assert (second["defaultClientScopes"], second["optionalClientScopes"]) == (["profile"], ["email"])
+
+
+async def test_observing_shows_nothing_of_what_belongs_to_others(scene: Scene) -> None:
+    scene.keycloak.add_client("r", "c", "test/team/victim", attributes={"pin": "1"})
+    scene.keycloak.clients["r"]["c"]["attributes"][OWNER_ATTRIBUTE] = "test/team/victim"
+    with pytest.raises(errors.NameConflictError) as raised:
+        await client.reconcile(scene.world, resource({"attributes": {"pin": "2"}}, mode="Observe"))
+    assert "differences" not in raised.value.status
+    reference = elsewhere(scene)
+    scene.keycloak.add_client("r", "c")
+    with pytest.raises(errors.NamespaceNotAllowedError):
+        await client.reconcile(scene.world, resource(mode="Observe", **reference))
+
+
+async def test_a_client_of_a_realm_that_stays_is_deleted(scene: Scene) -> None:
+    scene.cluster.add(realm(deleted=True, deletionPolicy="Delete", mode="Observe"))
+    scene.keycloak.add_client("r", "c", OWNER)
+    await client.release(scene.world, resource(deletionPolicy="Delete"))
+    assert scene.keycloak.calls == ["DELETE r/c"]
+
+
+async def test_a_foreign_key_in_the_secret_is_left_alone_and_a_label_that_left_goes(scene: Scene) -> None:
+    await client.reconcile(scene.world, resource(outputSecret={"labels": {"a": "b"}}))
+    there = scene.cluster.secrets["team", "it-credentials"]
+    scene.cluster.secrets["team", "it-credentials"] = dataclasses.replace(there, data={**there.data, "more": "x"})
+    scene.cluster.calls.clear()
+    status = {**KNOWN, "secretName": "it-credentials"}
+    await client.reconcile(scene.world, resource(status=status))
+    assert scene.cluster.calls == []
+    await client.reconcile(scene.world, resource(status={**status, "observedGeneration": 0}))
+    assert scene.cluster.secrets["team", "it-credentials"].labels == {}

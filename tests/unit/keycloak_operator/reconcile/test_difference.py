@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keycloak_operator.reconcile.difference import MASK, differences, merged
+from keycloak_operator.reconcile.difference import MASK, canonical, differences, merged
 
 names = st.sampled_from(["a", "b", "c", "redirectUris", "protocolMappers", "attributes"])
 scalars = st.none() | st.booleans() | st.integers(0, 3) | st.sampled_from(["", "x", "y"])
@@ -97,3 +97,10 @@ def test_what_is_the_same_does_not_differ(document: dict[str, Any]) -> None:
 )
 def test_differences(declared: Any, actual: Any, expected: list[str]) -> None:
     assert differences(declared, actual) == expected
+
+
+def test_what_has_no_order_is_the_same_in_any() -> None:
+    one = {"redirectUris": ["a", "b"], "protocolMappers": [{"name": "m"}, {"name": "n"}], "other": ["a", "b"]}
+    two = {"redirectUris": ["b", "a"], "protocolMappers": [{"name": "n"}, {"name": "m"}], "other": ["a", "b"]}
+    assert canonical(one) == canonical(two)
+    assert canonical(one) != canonical({**two, "other": ["b", "a"]})

@@ -216,12 +216,13 @@ def tenant(scene: Scene) -> Scene:
     [
         ({}, "r", "add it to allowedRealms"),
         ({"allowedRealms": ["*"]}, "master", "from the connection's own namespace only"),
+        ({"allowedRealms": ["*"]}, "Master", "from the connection's own namespace only"),
         ({"allowedRealms": ["q*"]}, "r", "add it to allowedRealms"),
     ],
 )
 async def test_a_tenant_declares_the_realms_it_is_allowed(tenant: Scene, entry: Any, name: str, says: str) -> None:
     tenant.cluster.add(connection(**entry))
-    asked = resource({"realm": name}, adopt=True, **ELSEWHERE)
+    asked = resource({"realm": name}, adopt=True, deletionPolicy="Retain", **ELSEWHERE)
     with pytest.raises(errors.NamespaceNotAllowedError, match=says):
         await realm.reconcile(tenant.world, asked)
     assert tenant.keycloak.accesses == []
@@ -308,3 +309,45 @@ async def test_what_leaves_the_spec_leaves_the_realm_unless_it_is_to_be_kept(sce
     await realm.reconcile(scene.world, resource(status=status))
     assert scene.keycloak.realms["r"]["displayName"] == ""
     assert scene.keycloak.realms["r"]["attributes"] == {OWNER_ATTRIBUTE: OWNER}
+
+
+async def test_a_password_does_not_make_it_write_for_ever(scene: Scene) -> None:
+    scene.cluster.add_secret("smtp", password="geheim")
+    scene.keycloak.add_realm("r", OWNER)
+    scene.keycloak.ignores = {"displayName"}
+    declared = {"displayName": "R", "smtpServer": {"host": "mail"}}
+    spec = {"smtpPasswordSecret": {"name": "smtp", "key": "password"}}
+    with pytest.raises(errors.NotConvergedError) as raised:
+        await realm.reconcile(scene.world, resource(declared, **spec))
+    status = {**KNOWN, **{key: value for key, value in raised.value.status.items() if value is not None}}
+    scene.keycloak.calls.clear()
+    with pytest.raises(errors.NotConvergedError):
+        await realm.reconcile(scene.world, resource(declared, status, **spec))
+    assert scene.keycloak.calls == []
+
+
+async def test_what_keycloak_keeps_although_it_left_the_spec_is_told_once(scene: Scene) -> None:
+    first = await realm.reconcile(scene.world, resource({"displayName": "R"}))
+    scene.keycloak.ignores = {"displayName"}
+    second = await realm.reconcile(scene.world, resource(status={**KNOWN, "declared": first.status["declared"]}))
+    assert "Keycloak keeps displayName, which left the spec" in second.message
+    scene.keycloak.calls.clear()
+    third = await realm.reconcile(scene.world, resource(status={**KNOWN, "declared": second.status["declared"]}))
+    assert (third.message, scene.keycloak.calls) == ("as declared", [])
+
+
+async def test_observing_shows_nothing_of_what_belongs_to_others(scene: Scene) -> None:
+    scene.keycloak.add_realm("r", "test/other/it", displayName="x")
+    with pytest.raises(errors.NameConflictError) as raised:
+        await realm.reconcile(scene.world, resource({"displayName": "R"}, mode="Observe"))
+    assert (raised.value.status["realm"], raised.value.status.get("differences")) == (None, None)
+
+
+async def test_a_memory_that_overflows_half_way_keeps_what_it_had(scene: Scene) -> None:
+    before = {"unknownToUs": {f"a{number}": "" for number in range(9000)}}
+    after = {"unknownToUs": {f"b{number}": "x" for number in range(9000)}}
+    first = await realm.reconcile(scene.world, resource(before))
+    scene.keycloak.ignores = {"unknownToUs"}
+    with pytest.raises(errors.NotConvergedError) as raised:
+        await realm.reconcile(scene.world, resource(after, {**KNOWN, "declared": first.status["declared"]}))
+    assert "declared" not in raised.value.status, "what is in the status stays there"

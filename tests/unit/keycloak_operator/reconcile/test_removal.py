@@ -30,6 +30,7 @@ def mapper(name: str, **config: str) -> dict[str, Any]:
         pytest.param({"description": "d"}, {"description": "e"}, {"description": "d"}, {"description": "d"}, id="kept"),
         pytest.param({"registrationAllowed": True}, {}, {"registrationAllowed": True}, {"registrationAllowed": False},
                      id="a flag gets its default"),
+        pytest.param({"protocol": "saml"}, {}, {"protocol": "saml"}, {"protocol": "saml"}, id="needed text"),
         pytest.param({"unknown": True}, {}, {"unknown": True}, {"unknown": True}, id="a flag without a known default"),
         pytest.param({"attributes": {"a": "1"}}, {"attributes": {}}, {"attributes": {"a": "1", "b": "2"}},
                      {"attributes": {"b": "2"}}, id="attribute"),

@@ -192,6 +192,11 @@ def test_the_own_namespace_and_the_listed_ones_are_allowed(allowed: list[str], a
         ([{"namespace": "*", "allowedRealms": ["shop-*-eu"]}], "there", "shop-a-eu", "master", True),
         ([{"namespace": "*", "allowedRealms": ["shop-*-eu"]}], "there", "shop-a-eu.", "master", False),
         ([{"namespace": "*", "allowedRealms": ["a.c"]}], "there", "abc", "master", False),
+        ([{"namespace": "*", "allowedRealms": ["ab*ba"]}], "there", "aba", "master", False),
+        ([{"namespace": "*", "allowedRealms": ["a*b*c*d"]}], "there", "a-c-b-cd", "master", True),
+        ([{"namespace": "*", "allowedRealms": ["a*b*c*d"]}], "there", "a-c-b-d", "master", False),
+        ([{"namespace": "*", "allowedRealms": [20 * "a*" + "b"]}], "there", 255 * "a", "master", False),
+        ([{"namespace": "there", "allowedRealms": ["*"]}], "there", "MASTER", "master", False),
         # The entry of a namespace counts alone: it would be of no use to name a namespace in order to allow it less.
         ([{"namespace": "*", "allowedRealms": ["*"]}, {"namespace": "there"}], "there", "any", "master", False),
     ],
@@ -203,7 +208,7 @@ def test_a_connection_says_which_realms_a_namespace_may_declare(
     connection = KeycloakConnection.parse(document(KeycloakConnection, changes))
     grant = connection.grant(asking)
     assert grant is not None
-    assert grant.declares(realm, connection.administrative_realms) is answer
+    assert grant.declares(realm, administrative=connection.administers(realm)) is answer
     assert (grant.adopt, grant.built_in_clients) == (2 * (asking == "here",))
 
 
@@ -233,7 +238,10 @@ def test_a_status_is_read_and_what_is_unknown_in_it_is_ignored() -> None:
 
 def test_a_status_that_cannot_be_read_counts_as_none() -> None:
     body = document(KeycloakConnection, {"status": {"url": 5, "version": "26"}})
-    assert KeycloakConnection.parse(body).status == ConnectionStatus() == ConnectionStatus.of(body)
+    assert KeycloakConnection.parse(body).status == ConnectionStatus(version="26"), "what can be read is kept"
+    assert ConnectionStatus.of(body) == ConnectionStatus()
+    broken = document(KeycloakConnection, {"status": "text"})
+    assert KeycloakConnection.parse(broken).status == ConnectionStatus()
     assert ConnectionStatus.of({}) == ConnectionStatus()
     assert ConnectionStatus.of({"status": {"version": "26"}, "spec": 5}) == ConnectionStatus(version="26")
 
