@@ -11,10 +11,12 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-#: What Keycloak shows instead of a secret. It says nothing, and must never be written.
-MASK = "**********"
+from keycloak_operator.resources import MASK
 
-#: Lists whose order means nothing to Keycloak, which returns them in any.
+__all__ = ["MASK", "NAMED", "SETS", "differences", "merged"]
+
+#: Lists that Keycloak keeps as sets: it returns them in any order, and an entry that was sent twice once. To write one
+#: twice is no mistake that has to be refused: it is how lists of several sources, put together, come out.
 SETS = frozenset(
     {
         "defaultClientScopes",
@@ -47,6 +49,8 @@ def merged(declared: Mapping[str, Any], actual: Mapping[str, Any]) -> dict[str, 
             result[key] = _merged_by_name(value, present if isinstance(present, list) else [], NAMED[key])
         elif isinstance(value, Mapping):
             result[key] = merged(value, present if isinstance(present, Mapping) else {})
+        elif key in SETS and isinstance(value, list):
+            result[key] = _once(value)
         else:
             result[key] = copy.deepcopy(value)
     return result
@@ -87,11 +91,16 @@ def _are_both_nothing(declared: Any, actual: Any) -> bool:
 def _is_same_list(declared: list[Any], actual: Any, *, ordered: bool) -> bool:
     if not isinstance(actual, list):
         return not declared and not actual
+    if not ordered:
+        declared, actual = sorted(_once(declared), key=str), sorted(_once(actual), key=str)
     if len(declared) != len(actual):
         return False
-    if not ordered:
-        declared, actual = sorted(declared, key=str), sorted(actual, key=str)
     return all(not list(_differences(mine, theirs, "")) for mine, theirs in zip(declared, actual, strict=True))
+
+
+def _once(values: list[Any]) -> list[Any]:
+    """Return *values* without those that came before; of any type, so not a set."""
+    return list({repr(each): each for each in values}.values())
 
 
 def _is_contained(declared: list[Any], actual: list[Any], name: str) -> bool:

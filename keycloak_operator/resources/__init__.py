@@ -45,11 +45,13 @@ from keycloak_operator.resources.errors import InvalidSpec, Problem
 from keycloak_operator.resources.realm import KeycloakRealm, RealmSpec, RealmStatus
 from keycloak_operator.resources.realm_representation import RealmRepresentation
 from keycloak_operator.resources.references import CaSecretRef, ObjectRef, SecretKeyRef, SecretVersion
+from keycloak_operator.resources.rules import MASK
 
 __all__ = [
     "API_VERSION",
     "BUILT_IN",
     "GROUP",
+    "MASK",
     "MASTER",
     "MEMORY_LIMIT",
     "OWNER_ATTRIBUTE",

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from keycloak_operator.resources.conditions import STATUS_CONFIG, Condition
 from keycloak_operator.resources.errors import InvalidSpec
+from keycloak_operator.resources.rules import Rule
 
 GROUP = "keycloak.vriesdemichael.github.io"
 VERSION = "v1alpha1"
@@ -159,7 +160,15 @@ class Resource(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, extra="ignore", frozen=True, use_attribute_docstrings=True)
 
     definition: ClassVar[Definition]
+    #: Rules about the resource as a whole: its name is visible nowhere else.
+    rules: ClassVar[tuple[Rule, ...]] = ()
     metadata: Metadata
+
+    @model_validator(mode="after")
+    def _follows_the_rules(self) -> Self:
+        for rule in self.rules:
+            rule.check(self)
+        return self
 
     @classmethod
     def parse(cls, body: Mapping[str, Any]) -> Self:
@@ -171,7 +180,7 @@ class Resource(BaseModel):
         try:
             return cls.model_validate_json(_json(body), strict=True)
         except ValidationError as error:
-            if unreadable := {detail["loc"][1:2] for detail in error.errors() if detail["loc"][0] == "status"}:
+            if unreadable := {detail["loc"][1:2] for detail in error.errors() if detail["loc"][:1] == ("status",)}:
                 status = {} if () in unreadable else dict(body["status"])
                 readable = {key: value for key, value in status.items() if (key,) not in unreadable}
                 return cls.parse({**body, "status": readable if readable != status else {}})

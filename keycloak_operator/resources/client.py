@@ -18,7 +18,7 @@ from keycloak_operator.resources.base import (
     Part,
     Resource,
 )
-from keycloak_operator.resources.client_representation import BUILT_IN, ClientRepresentation
+from keycloak_operator.resources.client_representation import BUILT_IN, ONE_KIND_OF_SCOPE, ClientRepresentation
 from keycloak_operator.resources.references import Name, ObjectRef, SecretKeyRef, SecretVersions
 from keycloak_operator.resources.rules import Rule, immutable
 
@@ -41,7 +41,7 @@ class ClientSpec(ManagedSpec):
 
     realm_ref: Annotated[ObjectRef, immutable("the realm of a client")]
     """The KeycloakRealm resource that the client is in."""
-    client: ClientRepresentation
+    client: Annotated[ClientRepresentation, ONE_KIND_OF_SCOPE]
     """The client in the words of Keycloak. What is absent is left as it is; what is there is enforced. A client that is
     created is an enabled, confidential OpenID Connect client unless it says otherwise."""
     client_secret_ref: SecretKeyRef | None = None
@@ -56,17 +56,38 @@ _BUILT_IN = Rule(
     f"!(self.client.clientId in {list(BUILT_IN)}) || (self.adopt && self.deletionPolicy == 'Retain')",
     "the client is one of Keycloak's own: it needs adopt: true and deletionPolicy: Retain",
     lambda spec: spec.client.client_id not in BUILT_IN or (spec.adopt and spec.deletion_policy == "Retain"),
+    field=".client.clientId",
 )
 _IS_PUBLIC = "has(self.client.publicClient) && self.client.publicClient"
 _NO_ACCOUNT = Rule(
     f"!({_IS_PUBLIC} && has(self.client.serviceAccountsEnabled) && self.client.serviceAccountsEnabled)",
     "a public client has no service account: publicClient excludes serviceAccountsEnabled",
     lambda spec: not (spec.client.public_client and spec.client.service_accounts_enabled),
+    field=".client.serviceAccountsEnabled",
 )
 _NO_SECRET = Rule(
     f"!({_IS_PUBLIC} && has(self.clientSecretRef))",
     "a public client has no secret: publicClient excludes clientSecretRef",
     lambda spec: not (spec.client.public_client and spec.client_secret_ref is not None),
+    field=".clientSecretRef",
+)
+
+_SUFFIX = "-credentials"
+#: Characters that the name of a Secret may have.
+_LONGEST_NAME = 253
+_NAMEABLE = Rule(
+    f"size(self.metadata.name) <= {_LONGEST_NAME - len(_SUFFIX)}"
+    " || (has(self.spec.outputSecret) && has(self.spec.outputSecret.name))"
+    " || (has(self.spec.client.publicClient) && self.spec.client.publicClient)"
+    " || (has(self.spec.client.bearerOnly) && self.spec.client.bearerOnly)",
+    f"the name of its Secret, which has {_SUFFIX} behind it, would have more than {_LONGEST_NAME} characters; "
+    "choose a shorter name, or say spec.outputSecret.name",
+    lambda resource: (
+        len(resource.output_secret_name) <= _LONGEST_NAME
+        or bool(resource.spec.client.public_client)
+        or bool(resource.spec.client.bearer_only)
+    ),
+    field=".metadata.name",
 )
 
 
@@ -100,6 +121,7 @@ class KeycloakClient(Resource):
         ),
     )
 
+    rules: ClassVar[tuple[Rule, ...]] = (_NAMEABLE,)
     spec: Annotated[ClientSpec, _BUILT_IN, _NO_ACCOUNT, _NO_SECRET]
     status: ClientStatus = Field(default_factory=ClientStatus)
 
@@ -112,4 +134,4 @@ class KeycloakClient(Resource):
     def output_secret_name(self) -> str:
         """Name of the Secret that the credentials are written to, if the client has any."""
         named = self.spec.output_secret.name if self.spec.output_secret is not None else None
-        return named or f"{self.metadata.name}-credentials"
+        return named or f"{self.metadata.name}{_SUFFIX}"

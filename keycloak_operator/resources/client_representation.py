@@ -1,13 +1,13 @@
-"""Keycloak's ClientRepresentation: the fields that many clients set, and the one that has no place in a spec."""
+"""Keycloak's ClientRepresentation: the fields that many clients set, and those that have no place in a spec."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from keycloak_operator.resources.representation import Attributes, Representation, StringMap, StringSet
-from keycloak_operator.resources.rules import immutable, refused
+from keycloak_operator.resources.rules import MASK, Rule, immutable, masked, refused
 
 #: Clients that Keycloak makes itself, and that its own pages need.
 BUILT_IN = (
@@ -21,7 +21,29 @@ BUILT_IN = (
 )
 
 ClientId = Annotated[str, Field(min_length=1, max_length=255), immutable("the clientId")]
-PlainSecret = Annotated[str, refused("a secret has no place here; use spec.clientSecretRef, or let Keycloak make one")]
+PlainSecret = Annotated[
+    str,
+    Field(max_length=4096),
+    Rule(
+        f"self == '{MASK}'",
+        "a secret has no place here; use spec.clientSecretRef, or let Keycloak make one",
+        lambda value: value == MASK,
+    ),
+]
+_PRIVATE_KEY = "a private key has no place here; leave it out: the client keeps its key, and Keycloak the one it has"
+ClientAttributes = Annotated[
+    Attributes,
+    masked("saml.signing.private.key", _PRIVATE_KEY),
+    masked("saml.encryption.private.key", _PRIVATE_KEY),
+    masked("jwt.credential.private.key", _PRIVATE_KEY),
+    masked("client.secret.rotated", "a secret has no place here; leave it out"),
+]
+#: Bounded, as a rule compares each one with each other.
+ScopeNames = Annotated[
+    tuple[Annotated[str, Field(max_length=255)], ...],
+    Field(max_length=256, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+]
+_OBSOLETE = refused("is of former versions, and Keycloak ignores it; leave it out")
 
 
 class ProtocolMapper(Representation):
@@ -44,7 +66,8 @@ ProtocolMappers = Annotated[
 
 
 class ClientRepresentation(Representation):
-    """A client as Keycloak's ClientRepresentation. Fields that are not listed go through to Keycloak as they are."""
+    """A client as Keycloak's ClientRepresentation. Fields that are not listed go through to Keycloak as they are. What
+    Keycloak alone sets, such as id, access and the ids of mappers, is ignored."""
 
     client_id: ClientId
     """Name by which the client calls itself."""
@@ -86,16 +109,51 @@ class ClientRepresentation(Representation):
     """Whether a logout goes by way of the browser."""
     client_authenticator_type: str | None = None
     """How the client proves who it is: client-secret, for example."""
-    attributes: Attributes | None = None
+    attributes: ClientAttributes | None = None
     """Attributes of the client; those that are not named here stay as they are."""
     protocol_mappers: ProtocolMappers | None = None
     """What is put into tokens for this client."""
     authentication_flow_binding_overrides: StringMap | None = None
     """Authentication flows by what they are for, browser or direct_grant: the alias of a flow, or its id."""
-    default_client_scopes: StringSet | None = None
+    default_client_scopes: ScopeNames | None = None
     """Client scopes that always apply."""
-    optional_client_scopes: StringSet | None = None
+    optional_client_scopes: ScopeNames | None = None
     """Client scopes that apply when they are asked for."""
 
     secret: PlainSecret | None = None
-    """Refused: a secret comes from a Secret, by spec.clientSecretRef, or from Keycloak."""
+    """Refused: a secret comes from a Secret, by spec.clientSecretRef, or from Keycloak. The mask that Keycloak shows
+    instead of one is ignored."""
+    registration_access_token: Annotated[str, refused("a token has no place here; leave it out")] | None = None
+    """Refused: a token for the registration of clients."""
+    authorization_settings: (
+        Annotated[
+            dict[str, Any],
+            refused(
+                "resources, scopes and policies of authorization are not managed by this operator; leave it out, and "
+                "change them in Keycloak; authorizationServicesEnabled switches them on"
+            ),
+        ]
+        | None
+    ) = None
+    """Refused: resources, scopes and policies of authorization."""
+    default_roles: Annotated[tuple[str, ...], _OBSOLETE] | None = None
+    """Refused: the former way to give roles to new users."""
+    direct_grants_only: Annotated[bool, _OBSOLETE] | None = None
+    """Refused: standardFlowEnabled and directAccessGrantsEnabled say it."""
+    client_template: Annotated[str, _OBSOLETE] | None = None
+    """Refused: defaultClientScopes say it."""
+    use_template_config: Annotated[bool, _OBSOLETE] | None = None
+    """Refused: defaultClientScopes say it."""
+    use_template_scope: Annotated[bool, _OBSOLETE] | None = None
+    """Refused: defaultClientScopes say it."""
+    use_template_mappers: Annotated[bool, _OBSOLETE] | None = None
+    """Refused: defaultClientScopes say it."""
+
+
+ONE_KIND_OF_SCOPE = Rule(
+    "!has(self.defaultClientScopes) || !has(self.optionalClientScopes)"
+    " || self.defaultClientScopes.all(name, !(name in self.optionalClientScopes))",
+    "a client scope is one of defaultClientScopes or of optionalClientScopes, not of both",
+    lambda client: not set(client.default_client_scopes or ()) & set(client.optional_client_scopes or ()),
+    field=".optionalClientScopes",
+)

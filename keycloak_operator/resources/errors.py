@@ -13,8 +13,6 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-#: How many problems a message names; the rest is counted.
-_SHOWN = 5
 _VALUE_LENGTH = 60
 
 _TYPES = {
@@ -47,23 +45,28 @@ class Problem:
     expected: str
     found: str = ""
 
+    @property
+    def reason(self) -> str:
+        """What is wrong, without where."""
+        return f"expected {self.expected}, found {self.found}" if self.found else self.expected
+
     def __str__(self) -> str:
-        return (
-            f"{self.path}: expected {self.expected}, found {self.found}"
-            if self.found
-            else f"{self.path}: {self.expected}"
-        )
+        return f"{self.path}: {self.reason}"
 
 
 class InvalidSpec(Exception):
-    """A document does not fit its kind; nothing but a change of the document can help."""
+    """A document does not fit its kind; nothing but a change of the document can help.
+
+    The message names every path, so that one correction is enough: it ends up in a condition, which cuts it where it is
+    too long for one. What is wrong with several of them in the same way is said once.
+    """
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
-        shown = [str(problem) for problem in self.problems[:_SHOWN]]
-        if (more := len(self.problems) - _SHOWN) > 0:
-            shown.append(f"and {more} more")
-        super().__init__("; ".join(shown))
+        paths: dict[str, list[str]] = {}
+        for problem in self.problems:
+            paths.setdefault(problem.reason, []).append(problem.path)
+        super().__init__("; ".join(f"{', '.join(where)}: {reason}" for reason, where in paths.items()))
 
     @classmethod
     def from_validation(cls, error: ValidationError) -> InvalidSpec:
@@ -83,7 +86,7 @@ def _problem(detail: ErrorDetails) -> Problem:
         return Problem(path, _LIMITS[kind].format(**context), str(len(value)))
     if kind in _VALUES:
         return Problem(path, _VALUES[kind].format(**context), _short(value))
-    return Problem(path, detail["msg"])
+    return Problem((path + context.get("field", "")).removeprefix("."), detail["msg"])
 
 
 def _path(location: Iterable[int | str]) -> str:

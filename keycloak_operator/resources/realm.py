@@ -17,7 +17,11 @@ from keycloak_operator.resources.base import (
     ObjectKey,
     Resource,
 )
-from keycloak_operator.resources.realm_representation import RealmRepresentation
+from keycloak_operator.resources.realm_representation import (
+    FIELDS_NOT_ATTRIBUTES,
+    OWN_DEFAULT_ROLE,
+    RealmRepresentation,
+)
 from keycloak_operator.resources.references import (
     Namespaces,
     ObjectRef,
@@ -33,7 +37,7 @@ class RealmSpec(ManagedSpec):
 
     connection_ref: Annotated[ObjectRef, immutable("the connection of a realm")]
     """The KeycloakConnection of the server that the realm is on."""
-    realm: RealmRepresentation
+    realm: Annotated[RealmRepresentation, OWN_DEFAULT_ROLE, *FIELDS_NOT_ATTRIBUTES]
     """The realm in the words of Keycloak. What is absent is left as it is; what is there is enforced. A realm that is
     created is enabled unless it says otherwise."""
     smtp_password_secret: SecretKeyRef | None = None
@@ -48,11 +52,13 @@ _MASTER = Rule(
     "self.realm.realm.lowerAscii() != 'master' || (self.adopt && self.deletionPolicy == 'Retain')",
     "the realm master is Keycloak's own: it needs adopt: true and deletionPolicy: Retain",
     lambda spec: spec.realm.realm.lower() != "master" or (spec.adopt and spec.deletion_policy == "Retain"),
+    field=".realm.realm",
 )
 _SMTP = Rule(
     "!has(self.smtpPasswordSecret) || has(self.realm.smtpServer)",
     "smtpPasswordSecret needs realm.smtpServer",
     lambda spec: spec.smtp_password_secret is None or spec.realm.smtp_server is not None,
+    field=".smtpPasswordSecret",
 )
 
 

@@ -1,4 +1,4 @@
-"""Keycloak's RealmRepresentation: the fields that many realms set, and those that have no place in a realm here."""
+"""Keycloak's RealmRepresentation: the fields that many realms set, and those that rules speak about."""
 
 from __future__ import annotations
 
@@ -6,16 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from keycloak_operator.resources.representation import (
-    Attributes,
-    Objects,
-    Representation,
-    StringMap,
-    StringSet,
-    UnmanagedList,
-    UnmanagedObject,
-)
-from keycloak_operator.resources.rules import Rule, immutable, refused, without
+from keycloak_operator.resources.read_only import MIRRORED
+from keycloak_operator.resources.realm_refusals import RealmRefusals
+from keycloak_operator.resources.representation import Attributes, Representation, StringMap, StringSet
+from keycloak_operator.resources.rules import Rule, immutable, masked
 
 REALM_NAME = "^[A-Za-z0-9._~-]{1,255}$"
 
@@ -28,11 +22,23 @@ RealmName = Annotated[
     Rule("!(self in ['.', '..'])", "cannot be a relative path", lambda name: name not in {".", ".."}),
     immutable("the name of the realm"),
 ]
-SmtpServer = Annotated[StringMap, without("password", "must not hold the password; use spec.smtpPasswordSecret")]
+SmtpServer = Annotated[
+    StringMap,
+    masked("password", "must not hold the password; use spec.smtpPasswordSecret"),
+    masked("authTokenClientSecret", "must not hold authTokenClientSecret; leave it out, and set it in Keycloak"),
+]
 
 
-class RealmRepresentation(Representation):
-    """A realm as Keycloak's RealmRepresentation. Fields that are not listed go through to Keycloak as they are."""
+class DefaultRole(Representation):
+    """The role that every user has, as Keycloak shows it."""
+
+    name: Annotated[str, Field(max_length=512)] | None = None
+    """Name of the role."""
+
+
+class RealmRepresentation(RealmRefusals):
+    """A realm as Keycloak's RealmRepresentation. Fields that are not listed go through to Keycloak as they are. What
+    Keycloak alone sets, such as id, defaultRole and keycloakVersion, is ignored."""
 
     realm: RealmName
     """Name of the realm in Keycloak and in its URLs."""
@@ -99,19 +105,45 @@ class RealmRepresentation(Representation):
     admin_events_enabled: bool | None = None
     """Whether changes by administrators are kept."""
 
-    users: UnmanagedList | None = None
-    """Refused: users are not managed by this operator."""
-    clients: Annotated[Objects, refused("clients are resources of their own; use KeycloakClient")] | None = None
-    """Refused: a client is a KeycloakClient resource."""
-    groups: UnmanagedList | None = None
-    """Refused: groups are not managed by this operator."""
-    roles: UnmanagedObject | None = None
-    """Refused: roles are not managed by this operator."""
-    identity_providers: UnmanagedList | None = None
-    """Refused: identity providers are not managed by this operator."""
-    components: UnmanagedObject | None = None
-    """Refused: components are not managed by this operator."""
-    authentication_flows: UnmanagedList | None = None
-    """Refused: authentication flows are not managed by this operator."""
-    client_scopes: UnmanagedList | None = None
-    """Refused: client scopes are not managed by this operator."""
+    default_role: DefaultRole | None = None
+    """Ignored, as Keycloak's own answer has it; another role than default-roles-<realm> is refused."""
+    client_session_idle_timeout: Seconds | None = None
+    """Seconds without a request after which a session of a client ends; 0 for those of the realm."""
+    client_session_max_lifespan: Seconds | None = None
+    """Seconds after which a session of a client ends in any case; 0 for those of the realm."""
+    client_offline_session_idle_timeout: Seconds | None = None
+    """Seconds without a request after which an offline session of a client ends; 0 for those of the realm."""
+    client_offline_session_max_lifespan: Seconds | None = None
+    """Seconds after which an offline session of a client ends in any case; 0 for those of the realm."""
+    oauth2_device_code_lifespan: Seconds | None = None
+    """Seconds that a device code is valid."""
+    oauth2_device_polling_interval: Seconds | None = None
+    """Seconds between two requests of a device."""
+    otp_policy_code_reusable: bool | None = None
+    """Whether a one-time password can be used again."""
+    scim_api_enabled: bool | None = None
+    """Whether the SCIM API is there."""
+
+
+OWN_DEFAULT_ROLE = Rule(
+    "!has(self.defaultRole) || !has(self.defaultRole.name)"
+    " || self.defaultRole.name == 'default-roles-' + self.realm.lowerAscii()",
+    "Keycloak ignores another default role than the realm's own; leave it out, and give roles to new users by the "
+    "composites of that role, in Keycloak",
+    lambda realm: (
+        realm.default_role is None or realm.default_role.name in {None, f"default-roles-{realm.realm.lower()}"}
+    ),
+    field=".defaultRole",
+)
+
+
+def _declared_as_field(attribute: str, field: str) -> Rule:
+    return Rule(
+        f"!has(self.attributes) || !('{attribute}' in self.attributes) || has(self.{field})",
+        f"the attribute {attribute} shows the field {field}, and Keycloak ignores it; declare the field",
+        lambda realm: attribute not in (realm.attributes or {}) or field in realm.declared(),
+        field=".attributes",
+    )
+
+
+FIELDS_NOT_ATTRIBUTES = tuple(_declared_as_field(*names) for names in MIRRORED.items())

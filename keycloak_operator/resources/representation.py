@@ -14,7 +14,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from keycloak_operator.resources.base import OWNER_ATTRIBUTE
-from keycloak_operator.resources.rules import refused, without
+from keycloak_operator.resources.rules import without
 
 #: Order means nothing to Keycloak. Still one value as a whole for Kubernetes: from a list that is a set to it,
 #: server-side apply takes the last entry together with the list, so that an empty one could never be declared.
@@ -23,9 +23,6 @@ StringMap = Annotated[dict[str, str], Field(max_length=256)]
 Attributes = Annotated[StringMap, without(OWNER_ATTRIBUTE, "the attribute is the operator's own mark")]
 
 Objects = tuple[dict[str, Any], ...]
-_UNMANAGED = "is not managed by this operator; leave it out of the resource, and change it in Keycloak"
-UnmanagedList = Annotated[Objects, refused(_UNMANAGED)]
-UnmanagedObject = Annotated[dict[str, Any], refused(_UNMANAGED)]
 
 
 class Representation(BaseModel):

@@ -22,25 +22,40 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 KEYWORD = "x-kubernetes-validations"
 
+#: What Keycloak shows instead of a secret. It says nothing, and must never be written.
+MASK = "**********"
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What must hold for a value: as CEL for the API server, as a function for the operator, in words for people."""
+    """What must hold for a value: as CEL for the API server, as a function for the operator, in words for people.
+
+    `field` is the path, from the value, of what is to blame: without it that is the value as a whole. It starts with a
+    dot and names a field of the schema.
+    """
 
     cel: str
     message: str
     holds: Callable[[Any], bool]
+    field: str = ""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_after_validator_function(self._check, handler(source))
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         schema = handler(core)
-        return {**schema, KEYWORD: [*schema.get(KEYWORD, []), {"rule": self.cel, "message": self.message}]}
+        return {**schema, KEYWORD: [*schema.get(KEYWORD, []), self.validation]}
 
-    def _check(self, value: Any) -> Any:
+    @property
+    def validation(self) -> dict[str, str]:
+        """The rule as Kubernetes writes it."""
+        rule = {"rule": self.cel, "message": self.message}
+        return rule | {"fieldPath": self.field} if self.field else rule
+
+    def check(self, value: Any) -> Any:
+        """Return *value*, for which the rule holds; else raise what pydantic reports as an error of the value."""
         if not self.holds(value):
-            raise PydanticCustomError("rule", "{message}", {"message": self.message})
+            raise PydanticCustomError("rule", "{message}", {"message": self.message, "field": self.field})
         return value
 
 
@@ -57,3 +72,9 @@ def refused(why: str) -> Rule:
 def without(key: str, why: str) -> Rule:
     """Return the rule that a map has no such key."""
     return Rule(f"!('{key}' in self)", why, lambda value: key not in value)
+
+
+def masked(key: str, why: str) -> Rule:
+    """Return the rule that a map has no such key, or has for its value what Keycloak shows instead of a secret."""
+    cel = f"!('{key}' in self) || self['{key}'] == '{MASK}'"
+    return Rule(cel, why, lambda value: value.get(key, MASK) == MASK)

@@ -11,9 +11,19 @@ import pytest
 import yaml
 from kubernetes_asyncio.client import ApiClient, ApiException, ApiextensionsV1Api, CustomObjectsApi
 
-from keycloak_operator.resources import GROUP, VERSION, KeycloakClient, KeycloakRealm, Resource, crds
+from keycloak_operator.resources import GROUP, VERSION, InvalidSpec, KeycloakClient, KeycloakRealm, Resource, crds
 from tests.cluster import eventually
-from tests.unit.keycloak_operator.resources.examples import ACCEPTED, DEFAULTS, REFUSALS, VALID, Refusal, at, document
+from tests.unit.keycloak_operator.resources.examples import (
+    ACCEPTED,
+    DEFAULTS,
+    LONGEST_NAME,
+    REFUSALS,
+    UNDECLARABLE,
+    VALID,
+    Refusal,
+    at,
+    document,
+)
 
 
 class Kinds:
@@ -25,7 +35,7 @@ class Kinds:
 
     async def create(self, kind: type[Resource], body: Mapping[str, Any], **options: Any) -> dict[str, Any]:
         """Create *body*, as strictly as kubectl does, and return it as it was stored."""
-        body = {**body, "metadata": {"name": f"{body['metadata']['name']}-{uuid.uuid4().hex[:8]}"}}
+        body = {**body, "metadata": {"name": _unique(body["metadata"]["name"])}}
         options = {"field_validation": "Strict", **options}
         created: dict[str, Any] = await self._api.create_namespaced_custom_object(
             GROUP, VERSION, self._namespace, kind.definition.plural, body, **options
@@ -50,6 +60,12 @@ class Kinds:
             [{"op": "add", "path": "/status", "value": status}],
         )
         return patched
+
+
+def _unique(name: str) -> str:
+    """Return a name like *name* that no other test uses; of its length, where that is what matters."""
+    suffix = f"-{uuid.uuid4().hex[:8]}"
+    return f"{name[: -len(suffix)] if len(name) > 200 else name}{suffix}"
 
 
 @pytest.fixture
@@ -106,6 +122,10 @@ def _assert_within(expected: Any, found: Any) -> None:
         assert expected.keys() <= found.keys()
         for key, value in expected.items():
             _assert_within(value, found[key])
+    elif isinstance(expected, list):
+        assert len(expected) == len(found)
+        for one, other in zip(expected, found, strict=True):
+            _assert_within(one, other)
     else:
         assert found == expected
 
@@ -122,12 +142,14 @@ async def test_defaults_come_and_nothing_else(kinds: Kinds) -> None:
     stored = await kinds.create(KeycloakRealm, document(KeycloakRealm, {"spec": spec}))
     assert stored["spec"] == {
         "connectionRef": {"name": "main"},
-        "realm": {"realm": "bare", "enabled": True},
+        "realm": {"realm": "bare"},
         "adopt": False,
         "deletionPolicy": "Retain",
         "allowedNamespaces": [],
+        "mode": "Enforce",
+        "removal": "Remove",
     }
-    assert KeycloakRealm.parse(stored).spec.realm.declared() == {"realm": "bare", "enabled": True}
+    assert KeycloakRealm.parse(stored).spec.realm.declared() == {"realm": "bare"}
 
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=str)
@@ -138,6 +160,43 @@ async def test_an_invalid_document_is_refused_with_the_path_and_the_reason(kinds
     causes = _blamed(error.value)
     assert refusal.blamed in {field for field, _ in causes}
     assert any(refusal.says in message for field, message in causes if field == refusal.blamed), causes
+
+
+@pytest.mark.parametrize(
+    ("kind", "refused"),
+    [
+        (
+            KeycloakRealm,
+            {f"spec.realm.{name}": value for group in UNDECLARABLE.values() for name, value in group.items()},
+        ),
+        (
+            KeycloakClient,
+            {
+                "metadata.name": LONGEST_NAME + "n",
+                "spec.client.secret": "hidden",
+                "spec.client.authorizationSettings": {},
+                "spec.client.registrationAccessToken": "hidden",
+                "spec.client.attributes": {"saml.signing.private.key": "hidden"},
+                "spec.client.optionalClientScopes": ["a"],
+            },
+        ),
+    ],
+)
+async def test_one_answer_names_every_field_that_is_refused(
+    kinds: Kinds, kind: type[Resource], refused: Mapping[str, Any]
+) -> None:
+    body = document(kind, {**refused, **({"spec.client.defaultClientScopes": ["a"]} if kind is KeycloakClient else {})})
+    with pytest.raises(ApiException) as error:
+        await kinds.create(kind, body)
+    assert {field for field, _ in _blamed(error.value)} == refused.keys()
+    with pytest.raises(InvalidSpec) as invalid:
+        kind.parse(body)
+    assert {problem.path for problem in invalid.value.problems} >= {each for each in refused if _is_of_a_field(each)}
+
+
+def _is_of_a_field(path: str) -> bool:
+    """Whether it is refused by itself: pydantic asks what is around it, such as the name, when all fields are right."""
+    return path not in {"metadata.name", "spec.client.optionalClientScopes"}
 
 
 @pytest.mark.parametrize(

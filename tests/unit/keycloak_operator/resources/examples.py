@@ -9,15 +9,20 @@ from typing import Any
 
 from keycloak_operator.resources import (
     API_VERSION,
+    MASK,
     OWNER_ATTRIBUTE,
     KeycloakClient,
     KeycloakConnection,
     KeycloakRealm,
     Resource,
 )
+from keycloak_operator.resources.read_only import MIRRORED
 
 #: In place of a value: the field goes.
 ABSENT = object()
+
+#: With -credentials behind it, it is as long as the name of a Secret may be.
+LONGEST_NAME = 241 * "n"
 
 VALID: Mapping[type[Resource], Mapping[str, Any]] = {
     KeycloakConnection: {
@@ -89,7 +94,28 @@ class Refusal:
         return f"{self.kind.definition.short_name}-{self.id or self.blamed.removeprefix('spec.')}"
 
 
-_UNMANAGED = "is not managed by this operator"
+#: What a RealmRepresentation can hold and a KeycloakRealm cannot, by what is said about it.
+UNDECLARABLE: Mapping[str, Mapping[str, Any]] = {
+    "is not managed by this operator, and ignored by Keycloak in a realm; leave it out": {
+        "users": [{"username": "u"}], "federatedUsers": [], "groups": [], "roles": {}, "identityProviders": [],
+        "identityProviderMappers": [], "components": {}, "authenticationFlows": [], "authenticatorConfig": [],
+        "requiredActions": [], "clientScopes": [], "defaultDefaultClientScopes": ["email"],
+        "defaultOptionalClientScopes": [], "scopeMappings": [], "clientScopeMappings": {"account": []},
+        "organizations": [], "localizationTexts": {"de": {"key": "text"}},
+    },
+    "of former versions, and Keycloak ignores or refuses it": {
+        "userFederationProviders": [], "userFederationMappers": [], "applications": [], "oauthClients": [],
+        "clientTemplates": [], "applicationScopeMappings": {}, "social": True, "socialProviders": {},
+        "updateProfileOnInitialSocialLogin": False, "passwordCredentialGrantAllowed": True, "userCacheEnabled": True,
+        "realmCacheEnabled": True,
+    },
+    "Keycloak keeps keys as components": {
+        "privateKey": "hidden", "publicKey": "key", "certificate": "key", "codeSecret": "hidden",
+    },
+    "by the composites of the role default-roles-<realm>": {"defaultRoles": ["user"]},
+    "use client.protocolMappers of a KeycloakClient": {"protocolMappers": []},
+    "use KeycloakClient": {"clients": [{"clientId": "a"}]},
+}  # fmt: skip
 _NEEDS = "needs adopt: true and deletionPolicy: Retain"
 _RELATIVE = "cannot be a relative path"
 
@@ -145,22 +171,46 @@ REFUSALS = (
         "spec.realm.attributes",
         "the attribute is the operator's own mark",
     ),
-    *(
-        Refusal(KeycloakRealm, {f"spec.realm.{name}": []}, f"spec.realm.{name}", _UNMANAGED)
-        for name in ("users", "groups", "identityProviders", "authenticationFlows", "clientScopes")
+    Refusal(
+        KeycloakRealm,
+        {"spec.realm.smtpServer.authTokenClientSecret": "hidden"},
+        "spec.realm.smtpServer",
+        "must not hold authTokenClientSecret",
+        id="mail-token",
+    ),
+    Refusal(
+        KeycloakRealm,
+        {"spec.realm.defaultRole": {"name": "users"}},
+        "spec.realm.defaultRole",
+        "Keycloak ignores another default role than the realm's own",
     ),
     *(
-        Refusal(KeycloakRealm, {f"spec.realm.{name}": {}}, f"spec.realm.{name}", _UNMANAGED)
-        for name in ("roles", "components")
+        Refusal(
+            KeycloakRealm,
+            {"spec.realm.attributes": {attribute: "1"}},
+            "spec.realm.attributes",
+            f"the attribute {attribute} shows the field {field}",
+            id=attribute,
+        )
+        for attribute, field in MIRRORED.items()
     ),
-    Refusal(KeycloakRealm, {"spec.realm.clients": [{"clientId": "a"}]}, "spec.realm.clients", "use KeycloakClient"),
-    Refusal(KeycloakRealm, {"spec.realm.smtpServer": ABSENT}, "spec", "smtpPasswordSecret needs realm.smtpServer"),
+    *(
+        Refusal(KeycloakRealm, {f"spec.realm.{name}": value}, f"spec.realm.{name}", says)
+        for says, fields in UNDECLARABLE.items()
+        for name, value in fields.items()
+    ),
+    Refusal(
+        KeycloakRealm,
+        {"spec.realm.smtpServer": ABSENT},
+        "spec.smtpPasswordSecret",
+        "smtpPasswordSecret needs realm.smtpServer",
+    ),
     Refusal(KeycloakRealm, {"spec.smtpPasswordSecret.key": ABSENT}, "spec.smtpPasswordSecret.key"),
-    Refusal(KeycloakRealm, {"spec.realm.realm": "master"}, "spec", _NEEDS, id="master"),
+    Refusal(KeycloakRealm, {"spec.realm.realm": "master"}, "spec.realm.realm", _NEEDS, id="master"),
     Refusal(
         KeycloakRealm,
         {"spec.realm.realm": "master", "spec.adopt": True, "spec.deletionPolicy": "Delete"},
-        "spec",
+        "spec.realm.realm",
         _NEEDS,
         id="master-delete",
     ),
@@ -179,28 +229,58 @@ REFUSALS = (
     Refusal(
         KeycloakClient,
         {"spec.client.publicClient": True, "spec.clientSecretRef": ABSENT},
-        "spec",
+        "spec.client.serviceAccountsEnabled",
         "publicClient excludes serviceAccountsEnabled",
         id="public-account",
     ),
     Refusal(
         KeycloakClient,
         {"spec.client.publicClient": True, "spec.client.serviceAccountsEnabled": False},
-        "spec",
+        "spec.clientSecretRef",
         "publicClient excludes clientSecretRef",
         id="public-secret",
     ),
-    Refusal(KeycloakClient, {"spec.client.clientId": "broker"}, "spec", _NEEDS, id="built-in"),
+    Refusal(KeycloakClient, {"spec.client.clientId": "broker"}, "spec.client.clientId", _NEEDS, id="built-in"),
     Refusal(
         KeycloakClient,
         {"spec.client.clientId": "admin-cli", "spec.adopt": True},  # deleted by default
-        "spec",
+        "spec.client.clientId",
         _NEEDS,
         id="built-in-delete",
     ),
     Refusal(KeycloakClient, {"spec.outputSecret.labels.app": "a b"}, "spec.outputSecret.labels.app"),
+    *(
+        Refusal(KeycloakClient, {"spec.client.attributes": {name: "hidden"}}, "spec.client.attributes", says, id=name)
+        for name, says in (
+            ("saml.signing.private.key", "a private key has no place here"),
+            ("saml.encryption.private.key", "a private key has no place here"),
+            ("jwt.credential.private.key", "a private key has no place here"),
+            ("client.secret.rotated", "a secret has no place here"),
+        )
+    ),
+    *(
+        Refusal(KeycloakClient, {f"spec.client.{name}": value}, f"spec.client.{name}", says)
+        for name, value, says in (
+            ("registrationAccessToken", "hidden", "a token has no place here"),
+            ("authorizationSettings", {}, "resources, scopes and policies of authorization are not managed"),
+            ("defaultRoles", [], "of former versions"),
+            ("directGrantsOnly", True, "of former versions"),
+            ("clientTemplate", "a", "of former versions"),
+            ("useTemplateConfig", True, "of former versions"),
+            ("useTemplateScope", True, "of former versions"),
+            ("useTemplateMappers", True, "of former versions"),
+        )
+    ),
+    Refusal(
+        KeycloakClient,
+        {"spec.client.defaultClientScopes": ["a", "b"], "spec.client.optionalClientScopes": ["c", "b"]},
+        "spec.client.optionalClientScopes",
+        "is one of defaultClientScopes or of optionalClientScopes, not of both",
+        id="scope-of-both-kinds",
+    ),
+    Refusal(KeycloakClient, {"metadata.name": LONGEST_NAME + "n"}, "metadata.name", "choose a shorter name"),
 )
-#: Near what a rule refuses, but not that.
+#: Near what a rule refuses, but not that; with what Keycloak shows, as it is pasted.
 ACCEPTED: tuple[tuple[type[Resource], Mapping[str, Any]], ...] = (
     (KeycloakConnection, {"spec.allowedNamespaces": ABSENT, "spec.url": "http://127.0.0.1:8080"}),
     (KeycloakRealm, {"spec.realm.realm": "master", "spec.adopt": True}),
@@ -208,6 +288,22 @@ ACCEPTED: tuple[tuple[type[Resource], Mapping[str, Any]], ...] = (
     (KeycloakClient, {"spec.client.publicClient": True, "spec.client.serviceAccountsEnabled": False,
                       "spec.clientSecretRef": ABSENT}),
     (KeycloakClient, {"spec.client": {"clientId": "account"}, "spec.adopt": True, "spec.deletionPolicy": "Retain"}),
+    (KeycloakRealm, {"spec.realm.smtpServer.password": MASK, "spec.realm.smtpServer.authTokenClientSecret": MASK,
+                     "spec.realm.defaultRole": {"id": "some-id", "name": "default-roles-shop_1.~-", "composite": True},
+                     "spec.realm.id": "some-id", "spec.realm.keycloakVersion": "26.5.5",
+                     "spec.realm.oauth2DeviceCodeLifespan": 600,
+                     "spec.realm.attributes": {"oauth2DeviceCodeLifespan": "600"}}),
+    (KeycloakClient, {"spec.client.secret": MASK, "spec.client.attributes": {"saml.signing.private.key": MASK},
+                      "spec.client.id": "some-id", "spec.client.access": {"view": True},
+                      "spec.client.redirectUris": ["https://a/*", "https://a/*"]}),
+    (KeycloakClient, {"spec.client.defaultClientScopes": ["a", "b"], "spec.client.optionalClientScopes": ["c"]}),
+    (KeycloakClient, {"spec.client.defaultClientScopes": [f"{number:x>255}" for number in range(256)],
+                      "spec.client.optionalClientScopes": [f"{number:y>255}" for number in range(256)]}),
+    (KeycloakClient, {"metadata.name": LONGEST_NAME}),
+    (KeycloakClient, {"metadata.name": LONGEST_NAME + 12 * "n", "spec.outputSecret.name": "short"}),
+    (KeycloakClient, {"metadata.name": LONGEST_NAME + 12 * "n", "spec.client.bearerOnly": True}),
+    (KeycloakClient, {"metadata.name": LONGEST_NAME + 12 * "n", "spec.client.publicClient": True,
+                      "spec.client.serviceAccountsEnabled": False, "spec.clientSecretRef": ABSENT}),
 )  # fmt: skip
 
 

@@ -30,6 +30,7 @@ from tests.unit.keycloak_operator.resources.examples import (
     ACCEPTED,
     DEFAULTS,
     REFUSALS,
+    UNDECLARABLE,
     VALID,
     Refusal,
     at,
@@ -106,11 +107,15 @@ def test_a_problem_says_what_was_expected_and_what_was_found(path: str, value: A
     assert message in str(error.value)
 
 
-def test_many_problems_are_counted() -> None:
-    body = document(KeycloakRealm, {f"spec.unknown{number}": 1 for number in range(7)})
-    with pytest.raises(InvalidSpec, match=r"; and 2 more$") as error:
-        KeycloakRealm.parse(body)
-    assert len(error.value.problems) == 7
+def test_every_problem_is_named_and_what_is_said_of_many_is_said_once() -> None:
+    fields = {f"spec.realm.{name}": value for group in UNDECLARABLE.values() for name, value in group.items()}
+    with pytest.raises(InvalidSpec) as error:
+        KeycloakRealm.parse(document(KeycloakRealm, {**fields, "spec.misspelt": 1, "spec.realm.failureFactor": -1}))
+    assert {problem.path for problem in error.value.problems} >= fields.keys()
+    assert len(error.value.problems) == len(fields) + 2
+    said = str(error.value)
+    assert [path for path in [*fields, "spec.misspelt", "spec.realm.failureFactor"] if path not in said] == []
+    assert [said.count(words) for words in UNDECLARABLE] == [1 for _ in UNDECLARABLE]
 
 
 @pytest.mark.parametrize(("kind", "field"), [(KeycloakRealm, "realm"), (KeycloakClient, "client")])
