@@ -49,6 +49,8 @@ MISTYPED: list[tuple[str, Any]] = [
     ("watchNamespaces", ["Team A"]),
     ("watchNamespaces", ["team-*"]),
     ("watchNamespaces", ["team", "team"]),
+    ("watchNamespaces", ["team", "*"]),
+    ("watchNamespaces", [""]),
     ("operatorId", "Mine"),
     ("operatorId", ""),
     ("resyncSeconds", "300"),
@@ -139,8 +141,10 @@ def _at(values: Any, path: str) -> Any:
     return values
 
 
-@pytest.mark.parametrize("name", ["default", "everything"])
-def test_the_operator_accepts_what_the_chart_tells_it(helm: Helm, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "namespaces"), [("default", ("operators",)), ("everything", ("team-a",)), ("everywhere", ())]
+)
+def test_the_operator_accepts_what_the_chart_tells_it(helm: Helm, name: str, namespaces: tuple[str, ...]) -> None:
     rendered = helm.overlay(name)
     told = {key: value for key, value in rendered.environment.items() if isinstance(value, str)}
     settings = Settings.from_environment(told)
@@ -149,7 +153,7 @@ def test_the_operator_accepts_what_the_chart_tells_it(helm: Helm, name: str) -> 
         operator_id=values["operatorId"],
         resync=values["resyncSeconds"],
         timeout=values["timeoutSeconds"],
-        namespaces=tuple(values["watchNamespaces"]),
+        namespaces=namespaces,
         liveness="http://0.0.0.0:8080/healthz",
         log_format=values["logFormat"],
     )
