@@ -7,7 +7,7 @@
 
 And for ``python -m keycloak_operator``, as Kopf's own command line is not there to say it:
 
-``KEYCLOAK_OPERATOR_NAMESPACES``, all: the namespaces to watch, separated by commas.
+``KEYCLOAK_OPERATOR_NAMESPACES``, all: the namespaces to watch, separated by commas; ``*`` says all, too.
 ``KEYCLOAK_OPERATOR_LIVENESS``, none: the address of Kopf's liveness endpoint, such as ``http://0.0.0.0:8080/healthz``.
 ``KEYCLOAK_OPERATOR_LOG_FORMAT``, ``full``: ``full``, ``plain`` or ``json``.
 """
@@ -50,13 +50,12 @@ class Settings:
         log_format = environ.get(f"{PREFIX}LOG_FORMAT", "").strip() or "full"
         if log_format not in _LOG_FORMATS:
             raise SettingsError(f"{PREFIX}LOG_FORMAT={log_format!r}: expected one of {', '.join(_LOG_FORMATS)}")
-        namespaces = environ.get(f"{PREFIX}NAMESPACES", "").split(",")
         return cls(
             operator_id=operator_id,
             resync=_seconds(environ, "RESYNC_SECONDS", 300.0, 1.0, 86_400.0),
             timeout=_seconds(environ, "TIMEOUT_SECONDS", 10.0, 1.0, 300.0),
             requests=_count(environ, "REQUESTS", 8, 1, 256),
-            namespaces=tuple(name.strip() for name in namespaces if name.strip()),
+            namespaces=_namespaces(environ),
             liveness=environ.get(f"{PREFIX}LIVENESS", "").strip() or None,
             log_format=log_format,
         )
@@ -70,6 +69,16 @@ def _count(environ: Mapping[str, str], name: str, default: int, low: int, high: 
     if not low <= value <= high:
         raise SettingsError(f"{PREFIX}{name}={text!r}: expected a whole number from {low} to {high}")
     return value
+
+
+def _namespaces(environ: Mapping[str, str]) -> tuple[str, ...]:
+    text = environ.get(f"{PREFIX}NAMESPACES", "")
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if names == ("*",):
+        return ()
+    if "*" in names:
+        raise SettingsError(f"{PREFIX}NAMESPACES={text!r}: expected names of namespaces, or * alone")
+    return names
 
 
 def _seconds(environ: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:

@@ -25,7 +25,7 @@ def test_the_selector_selects_the_pod_and_nothing_of_another_release(helm: Helm)
     selector = spec["selector"]["matchLabels"]
     assert selector.items() <= spec["template"]["metadata"]["labels"].items()
     assert selector["app.kubernetes.io/instance"] == "demo"
-    assert selector["app.kubernetes.io/name"] == "keycloak-operator"
+    assert selector["app.kubernetes.io/name"] == "identity"
 
 
 def test_the_probes_ask_where_kopf_answers(helm: Helm) -> None:
@@ -77,6 +77,33 @@ def test_the_image_is_that_of_the_version(helm: Helm) -> None:
     assert helm.template({"image.tag": "26"}).container["image"] == "keycloak-operator:26"
 
 
+def test_a_digest_takes_the_place_of_the_tag(helm: Helm) -> None:
+    digest = f"sha256:{64 * 'a'}"
+    values = {"image.tag": "26", "image.digest": digest}
+    assert helm.template(values).container["image"] == f"keycloak-operator@{digest}"
+    # It is that of another image.
+    assert helm.template({**values, "coverage.enabled": True}).container["image"] == "keycloak-operator:26-coverage"
+    recorded = {**values, "coverage.enabled": True, "coverage.image.digest": f"sha256:{64 * 'b'}"}
+    assert helm.template(recorded).container["image"] == f"keycloak-operator@sha256:{64 * 'b'}"
+
+
+def test_pods_are_spread_among_those_of_the_release(helm: Helm) -> None:
+    constraint = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "DoNotSchedule"}
+    chosen = {**constraint, "labelSelector": {"matchLabels": {"app": "mine"}}}
+    rendered = helm.template({"topologySpreadConstraints": [constraint, chosen]})
+    selector = rendered.only("Deployment")["spec"]["selector"]
+    assert rendered.pod["topologySpreadConstraints"] == [{**constraint, "labelSelector": selector}, chosen]
+
+
+@pytest.mark.parametrize("unavailable", [1, 0, "50%"])
+def test_a_budget_says_how_many_pods_may_be_away(helm: Helm, unavailable: int | str) -> None:
+    assert helm.template().all("PodDisruptionBudget") == []
+    rendered = helm.template({"podDisruptionBudget": {"enabled": True, "maxUnavailable": unavailable}})
+    spec = rendered.only("PodDisruptionBudget")["spec"]
+    assert spec["maxUnavailable"] == unavailable
+    assert spec["selector"] == rendered.only("Deployment")["spec"]["selector"]
+
+
 def _names(rendered: Rendered) -> list[str]:
     pod = rendered.pod
     labels = [value for each in rendered.documents for value in each["metadata"].get("labels", {}).values()]
@@ -87,9 +114,34 @@ def _names(rendered: Rendered) -> list[str]:
 
 @pytest.mark.parametrize("name", overlays())
 def test_no_name_is_too_long(helm: Helm, name: str) -> None:
-    rendered = helm.overlay(name, namespace=LONGEST_NAMESPACE, release=LONGEST_RELEASE)
+    options = ["--set=fullnameOverride="]
+    rendered = helm.overlay(name, options=options, namespace=LONGEST_NAMESPACE, release=LONGEST_RELEASE)
     assert LONGEST_RELEASE in _names(rendered)
     assert [each for each in _names(rendered) if len(each) > 63 or each.endswith("-")] == []
+
+
+@pytest.mark.parametrize(
+    ("values", "name", "label"),
+    [
+        ({}, "demo-keycloak-operator", "keycloak-operator"),
+        ({"nameOverride": "identity"}, "demo-identity", "identity"),
+        ({"nameOverride": "dem"}, "demo", "dem"),
+        ({"fullnameOverride": "mine"}, "mine", "keycloak-operator"),
+        ({"fullnameOverride": "mine", "nameOverride": "identity"}, "mine", "identity"),
+    ],
+)
+def test_names_can_be_chosen(helm: Helm, values: dict[str, str], name: str, label: str) -> None:
+    rendered = helm.template({**values, "coverage.enabled": True, "podDisruptionBudget.enabled": True})
+    inside = {
+        each["metadata"]["name"]
+        for each in rendered.documents
+        if each["kind"] in {"Deployment", "PodDisruptionBudget", "ServiceAccount"}
+    }
+    assert inside == {name}
+    assert rendered.only("PersistentVolumeClaim")["metadata"]["name"] == f"{name}-coverage"
+    assert rendered.only("ClusterRole")["metadata"]["name"] == f"operators-{name}"
+    labels = rendered.only("Deployment")["spec"]["selector"]["matchLabels"]
+    assert labels == {"app.kubernetes.io/name": label, "app.kubernetes.io/instance": "demo"}
 
 
 @pytest.mark.parametrize("kind", ["ClusterRole", "Deployment"])

@@ -15,7 +15,7 @@ Right = tuple[str, str, str]
 OWN: set[Right] = {(verb, GROUP, kind.plural) for kind in KINDS for verb in ("get", "list", "watch", "patch")} | {
     ("patch", GROUP, f"{kind.plural}/status") for kind in KINDS
 }
-CORE: set[Right] = {(verb, "", "secrets") for verb in ("get", "create", "patch")} | {("create", "", "events")}
+CORE: set[Right] = {(verb, "", "secrets") for verb in ("get", "create", "patch", "delete")} | {("create", "", "events")}
 DEFINITIONS: set[Right] = {(verb, "apiextensions.k8s.io", "customresourcedefinitions") for verb in ("list", "watch")}
 NAMESPACES: set[Right] = {(verb, "", "namespaces") for verb in ("list", "watch")}
 
@@ -34,9 +34,22 @@ def rights(role: dict[str, Any]) -> set[Right]:
 
 
 def test_watching_everything_takes_one_cluster_role(helm: Helm) -> None:
-    rendered = helm.template()
+    rendered = helm.overlay("everywhere")
     assert rights(rendered.only("ClusterRole")) == OWN | CORE | DEFINITIONS
     assert rendered.all("Role") == rendered.all("RoleBinding") == []
+
+
+@pytest.mark.parametrize("name", [name for name in overlays() if name != "everywhere"])
+def test_no_right_to_anything_namespaced_is_cluster_wide_unless_asked_for(helm: Helm, name: str) -> None:
+    assert rights(helm.overlay(name).only("ClusterRole")) == DEFINITIONS | NAMESPACES
+
+
+def test_by_default_the_namespace_of_the_release_is_watched(helm: Helm) -> None:
+    rendered = helm.template(namespace="identity")
+    for kind in ("Role", "RoleBinding"):
+        assert rendered.only(kind)["metadata"]["namespace"] == "identity"
+    assert rights(rendered.only("Role")) == OWN | CORE
+    assert rendered.environment["KEYCLOAK_OPERATOR_NAMESPACES"] == "identity"
 
 
 def test_watching_some_namespaces_takes_a_role_in_each(helm: Helm) -> None:
@@ -54,9 +67,10 @@ def test_nothing_is_granted_that_could_do_more(helm: Helm, name: str) -> None:
         assert all(rule.keys() == {"apiGroups", "resources", "verbs"} for rule in role["rules"])
         for verb, group, resource in rights(role):
             assert "*" not in verb + group + resource
-            assert (verb, resource) not in {("list", "secrets"), ("watch", "secrets"), ("delete", "secrets")}
+            assert (verb, resource) not in {("list", "secrets"), ("watch", "secrets")}
+            assert verb != "delete" or resource == "secrets"
             assert not resource.startswith(("pods", "serviceaccounts", "roles", "clusterroles"))
-            assert verb not in {"escalate", "bind", "impersonate", "delete", "deletecollection"}
+            assert verb not in {"escalate", "bind", "impersonate", "deletecollection"}
 
 
 @pytest.mark.parametrize("name", overlays())

@@ -42,17 +42,26 @@ class Stage:
     teams: tuple[User, User]
 
 
-@pytest.fixture(params=[False, True], ids=["everywhere", "watched"])
-async def watched(request: pytest.FixtureRequest) -> bool:
-    """Tell whether only the first team's namespace is watched."""
-    return bool(request.param)
+@pytest.fixture(params=["default", "everywhere", "watched"])
+async def watching(request: pytest.FixtureRequest) -> str:
+    """Tell what is watched: by default, the namespace of the release, which is then the first team's."""
+    return str(request.param)
 
 
 @pytest.fixture
-async def stage(release: Release, api: ApiClient, tmp_path: Path, watched: bool) -> Stage:
+async def watched(watching: str) -> bool:
+    """Tell whether only the first team's namespace is watched."""
+    return watching != "everywhere"
+
+
+@pytest.fixture
+async def stage(release: Release, api: ApiClient, tmp_path: Path, watching: str) -> Stage:
     """Return an installed release."""
     teams = [await make_namespace(api, f"{team}-of-{release.namespace}") for team in ("first", "second")]
-    release.install(*([f"watchNamespaces={{{teams[0]}}}"] if watched else []))
+    if watching == "default":
+        teams[0] = release.namespace
+    values = {"default": [], "everywhere": ["watchNamespaces={*}"], "watched": [f"watchNamespaces={{{teams[0]}}}"]}
+    release.install(*values[watching])
     first, second = (User(api, team) for team in teams)
     return Stage(release, await release.kubeconfig_of_the_pod(api, tmp_path), (first, second))
 
@@ -122,8 +131,10 @@ async def _applied(api: ApiClient, team: User) -> dict[str, str] | None:
     return dict(found.data) if found else None
 
 
-async def test_credentials_can_be_written_and_read(stage: Stage, operators_api: ApiClient) -> None:
+async def test_credentials_can_be_written_and_read_and_deleted(stage: Stage, operators_api: ApiClient) -> None:
     assert await _applied(operators_api, stage.teams[0]) == {"key": "two"}
+    await CoreV1Api(operators_api).delete_namespaced_secret("made", stage.teams[0].namespace)
+    assert await stage.teams[0].secret("made") is None
 
 
 async def _refused(call: Any) -> bool:
@@ -141,7 +152,7 @@ async def test_more_is_refused(stage: Stage, operators_api: ApiClient, watched: 
     for namespace in (stage.teams[0].namespace, stage.release.namespace):
         for call, *arguments in (
             (core.list_namespaced_secret, namespace),
-            (core.delete_namespaced_secret, "made", namespace),
+            (core.delete_collection_namespaced_secret, namespace),
             (core.list_namespaced_pod, namespace),
             (core.connect_get_namespaced_pod_exec, "demo", namespace),
             (core.list_namespaced_config_map, namespace),

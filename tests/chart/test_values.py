@@ -49,6 +49,8 @@ MISTYPED: list[tuple[str, Any]] = [
     ("watchNamespaces", ["Team A"]),
     ("watchNamespaces", ["team-*"]),
     ("watchNamespaces", ["team", "team"]),
+    ("watchNamespaces", ["team", "*"]),
+    ("watchNamespaces", [""]),
     ("operatorId", "Mine"),
     ("operatorId", ""),
     ("resyncSeconds", "300"),
@@ -59,6 +61,10 @@ MISTYPED: list[tuple[str, Any]] = [
     ("image.repository", ""),
     ("image.tag", 26),
     ("image.tag", "a b"),
+    ("nameOverride", "Mine"),
+    ("fullnameOverride", "-mine"),
+    ("image.digest", "latest"),
+    ("image.digest", f"sha256:{63 * 'a'}"),
     ("image.pullPolicy", "Sometimes"),
     ("imagePullSecrets", ["pull"]),
     ("imagePullSecrets", [{"name": "pull", "key": "too-much"}]),
@@ -72,6 +78,20 @@ MISTYPED: list[tuple[str, Any]] = [
     ("tolerations", {}),
     ("tolerations", ["NoSchedule"]),
     ("affinity", []),
+    ("topologySpreadConstraints", {}),
+    ("topologySpreadConstraints", [{"topologyKey": "kubernetes.io/hostname"}]),
+    ("priorityClassName", 1000),
+    ("podDisruptionBudget.enabled", "true"),
+    ("podDisruptionBudget.maxUnavailable", -1),
+    ("podDisruptionBudget.maxUnavailable", "half"),
+    ("podDisruptionBudget.maxUnavailable", "101%"),
+    ("networkPolicy", True),
+    ("networkPolicy.dns", [{}]),
+    ("networkPolicy.apiServer.ports", []),
+    ("networkPolicy.keycloak.ports", ["https"]),
+    ("networkPolicy.keycloak.ports", [65536]),
+    ("networkPolicy.keycloak.to", {"podSelector": {}}),
+    ("networkPolicy.extraEgress", ["10.0.0.0/8"]),
     ("extraEnv", {"A": "B"}),
     ("extraEnv", [{"value": "nameless"}]),
     ("extraVolumes", [{"emptyDir": {}}]),
@@ -84,6 +104,7 @@ MISTYPED: list[tuple[str, Any]] = [
     ("coverage.context", "test"),
     ("coverage.exitTimeout", -1),
     ("coverage.image.tag", "a:b"),
+    ("coverage.image.digest", "sha256:"),
     ("coverage.persistence.size", "much"),
     ("coverage.persistence.accessModes", []),
     ("coverage.persistence.accessModes", ["ReadOnlyMany"]),
@@ -120,8 +141,10 @@ def _at(values: Any, path: str) -> Any:
     return values
 
 
-@pytest.mark.parametrize("name", ["default", "everything"])
-def test_the_operator_accepts_what_the_chart_tells_it(helm: Helm, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "namespaces"), [("default", ("operators",)), ("everything", ("team-a",)), ("everywhere", ())]
+)
+def test_the_operator_accepts_what_the_chart_tells_it(helm: Helm, name: str, namespaces: tuple[str, ...]) -> None:
     rendered = helm.overlay(name)
     told = {key: value for key, value in rendered.environment.items() if isinstance(value, str)}
     settings = Settings.from_environment(told)
@@ -130,7 +153,7 @@ def test_the_operator_accepts_what_the_chart_tells_it(helm: Helm, name: str) -> 
         operator_id=values["operatorId"],
         resync=values["resyncSeconds"],
         timeout=values["timeoutSeconds"],
-        namespaces=tuple(values["watchNamespaces"]),
+        namespaces=namespaces,
         liveness="http://0.0.0.0:8080/healthz",
         log_format=values["logFormat"],
     )

@@ -7,10 +7,14 @@
 {{- end -}}
 {{- end -}}
 
+{{- define "keycloak-operator.name" -}}
+{{- .Values.nameOverride | default .Chart.Name -}}
+{{- end -}}
+
 {{- define "keycloak-operator.fullname" -}}
-{{- $name := .Release.Name -}}
-{{- if not (contains .Chart.Name $name) -}}
-{{- $name = printf "%s-%s" $name .Chart.Name -}}
+{{- $name := .Values.fullnameOverride | default .Release.Name -}}
+{{- if not (or .Values.fullnameOverride (contains (include "keycloak-operator.name" .) $name)) -}}
+{{- $name = printf "%s-%s" $name (include "keycloak-operator.name" .) -}}
 {{- end -}}
 {{- include "keycloak-operator.fitted" $name -}}
 {{- end -}}
@@ -21,7 +25,7 @@
 {{- end -}}
 
 {{- define "keycloak-operator.selectorLabels" -}}
-app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/name: {{ include "keycloak-operator.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
@@ -36,12 +40,14 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- .Values.serviceAccount.name | default (ternary (include "keycloak-operator.fullname" .) "default" .Values.serviceAccount.create) -}}
 {{- end -}}
 
+{{/* A digest says which image it is by itself, and that of one image is never that of the other. */}}
 {{- define "keycloak-operator.image" -}}
-{{- $tag := .Values.image.tag | default .Chart.AppVersion -}}
+{{- $image := .Values.image -}}
+{{- $tag := $image.tag | default .Chart.AppVersion -}}
 {{- if .Values.coverage.enabled -}}
-{{- $image := .Values.coverage.image -}}
-{{- printf "%s:%s" ($image.repository | default .Values.image.repository) ($image.tag | default (printf "%s-coverage" $tag)) -}}
-{{- else -}}
-{{- printf "%s:%s" .Values.image.repository $tag -}}
+{{- $image = .Values.coverage.image -}}
+{{- $tag = $image.tag | default (printf "%s-coverage" $tag) -}}
 {{- end -}}
+{{- $repository := $image.repository | default .Values.image.repository -}}
+{{- with $image.digest }}{{ printf "%s@%s" $repository . }}{{ else }}{{ printf "%s:%s" $repository $tag }}{{ end -}}
 {{- end -}}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from keycloak_operator.settings import Settings, SettingsError
@@ -47,6 +49,7 @@ def test_what_is_blank_says_nothing(name: str) -> None:
         ("REQUESTS", " 256 ", "requests", 256),
         ("NAMESPACES", "one", "namespaces", ("one",)),
         ("NAMESPACES", " one, two ,,", "namespaces", ("one", "two")),
+        ("NAMESPACES", " * ", "namespaces", ()),
         ("LIVENESS", "http://0.0.0.0:8080/healthz", "liveness", "http://0.0.0.0:8080/healthz"),
         ("LOG_FORMAT", "plain", "log_format", "plain"),
         ("LOG_FORMAT", "json", "log_format", "json"),
@@ -63,9 +66,10 @@ def test_what_is_said_is_taken(name: str, text: str, field: str, value: object) 
         *(("RESYNC_SECONDS", text) for text in ("0.9", "86401", "-1", "nan", "inf", "5m", "1,5")),
         *(("TIMEOUT_SECONDS", text) for text in ("0", "301", "nan", "soon")),
         *(("REQUESTS", text) for text in ("0", "257", "-1", "8.0", "many", "1_0", "٣", 5000 * "9")),
+        *(("NAMESPACES", text) for text in ("one,*", "*,*")),
         *(("LOG_FORMAT", text) for text in ("FULL", "xml")),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(name: str, text: str) -> None:
-    with pytest.raises(SettingsError, match=rf"^KEYCLOAK_OPERATOR_{name}='{text}': expected "):
+    with pytest.raises(SettingsError, match=rf"^KEYCLOAK_OPERATOR_{name}='{re.escape(text)}': expected "):
         read(**{name: text})
