@@ -107,7 +107,7 @@ async def _observe(world: World, client: KeycloakClient, place: Place, outcome: 
     comparable = await _comparable(place, declared, actual)
     target = managed.target_of(client, comparable, functools.partial(_default, actual))
     links = {scopes.FIELDS[kind] for kind in await scopes.wrong(place, target, actual)}
-    settings = {path for path in target.differences(actual) if path not in scopes.FIELDS.values()}
+    settings = set(target.differences(actual)) - set(scopes.FIELDS.values())
     return managed.observed(outcome, str(place), sorted(settings | links))
 
 
@@ -216,9 +216,7 @@ def _default(actual: dict[str, Any], path: tuple[str, ...]) -> Any:
 async def _settings(place: Place, secret: str) -> dict[str, Any] | None:
     """Return the client without its links to client scopes."""
     actual = await place.read(secret)
-    return (
-        None if actual is None else {key: value for key, value in actual.items() if key not in scopes.FIELDS.values()}
-    )
+    return None if actual is None else scopes.without(actual)
 
 
 async def _unmark(world: World, connection: KeycloakConnection, realm: KeycloakRealm, client: KeycloakClient) -> None:
