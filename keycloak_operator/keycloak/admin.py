@@ -136,10 +136,10 @@ class AdminClient:
         response = self._there(await self._ask("GET", f"{_realm(realm)}/authentication/flows"))
         return {each["alias"]: each["id"] for each in answers.documents(response)}
 
-    async def realm_scopes(self, realm: str, kind: str) -> list[str]:
+    async def realm_scopes(self, realm: str, kind: str, protocol: str) -> list[str]:
         """Return the names of the scopes that new clients have."""
         response = self._there(await self._ask("GET", f"{_realm(realm)}/default-{kind}-client-scopes"))
-        return [each["name"] for each in answers.documents(response)]
+        return [each["name"] for each in answers.documents(response) if each.get("protocol", protocol) == protocol]
 
     async def client_scopes(self, realm: str) -> dict[str, str]:
         """Return the ids of client scopes by name."""

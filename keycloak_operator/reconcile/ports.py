@@ -80,8 +80,8 @@ class Admin(Protocol):
     async def flows(self, realm: str) -> dict[str, str]:
         """Return the ids of the realm's authentication flows by alias."""
 
-    async def realm_scopes(self, realm: str, kind: str) -> list[str]:
-        """Return the names of the scopes that new clients have; *kind* is ``default`` or ``optional``."""
+    async def realm_scopes(self, realm: str, kind: str, protocol: str) -> list[str]:
+        """Return the names of the scopes that new clients of *protocol* have; *kind* is ``default`` or ``optional``."""
 
     async def client_scopes(self, realm: str) -> dict[str, str]:
         """Return the ids of the realm's client scopes by name."""

@@ -27,7 +27,7 @@ async def wrong(place: Place, target: Target, actual: dict[str, Any]) -> Differi
     found = {}
     for kind, name in FIELDS.items():
         present = set(actual.get(name) or ())
-        wanted = await _wanted(place, kind, target, present)
+        wanted = await _wanted(place, kind, target, actual)
         if wanted != present:
             found[kind] = (wanted, present)
     return found
@@ -75,7 +75,7 @@ async def _link(place: Place, actual: dict[str, Any], differing: Differing) -> N
             await place.admin.link_scope(place.realm, actual["id"], kind, ids[name])
 
 
-async def _wanted(place: Place, kind: str, target: Target, present: set[str]) -> set[str]:
+async def _wanted(place: Place, kind: str, target: Target, actual: dict[str, Any]) -> set[str]:
     """Return the names of the scopes that the client has to have: where none are declared, those it has.
 
     Once declared and no longer, they are those of the realm, as a new client would have, and what was added meanwhile.
@@ -83,11 +83,12 @@ async def _wanted(place: Place, kind: str, target: Target, present: set[str]) ->
     name = FIELDS[kind]
     if name in target.declared:
         return set(target.declared[name])
+    present = set(actual.get(name) or ())
     # A scope is one or the other, so what is declared as the other is not wanted here.
     others = {each for other, field in FIELDS.items() if other != kind for each in target.declared.get(field) or ()}
     if (name,) not in target.memory:
         return present - others
-    realms = set(await place.admin.realm_scopes(place.realm, kind)) - others
+    realms = set(await place.admin.realm_scopes(place.realm, kind, _protocol(actual))) - others
     return {each for each in present - others if (name, each) not in target.memory} | realms
 
 
@@ -97,6 +98,9 @@ async def with_both_kinds(place: Place, representation: dict[str, Any]) -> dict[
     if len(declared) != 1:
         return representation
     other = next(kind for kind, name in FIELDS.items() if name not in representation)
-    taken = set(representation[declared[0]])
-    scopes = [name for name in await place.admin.realm_scopes(place.realm, other) if name not in taken]
-    return {**representation, FIELDS[other]: scopes}
+    scopes = await place.admin.realm_scopes(place.realm, other, _protocol(representation))
+    return {**representation, FIELDS[other]: [each for each in scopes if each not in representation[declared[0]]]}
+
+
+def _protocol(representation: Mapping[str, Any]) -> str:
+    return str(representation.get("protocol") or "openid-connect")

@@ -18,8 +18,8 @@ from tests.functional.keycloak_operator import documented, other_operators
 from tests.functional.keycloak_operator.crowd import NAME, NAMESPACES, Crowd
 
 ROOT = documented.ROOT
-#: Where a reader puts a namespace of their own.
-PLACEHOLDER = "NAMESPACE"
+#: Where a reader has a namespace of their own: as it is written, and the one of the release that has the notes.
+PLACEHOLDERS = ("NAMESPACE", "operators")
 FILES = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
     for pattern in ("*.md", "docs/*.md", "charts/**/*.md", "examples/*.yaml", "examples/*.md")
@@ -55,7 +55,8 @@ def run_each(crowd: Crowd, commands: list[str]) -> None:
     for command in commands:
         assert not documented.without_group(command), f"{command}: another operator may have a kind of that name"
         crowd.restore()
-        ran = crowd.kubectl(*shlex.split(command.replace(PLACEHOLDER, NAMESPACES[0]))[1:])
+        words = [NAMESPACES[0] if word in PLACEHOLDERS else word for word in shlex.split(command)]
+        ran = crowd.kubectl(*words[1:])
         assert ran.code == 0, f"{command}: exit code {ran.code}\n{ran.output}{ran.warnings}"
         assert crowd.theirs() == theirs, f"{command}: changed what is not ours"
         assert other_operators.NAME not in ran.output, f"{command}: showed what is not ours\n{ran.output}"

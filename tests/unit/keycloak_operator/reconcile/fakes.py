@@ -108,7 +108,7 @@ class FakeKeycloak:
         self._ask()
         return {"browser": "id-browser", "my browser": "id-mine"}
 
-    async def realm_scopes(self, realm: str, kind: str) -> list[str]:  # noqa: ARG002 - every realm here has the same
+    async def realm_scopes(self, realm: str, kind: str, protocol: str) -> list[str]:  # noqa: ARG002 - as in every realm
         self._ask()
         return ["profile", "email"] if kind == "default" else ["phone"]
 
