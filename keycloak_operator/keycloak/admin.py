@@ -154,6 +154,19 @@ class AdminClient:
         """Unlink a client scope."""
         await self._ask("DELETE", _link(realm, internal_id, kind, scope_id))
 
+    async def clients(self, realm: str, first: int, most: int) -> list[dict[str, Any]]:
+        """Return the representations of the clients after the *first* ones, *most* of them."""
+        page = {"first": first, "max": most}
+        return answers.documents(self._there(await self._ask("GET", f"{_realm(realm)}/clients", params=page)))
+
+    async def listed(self, realm: str, what: str) -> list[dict[str, Any]]:
+        """Return what *realm* has of *what*, which is a path."""
+        return answers.documents(self._there(await self._ask("GET", f"{_realm(realm)}/{what}")))
+
+    async def count(self, realm: str, what: str) -> int:
+        """Return how many of *what*, which is a path, *realm* has."""
+        return answers.count(self._there(await self._ask("GET", f"{_realm(realm)}/{what}/count")))
+
     async def _create(self, path: str, representation: Representation) -> bool:
         response = self._there(await self._ask("POST", path, json=representation))
         return response.status_code != httpx.codes.CONFLICT

@@ -108,6 +108,15 @@ def documents(response: httpx.Response) -> list[dict[str, Any]]:
     return content
 
 
+def count(response: httpx.Response) -> int:
+    """Return the number in *response*, by itself or in an object."""
+    content = _json(response)
+    number = content.get("count") if isinstance(content, dict) else content
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise foreign(response)
+    return number
+
+
 def message(response: httpx.Response) -> str:
     """Return Keycloak's own words for what is wrong, if it has any."""
     content = _json(response)

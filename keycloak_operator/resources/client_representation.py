@@ -1,13 +1,14 @@
-"""Keycloak's ClientRepresentation: the fields that many clients set, and those that have no place in a spec."""
+"""Keycloak's ClientRepresentation: the fields that many clients set, and those that rules speak about."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from keycloak_operator.resources.client_refusals import ClientRefusals
 from keycloak_operator.resources.representation import Attributes, Representation, StringMap, StringSet
-from keycloak_operator.resources.rules import MASK, Rule, immutable, masked, refused
+from keycloak_operator.resources.rules import MASK, Rule, immutable, masked
 
 #: Clients that Keycloak makes itself, and that its own pages need.
 BUILT_IN = (
@@ -43,7 +44,6 @@ ScopeNames = Annotated[
     tuple[Annotated[str, Field(max_length=255)], ...],
     Field(max_length=256, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
 ]
-_OBSOLETE = refused("is of former versions, and Keycloak ignores it; leave it out")
 
 
 class ProtocolMapper(Representation):
@@ -65,7 +65,7 @@ ProtocolMappers = Annotated[
 ]
 
 
-class ClientRepresentation(Representation):
+class ClientRepresentation(ClientRefusals):
     """A client as Keycloak's ClientRepresentation. Fields that are not listed go through to Keycloak as they are. What
     Keycloak alone sets, such as id, access and the ids of mappers, is ignored."""
 
@@ -123,31 +123,6 @@ class ClientRepresentation(Representation):
     secret: PlainSecret | None = None
     """Refused: a secret comes from a Secret, by spec.clientSecretRef, or from Keycloak. The mask that Keycloak shows
     instead of one is ignored."""
-    registration_access_token: Annotated[str, refused("a token has no place here; leave it out")] | None = None
-    """Refused: a token for the registration of clients."""
-    authorization_settings: (
-        Annotated[
-            dict[str, Any],
-            refused(
-                "resources, scopes and policies of authorization are not managed by this operator; leave it out, and "
-                "change them in Keycloak; authorizationServicesEnabled switches them on"
-            ),
-        ]
-        | None
-    ) = None
-    """Refused: resources, scopes and policies of authorization."""
-    default_roles: Annotated[tuple[str, ...], _OBSOLETE] | None = None
-    """Refused: the former way to give roles to new users."""
-    direct_grants_only: Annotated[bool, _OBSOLETE] | None = None
-    """Refused: standardFlowEnabled and directAccessGrantsEnabled say it."""
-    client_template: Annotated[str, _OBSOLETE] | None = None
-    """Refused: defaultClientScopes say it."""
-    use_template_config: Annotated[bool, _OBSOLETE] | None = None
-    """Refused: defaultClientScopes say it."""
-    use_template_scope: Annotated[bool, _OBSOLETE] | None = None
-    """Refused: defaultClientScopes say it."""
-    use_template_mappers: Annotated[bool, _OBSOLETE] | None = None
-    """Refused: defaultClientScopes say it."""
 
 
 ONE_KIND_OF_SCOPE = Rule(
