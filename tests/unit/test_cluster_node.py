@@ -28,7 +28,7 @@ time.sleep(600)
 
 
 def test_the_node_is_of_the_version_of_its_control_plane() -> None:
-    assert recipe.minor_version(programs.MODULE) == recipe.minor_version(recipe.module("oldest"))
+    assert recipe.minor_version(programs.MODULE) == recipe.minor_version(recipe.module(programs.PIN))
 
 
 def test_names_and_addresses_of_nodes_differ_and_fit() -> None:

@@ -16,8 +16,11 @@ from tests.cluster import binaries
 from tests.cluster.binaries import build
 from tests.cluster.binaries.recipe import GO_AT_LEAST, Recipe, kubernetes_stamps
 from tests.cluster.errors import BinariesError, ControlPlaneError
+from tests.cluster.pins import Pin
 
 MODULE = Path(__file__).parents[1] / "node-binaries"
+#: The versions that its control plane is of.
+PIN: Pin = "oldest"
 
 _DNS_MODULE = MODULE.with_name("dns-binaries")
 _COMMANDS = ("kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet")
@@ -69,7 +72,7 @@ def locate(say: Callable[[str], None], environ: Mapping[str, str] = os.environ) 
     cache = binaries.cache_folder(environ).parent
     try:
         return Programs(
-            control_plane=binaries.locate(say, environ, pin="oldest"),
+            control_plane=binaries.locate(say, environ, pin=PIN),
             node=build.built_once(_node(), cache / "node", say, environ),
             dns=build.built_once(_dns(), cache / "node", say, environ),
             network=network,
