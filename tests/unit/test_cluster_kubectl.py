@@ -116,5 +116,5 @@ def test_without_kubectl_and_go_names_both_ways_out(machine: Machine) -> None:
     (machine.root / "bin" / "go").unlink()
     with pytest.raises(BinariesError) as refusal:
         machine.locate()
-    for way in ("kubectl 1.30 or newer", "on the PATH", "set KUBECTL", "install Go 1.25 or newer"):
+    for way in ("kubectl 1.30 or newer", "on the PATH", "set KUBECTL", "install Go 1.26 or newer"):
         assert way in str(refusal.value)
