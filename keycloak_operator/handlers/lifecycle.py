@@ -8,6 +8,7 @@ from typing import Any
 import kopf
 
 from keycloak_operator.cluster import ClusterClient
+from keycloak_operator.handlers.storage import DigestStorage
 from keycloak_operator.keycloak.admin import Pool
 from keycloak_operator.reconcile.outcome import World
 from keycloak_operator.resources import GROUP
@@ -21,7 +22,7 @@ async def set_up(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> 
     _log_less()
     settings.persistence.finalizer = f"{GROUP}/finalizer"
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)
-    settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=GROUP)
+    settings.persistence.diffbase_storage = DigestStorage(prefix=GROUP)
     # How long a deletion waits when the resource's loop is in the middle of something: a minute by default.
     settings.background.cancellation_polling = 1.0
     settings.posting.reporting_component = "keycloak-operator"

@@ -81,6 +81,11 @@ class User:
         assert applied is not None
         return int(applied["metadata"]["generation"])
 
+    async def create(self, kind: str, name: str, spec: Mapping[str, Any]) -> None:
+        """Create a resource; it is an error if there is one."""
+        body = {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": dict(spec)}
+        await self._objects.create_namespaced_custom_object(GROUP, VERSION, self.namespace, PLURALS[kind], body)
+
     async def get(self, kind: str, name: str) -> dict[str, Any] | None:
         """Return a resource, or None."""
         try:
@@ -180,6 +185,7 @@ def start_operator(
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     settings = {
         "KUBECONFIG": str(kubeconfig),
+        "PYTHONPATH": str(Path(__file__).parents[3]),  # the operator beside these tests, whichever one is installed
         "TMPDIR": str(folder),  # whatever the client keeps of the kubeconfig stays here when it is killed
         "KEYCLOAK_OPERATOR_ID": "test",
         "KEYCLOAK_OPERATOR_NAMESPACES": namespace,
