@@ -26,6 +26,7 @@ from keycloak_operator.resources import (
     SecretVersion,
 )
 from keycloak_operator.resources.defaults import client_default
+from keycloak_operator.resources.read_only import client_without_read_only
 
 #: What a client is when it is created and its resource says nothing about it. Keycloak's own answer depends on which
 #: other fields are sent.
@@ -53,7 +54,7 @@ async def reconcile(world: World, client: KeycloakClient) -> Outcome:
 
 
 async def _enforce(world: World, client: KeycloakClient, place: Place, outcome: Outcome) -> None:
-    declared, versions = await _declared(world, client, place)
+    declared, versions = await _declared(world, client, place, outcome)
     actual = await _existing(world, client, place, declared, outcome)
     outcome.status["id"] = actual["id"]
     target = managed.target_of(client, await _comparable(place, declared, actual), functools.partial(_default, actual))
@@ -99,7 +100,7 @@ async def _enforce(world: World, client: KeycloakClient, place: Place, outcome: 
 
 
 async def _observe(world: World, client: KeycloakClient, place: Place, outcome: Outcome) -> Outcome:
-    declared, _ = await _declared(world, client, place)
+    declared, _ = await _declared(world, client, place, outcome)
     actual = await place.read(declared.get("secret", ""))
     if actual is None:
         return managed.observed(outcome, str(place), ["clientId"])
@@ -156,10 +157,12 @@ def _takes_clients_along(realm: KeycloakRealm) -> bool:
 
 
 async def _declared(
-    world: World, client: KeycloakClient, place: Place
+    world: World, client: KeycloakClient, place: Place, outcome: Outcome
 ) -> tuple[dict[str, Any], tuple[SecretVersion, ...]]:
     """Return the declared client with our marker and its secret, and the version of that."""
-    declared = ownership.claimed(client.spec.client.declared(), place.claim.marker)
+    own, left_out = client_without_read_only(client.spec.client.declared())
+    managed.mention_left_out(outcome, left_out)
+    declared = ownership.claimed(own, place.claim.marker)
     if client.spec.client_secret_ref is None:
         return declared, ()
     value, version = await references.secret_value(world, client.metadata.namespace, client.spec.client_secret_ref)

@@ -49,6 +49,12 @@ def remember(outcome: Outcome, target: Target, *, done: bool) -> None:
             outcome.message += "; it has too many fields to remember them, so what leaves the spec stays in Keycloak"
 
 
+def mention_left_out(outcome: Outcome, left_out: list[str]) -> None:
+    """Say which declared fields are only Keycloak's to set."""
+    if left_out:
+        outcome.message += f"; without {listed(left_out)}, which only Keycloak sets"
+
+
 def mention_kept(outcome: Outcome, kept: list[str]) -> None:
     """Say which fields Keycloak keeps although they left the spec."""
     if kept:
@@ -59,7 +65,7 @@ def observed(outcome: Outcome, what: str, differences: list[str]) -> Outcome:
     """Return *outcome* if there are no *differences*; else raise `OutOfSyncError`, and list them in the status."""
     if not differences:
         outcome.status["differences"] = None
-        outcome.message = "as declared; it is only observed"
+        outcome.message += "; it is only observed"
         return outcome
     outcome.status["differences"] = [path[:_PATH_LENGTH] for path in differences[:_SHOWN]]
     raise OutOfSyncError(f"{what} differs in {listed(differences)}; spec.mode is Observe, so nothing is written")

@@ -53,9 +53,5 @@ def owner_of(representation: Mapping[str, Any]) -> str:
 
 
 def claimed(declared: Mapping[str, Any], mine: str) -> dict[str, Any]:
-    """Return *declared* with the marker *mine* among its attributes.
-
-    Without ``id``, which an exported representation brings along: it is Keycloak's to give.
-    """
-    attributes = {**(declared.get("attributes") or {}), OWNER_ATTRIBUTE: mine}
-    return {**{key: value for key, value in declared.items() if key != "id"}, "attributes": attributes}
+    """Return *declared* with the marker *mine* among its attributes."""
+    return {**declared, "attributes": {**(declared.get("attributes") or {}), OWNER_ATTRIBUTE: mine}}

@@ -13,6 +13,7 @@ from keycloak_operator.reconcile.ownership import Claim
 from keycloak_operator.reconcile.ports import Admin
 from keycloak_operator.resources import OWNER_ATTRIBUTE, KeycloakConnection, KeycloakRealm, SecretVersion
 from keycloak_operator.resources.defaults import realm_default
+from keycloak_operator.resources.read_only import realm_without_read_only
 
 
 async def reconcile(world: World, realm: KeycloakRealm) -> Outcome:
@@ -22,7 +23,9 @@ async def reconcile(world: World, realm: KeycloakRealm) -> Outcome:
         managed.check_mode(realm)
         connection = await references.connection_of(world, realm)
         claim = _claim(world, connection, realm)
-        declared = ownership.claimed(realm.spec.realm.declared(), claim.marker)
+        own, left_out = realm_without_read_only(realm.spec.realm.declared())
+        managed.mention_left_out(outcome, left_out)
+        declared = ownership.claimed(own, claim.marker)
         hidden, versions = await _hidden(world, realm)
         target = managed.target_of(realm, declared, realm_default, hidden)
         admin = world.keycloaks.admin(await references.access_of(world, connection))

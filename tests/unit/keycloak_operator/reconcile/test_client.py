@@ -463,3 +463,14 @@ async def test_a_foreign_key_in_the_secret_is_left_alone_and_a_label_that_left_g
     assert scene.cluster.calls == []
     await client.reconcile(scene.world, resource(status={**status, "observedGeneration": 0}))
     assert scene.cluster.secrets["team", "it-credentials"].labels == {}
+
+
+async def test_what_only_keycloak_sets_may_be_pasted_and_means_nothing(scene: Scene) -> None:
+    mapper = {"name": "m", "protocolMapper": "x", "id": "their-id"}
+    pasted = {"id": "their-id", "access": {"view": True}, "protocolMappers": [mapper]}
+    outcome = await client.reconcile(scene.world, resource(pasted))
+    assert "without access, id, protocolMappers.m.id, which only Keycloak sets" in outcome.message
+    scene.keycloak.calls.clear()
+    scene.keycloak.clients["r"]["c"]["protocolMappers"][0]["id"] = "another"
+    await client.reconcile(scene.world, resource(pasted, KNOWN))
+    assert scene.keycloak.calls == []
