@@ -21,10 +21,13 @@ _REFUSED_OF_REALM = frozenset(str(each.alias) for each in RealmRefusals.model_fi
 _REFUSED_OF_CLIENT = frozenset(str(each.alias) for each in ClientRefusals.model_fields.values())
 _MAIL_SECRETS = frozenset({"password", "authTokenClientSecret"})
 
-#: Said in any case. Which password grant a client gets that says nothing depends on how it is made.
+#: Said in any case. Whether a client that says nothing gets the password grant depends on how it is made.
 _SAID_OF_REALM = frozenset({("realm",), ("enabled",)}) | DIFFERS
 _SAID_OF_CLIENT = frozenset({("clientId",), ("enabled",), ("protocol",), ("publicClient",)})
 _GRANT: Path = ("directAccessGrantsEnabled",)
+#: Where one of the first is, Keycloak makes up the others for a client that does not say them.
+_FROM_URLS = ("rootUrl", "redirectUris")
+_MADE_FROM_URLS = frozenset({("redirectUris",), ("webOrigins",)})
 
 _FIRST = ("realm", "clientId", "name", "displayName", "description", "enabled", "protocol")
 
@@ -87,6 +90,8 @@ def declared_client(
     _name_flows(declared, flows)
     protocol = str(client.get("protocol") or "openid-connect")
     said = _SAID_OF_CLIENT | ({_GRANT} if protocol == "openid-connect" else set())
+    if any(client.get(name) for name in _FROM_URLS):
+        said |= _MADE_FROM_URLS
     finished = _finished(declared, said, lambda path: client_default(path, protocol), all_fields=all_fields)
     if "attributes" in client and not exists:
         absent = client_attributes(protocol).keys() - _map(client, "attributes").keys()

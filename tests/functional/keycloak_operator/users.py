@@ -173,6 +173,13 @@ ENTRANCES = {
 }
 
 
+def surroundings() -> dict[str, str]:
+    """Return the environment of this process, without what an operator or an export would take for its own."""
+    # In a pod of a build system, the operator would otherwise find the cluster of that.
+    foreign = ("COV", "KEYCLOAK_OPERATOR", "KUBERNETES_SERVICE")
+    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+
+
 def start_operator(
     folder: Path, kubeconfig: Path, namespace: str, entrance: str = "python -m", **environment: str
 ) -> Running:
@@ -180,9 +187,6 @@ def start_operator(
     command = [sys.executable, *ENTRANCES[entrance]]
     if entrance == "kopf run":
         command += ["-n", namespace]
-    # In a pod of a build system, the operator would otherwise find the cluster of that.
-    foreign = ("COV", "KEYCLOAK_OPERATOR", "KUBERNETES_SERVICE")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     settings = {
         "KUBECONFIG": str(kubeconfig),
         "PYTHONPATH": str(Path(__file__).parents[3]),  # the operator beside these tests, whichever one is installed
@@ -197,7 +201,7 @@ def start_operator(
         process = subprocess.Popen(
             command,
             cwd=folder,
-            env=inherited | settings | environment,
+            env=surroundings() | settings | environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
