@@ -11,7 +11,7 @@ SOURCES := coverage_hooks keycloak_operator tests examples
 .DELETE_ON_ERROR:
 .PHONY: help venv demo test lint types test-unit test-chart test-workflows test-functional test-operators test-oldest test-pythons test-versions \
   test-browser browser-deps e2e cluster-deps cluster-up cluster-down coverage coverage-place coverage-unit \
-  coverage-retrieve coverage-combine coverage-report benchmark format crds chart docs lock clean
+  coverage-retrieve coverage-combine coverage-report benchmark benchmark-load format crds chart docs lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ JUDGING = $(if $(FAIL_UNDER),--fail-under '$(FAIL_UNDER)')
 benchmark: $(VENV)/ready ## How long combining takes, in turn with coverage.py's own, and that both make the same
 	$(BIN)/python -m tests.benchmarks.combining lines 1000
 	$(BIN)/python -m tests.benchmarks.combining arcs 300
+
+benchmark-load: $(VENV)/ready ## What the operator asks of Keycloak with 500 resources: to create them, to look, after a start
+	$(BIN)/python -m tests.benchmarks.load
 
 format: $(VENV)/ready ## Put the code into its one format
 	$(BIN)/ruff format $(SOURCES)
