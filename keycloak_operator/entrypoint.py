@@ -29,7 +29,7 @@ def prepare() -> Callable[[], None]:
     kopf.configure(log_format=log_format, log_prefix=log_format is not kopf.LogFormat.JSON)
     return functools.partial(
         kopf.run,
-        standalone=True,  # one replica: taking turns would need resources of its own and protects nothing
+        standalone=True,  # replicas take turns by a Lease: of equals, Kopf's peering pauses all
         clusterwide=not settings.namespaces,
         namespaces=settings.namespaces,
         liveness_endpoint=settings.liveness,

@@ -1,6 +1,8 @@
 """The environment of the operator: the only place that reads it.
 
 ``KEYCLOAK_OPERATOR_ID``, ``keycloak-operator``: who owns what it makes in Keycloak; operators that share one differ.
+``KEYCLOAK_OPERATOR_LEASE``, none: ``namespace/name`` of a Lease; of all replicas, only its holder handles resources.
+``KEYCLOAK_OPERATOR_LEASE_SECONDS``, 15: seconds after which another one takes over from one that is gone; 3 to 300.
 ``KEYCLOAK_OPERATOR_RESYNC_SECONDS``, 300: seconds between two looks for drift; 1 to 86400.
 ``KEYCLOAK_OPERATOR_TIMEOUT_SECONDS``, 10: seconds that one request to Keycloak may take; 1 to 300.
 ``KEYCLOAK_OPERATOR_REQUESTS``, 8: requests to one Keycloak at a time; 1 to 256.
@@ -22,6 +24,7 @@ from dataclasses import dataclass
 PREFIX = "KEYCLOAK_OPERATOR_"
 
 _ID = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
+_LEASE = re.compile(r"([a-z0-9-]{1,63})/([a-z0-9.-]{1,253})")
 _LOG_FORMATS = ("full", "plain", "json")
 
 
@@ -31,7 +34,10 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """``KEYCLOAK_OPERATOR_*`` as values; times in seconds, no `namespaces` means all."""
+    """``KEYCLOAK_OPERATOR_*`` as values; times in seconds, no `namespaces` means all.
+
+    `lease` is the namespace and the name of one.
+    """
 
     operator_id: str = "keycloak-operator"
     resync: float = 300.0
@@ -40,6 +46,8 @@ class Settings:
     namespaces: tuple[str, ...] = ()
     liveness: str | None = None
     log_format: str = "full"
+    lease: tuple[str, str] | None = None
+    lease_seconds: float = 15.0
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -58,6 +66,8 @@ class Settings:
             namespaces=_namespaces(environ),
             liveness=environ.get(f"{PREFIX}LIVENESS", "").strip() or None,
             log_format=log_format,
+            lease=_lease(environ),
+            lease_seconds=_seconds(environ, "LEASE_SECONDS", 15.0, 3.0, 300.0),
         )
 
 
@@ -79,6 +89,15 @@ def _namespaces(environ: Mapping[str, str]) -> tuple[str, ...]:
     if "*" in names:
         raise SettingsError(f"{PREFIX}NAMESPACES={text!r}: expected names of namespaces, or * alone")
     return names
+
+
+def _lease(environ: Mapping[str, str]) -> tuple[str, str] | None:
+    text = environ.get(f"{PREFIX}LEASE", "").strip()
+    if not text:
+        return None
+    if not (found := _LEASE.fullmatch(text)):
+        raise SettingsError(f"{PREFIX}LEASE={text!r}: expected namespace/name of a Lease")
+    return found[1], found[2]
 
 
 def _seconds(environ: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from kubernetes_asyncio import config
 from kubernetes_asyncio.client import ApiClient, CoreV1Api, CustomObjectsApi
 from kubernetes_asyncio.client.exceptions import ApiException
 
+from keycloak_operator.cluster.connecting import connected
 from keycloak_operator.errors import ClusterError
 from keycloak_operator.reconcile.ports import Secret
 from keycloak_operator.resources import GROUP, VERSION
@@ -31,11 +31,7 @@ class ClusterClient:
     @classmethod
     async def connect(cls) -> ClusterClient:
         """Return a client for the cluster that Kopf uses too: the one it runs in, else the one of the kubeconfig."""
-        try:
-            config.load_incluster_config()  # type: ignore[no-untyped-call]  # the client leaves it without types
-        except config.ConfigException:
-            await config.load_kube_config()
-        return cls(ApiClient())
+        return cls(await connected())
 
     async def close(self) -> None:
         """Close all connections."""

@@ -8,6 +8,7 @@ from typing import Any
 import kopf
 
 from keycloak_operator.cluster import ClusterClient
+from keycloak_operator.handlers.leading import lead
 from keycloak_operator.handlers.storage import DigestStorage
 from keycloak_operator.keycloak.admin import Pool
 from keycloak_operator.reconcile.outcome import World
@@ -27,6 +28,8 @@ async def set_up(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> 
     settings.background.cancellation_polling = 1.0
     settings.posting.reporting_component = "keycloak-operator"
     memo.settings = mine
+    if "leadership" not in memo:  # Kopf calls this again when something below has failed
+        memo.leadership = await lead(mine)
     memo.pool = Pool(mine.timeout, mine.requests)
     memo.cluster = await ClusterClient.connect()
     memo.waiting = set()
@@ -40,6 +43,8 @@ async def take_down(memo: kopf.Memo, **_: Any) -> None:
         await memo.pool.close()
     if "cluster" in memo:
         await memo.cluster.close()
+    if memo.get("leadership"):
+        await memo.leadership.end()
 
 
 def _log_less() -> None:

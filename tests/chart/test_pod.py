@@ -15,9 +15,23 @@ from tests.chart.values import CHART
 LONGEST_RELEASE, LONGEST_NAMESPACE = "r" * 53, "n" * 63
 
 
-def test_there_are_never_two_at_a_time(helm: Helm) -> None:
-    spec = helm.template().only("Deployment")["spec"]
-    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+@pytest.mark.parametrize("replicas", [0, 1, 2])
+def test_there_are_never_two_versions_at_a_time(helm: Helm, replicas: int) -> None:
+    spec = helm.template({"replicas": replicas}).only("Deployment")["spec"]
+    assert (spec["replicas"], spec["strategy"]) == (replicas, {"type": "Recreate"})
+
+
+def test_replicas_take_turns_by_a_lease(helm: Helm) -> None:
+    told = helm.template({"replicas": 2, "leaderElection.leaseSeconds": 7.5}).environment
+    assert told["KEYCLOAK_OPERATOR_LEASE"] == "operators/demo-keycloak-operator"
+    assert told["KEYCLOAK_OPERATOR_LEASE_SECONDS"] == "7.5"
+
+
+@pytest.mark.parametrize("replicas", [0, 1])
+def test_one_alone_needs_no_lease(helm: Helm, replicas: int) -> None:
+    rendered = helm.template({"replicas": replicas})
+    assert not {name for name in rendered.environment if "LEASE" in name}
+    assert "leases" not in rendered.without_definitions()
 
 
 def test_the_selector_selects_the_pod_and_nothing_of_another_release(helm: Helm) -> None:

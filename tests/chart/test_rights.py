@@ -17,6 +17,7 @@ OWN: set[Right] = {(verb, GROUP, kind.plural) for kind in KINDS for verb in ("ge
 }
 CORE: set[Right] = {(verb, "", "secrets") for verb in ("get", "create", "patch", "delete")} | {("create", "", "events")}
 DEFINITIONS: set[Right] = {(verb, "apiextensions.k8s.io", "customresourcedefinitions") for verb in ("list", "watch")}
+LEASES: set[Right] = {(verb, "coordination.k8s.io", "leases") for verb in ("create", "get", "patch")}
 NAMESPACES: set[Right] = {(verb, "", "namespaces") for verb in ("list", "watch")}
 
 
@@ -52,6 +53,15 @@ def test_by_default_the_namespace_of_the_release_is_watched(helm: Helm) -> None:
     assert rendered.environment["KEYCLOAK_OPERATOR_NAMESPACES"] == "identity"
 
 
+def test_replicas_may_do_something_to_their_lease_and_to_no_other(helm: Helm) -> None:
+    rendered = helm.template({"replicas": 2, "watchNamespaces": ["team-a"]})
+    (role,) = (role for role in rendered.all("Role") if role["metadata"]["namespace"] == "operators")
+    assert rights(role) == LEASES
+    named = {verb: rule.get("resourceNames") for rule in role["rules"] for verb in rule["verbs"]}
+    lease = rendered.environment["KEYCLOAK_OPERATOR_LEASE"].split("/")[1]
+    assert named == {"create": None, "get": [lease], "patch": [lease]}
+
+
 def test_watching_some_namespaces_takes_a_role_in_each(helm: Helm) -> None:
     rendered = helm.overlay("watched")
     assert rights(rendered.only("ClusterRole")) == DEFINITIONS | NAMESPACES
@@ -64,7 +74,7 @@ def test_watching_some_namespaces_takes_a_role_in_each(helm: Helm) -> None:
 def test_nothing_is_granted_that_could_do_more(helm: Helm, name: str) -> None:
     rendered = helm.overlay(name)
     for role in rendered.all("ClusterRole") + rendered.all("Role"):
-        assert all(rule.keys() == {"apiGroups", "resources", "verbs"} for rule in role["rules"])
+        assert all(rule.keys() - {"resourceNames"} == {"apiGroups", "resources", "verbs"} for rule in role["rules"])
         for verb, group, resource in rights(role):
             assert "*" not in verb + group + resource
             assert (verb, resource) not in {("list", "secrets"), ("watch", "secrets")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from kubernetes_asyncio.client import ApiClient, ApiException, CoreV1Api
+from kubernetes_asyncio.client import ApiClient, ApiException, CoordinationV1Api, CoreV1Api
 from kubernetes_asyncio.config import new_client_from_config
 
 from keycloak_operator.cluster import ClusterClient
@@ -42,9 +43,9 @@ class Stage:
     teams: tuple[User, User]
 
 
-@pytest.fixture(params=["default", "everywhere", "watched"])
+@pytest.fixture(params=["default", "everywhere", "replicas", "watched"])
 async def watching(request: pytest.FixtureRequest) -> str:
-    """Tell what is watched: by default, the namespace of the release, which is then the first team's."""
+    """Tell what is watched: by default, also with replicas, the namespace of the release, the first team's then."""
     return str(request.param)
 
 
@@ -58,10 +59,10 @@ async def watched(watching: str) -> bool:
 async def stage(release: Release, api: ApiClient, tmp_path: Path, watching: str) -> Stage:
     """Return an installed release."""
     teams = [await make_namespace(api, f"{team}-of-{release.namespace}") for team in ("first", "second")]
-    if watching == "default":
+    if watching in {"default", "replicas"}:
         teams[0] = release.namespace
-    values = {"default": [], "everywhere": ["watchNamespaces={*}"], "watched": [f"watchNamespaces={{{teams[0]}}}"]}
-    release.install(*values[watching])
+    values = {"everywhere": ["watchNamespaces={*}"], "watched": [f"watchNamespaces={{{teams[0]}}}"]}
+    release.install(*values.get(watching, []), *["replicas=2"] * (watching == "replicas"))
     first, second = (User(api, team) for team in teams)
     return Stage(release, await release.kubeconfig_of_the_pod(api, tmp_path), (first, second))
 
@@ -93,11 +94,13 @@ async def _lives(address: str) -> bool:
             return False
 
 
-async def test_the_rights_are_enough(stage: Stage, watched: bool, tmp_path: Path) -> None:
+async def test_the_rights_are_enough(stage: Stage, watching: str, watched: bool, tmp_path: Path) -> None:
     first, second = stage.teams
     running, address = _start(stage, tmp_path)
     with running:
         await eventually(lambda: _lives(address), "the operator lives", details=running.text)
+        if watching == "replicas":
+            await asyncio.to_thread(running.wait_for, "leads from now on")
         for team in (second, first):
             await team.put_secret("admin", client_id="operator", client_secret="secret")
             await team.apply("KeycloakConnection", "main", SPEC)
@@ -154,6 +157,8 @@ async def test_more_is_refused(stage: Stage, operators_api: ApiClient, watched: 
             (core.list_namespaced_secret, namespace),
             (core.delete_collection_namespaced_secret, namespace),
             (core.list_namespaced_pod, namespace),
+            (CoordinationV1Api(operators_api).read_namespaced_lease, "another", namespace),
+            (CoordinationV1Api(operators_api).list_namespaced_lease, namespace),
             (core.connect_get_namespaced_pod_exec, "demo", namespace),
             (core.list_namespaced_config_map, namespace),
             (core.delete_namespace, namespace),

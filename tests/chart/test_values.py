@@ -61,6 +61,10 @@ MISTYPED: list[tuple[str, Any]] = [
     ("image.repository", ""),
     ("image.tag", 26),
     ("image.tag", "a b"),
+    ("replicas", "2"),
+    ("replicas", -1),
+    ("replicas", 1.5),
+    ("leaderElection.leaseSeconds", 2),
     ("nameOverride", "Mine"),
     ("fullnameOverride", "-mine"),
     ("image.digest", "latest"),
@@ -156,6 +160,8 @@ def test_the_operator_accepts_what_the_chart_tells_it(helm: Helm, name: str, nam
         namespaces=namespaces,
         liveness="http://0.0.0.0:8080/healthz",
         log_format=values["logFormat"],
+        lease=("operators", "all-of-it") if values["replicas"] > 1 else None,
+        lease_seconds=values["leaderElection"]["leaseSeconds"],
     )
 
 

@@ -79,6 +79,14 @@ class _Fault:
         return concerned
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Answers that do not arrive before `let_go` is set; `answered` is set when there is the first."""
+
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
+    let_go: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 @dataclass(slots=True)
 class Proxy:
     """A running proxy at `url`.
@@ -149,6 +157,19 @@ class Proxy:
             return await pass_on()
 
         self._faults.insert(0, _Fault(wait, paths, methods, times))
+
+    def hold(self, paths: str = "", *, methods: Collection[str] = (), times: float = math.inf) -> Held:
+        """Ask the server at once, and keep what it answers until that is let go."""
+        held = Held()
+
+        async def keep(pass_on: _PassOn) -> web.Response:
+            answer = await pass_on()
+            held.answered.set()
+            await held.let_go.wait()
+            return answer
+
+        self._faults.insert(0, _Fault(keep, paths, methods, times))
+        return held
 
     async def _answer(self, request: web.Request, session: aiohttp.ClientSession) -> web.Response:
         content = await request.read()

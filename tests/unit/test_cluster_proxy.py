@@ -118,6 +118,20 @@ async def test_a_request_is_there_before_its_answer(
     assert await asked == running.requests()[0].status == 201
 
 
+async def test_an_answer_that_is_held_arrives_when_it_is_let_go(
+    client: aiohttp.ClientSession, running: Proxy, server: Server
+) -> None:
+    held = running.hold("/a", methods=["PUT"], times=1)
+    asked = asyncio.create_task(_status(client, "PUT", "/a"))
+    await held.answered.wait()
+    assert server.asked == ["PUT /a"]
+    assert running.requests()[0].status is None
+    assert await _status(client, "PUT", "/a") == 201, "once is enough"
+    assert not asked.done()
+    held.let_go.set()
+    assert await asked == 201
+
+
 async def test_a_write_is_what_changes_something(client: aiohttp.ClientSession, running: Proxy) -> None:
     for method in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH"):
         await _status(client, method, "/a")

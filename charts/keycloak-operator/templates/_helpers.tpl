@@ -36,6 +36,11 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
+{{/* The name of the Lease by which replicas take turns; none where there is but one. */}}
+{{- define "keycloak-operator.lease" -}}
+{{- if gt (int .Values.replicas) 1 }}{{ include "keycloak-operator.fullname" . }}{{ end -}}
+{{- end -}}
+
 {{- define "keycloak-operator.serviceAccountName" -}}
 {{- .Values.serviceAccount.name | default (ternary (include "keycloak-operator.fullname" .) "default" .Values.serviceAccount.create) -}}
 {{- end -}}

@@ -22,12 +22,14 @@ def test_nothing_needs_to_be_said() -> None:
         namespaces=(),
         liveness=None,
         log_format="full",
+        lease=None,
+        lease_seconds=15.0,
     )
     assert Settings.from_environment({}) == documented == Settings()
 
 
 @pytest.mark.parametrize(
-    "name", ["ID", "RESYNC_SECONDS", "TIMEOUT_SECONDS", "REQUESTS", "NAMESPACES", "LIVENESS", "LOG_FORMAT"]
+    "name", ["ID", "RESYNC_SECONDS", "TIMEOUT_SECONDS", "REQUESTS", "NAMESPACES", "LIVENESS", "LOG_FORMAT", "LEASE"]
 )
 def test_what_is_blank_says_nothing(name: str) -> None:
     assert read(**{name: ""}) == read(**{name: "  "}) == Settings()
@@ -51,6 +53,9 @@ def test_what_is_blank_says_nothing(name: str) -> None:
         ("NAMESPACES", " one, two ,,", "namespaces", ("one", "two")),
         ("NAMESPACES", " * ", "namespaces", ()),
         ("LIVENESS", "http://0.0.0.0:8080/healthz", "liveness", "http://0.0.0.0:8080/healthz"),
+        ("LEASE", " operators/demo.1 ", "lease", ("operators", "demo.1")),
+        ("LEASE_SECONDS", "3", "lease_seconds", 3.0),
+        ("LEASE_SECONDS", "300", "lease_seconds", 300.0),
         ("LOG_FORMAT", "plain", "log_format", "plain"),
         ("LOG_FORMAT", "json", "log_format", "json"),
     ],
@@ -67,6 +72,8 @@ def test_what_is_said_is_taken(name: str, text: str, field: str, value: object) 
         *(("TIMEOUT_SECONDS", text) for text in ("0", "301", "nan", "soon")),
         *(("REQUESTS", text) for text in ("0", "257", "-1", "8.0", "many", "1_0", "٣", 5000 * "9")),
         *(("NAMESPACES", text) for text in ("one,*", "*,*")),
+        *(("LEASE", text) for text in ("demo", "operators/", "/demo", "a/b/c", "A/b")),
+        *(("LEASE_SECONDS", text) for text in ("2.9", "301", "soon")),
         *(("LOG_FORMAT", text) for text in ("FULL", "xml")),
     ],
 )
