@@ -48,6 +48,11 @@ async def take_down(memo: kopf.Memo, **_: Any) -> None:
 
 
 def _log_less() -> None:
-    """Leave out a line for each request, and for each event that is looked at: they say nothing that is news."""
+    """Leave out a line for each request, and for each event that is looked at: they say nothing that is news.
+
+    And leave out what must be in no log, at whatever level.
+    """
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    # Its debug lines are whole answers of the Kubernetes API: what is read of a Secret, too.
+    logging.getLogger("kubernetes_asyncio").setLevel(logging.INFO)
     logging.getLogger("kopf.objects").addFilter(lambda record: "Handler 'wake' succeeded" not in record.getMessage())

@@ -5,20 +5,25 @@ The `Host` of a request stays as it came. Keycloak takes its own address from it
 one that came through the proxy is refused past it, and the other way round.
 
 A server that is not there makes the proxy answer 502. A request whose client gave up is given up.
+
+It remembers every password, token and secret of a client that came by, so that a test can look whether one of them is
+somewhere else, too.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gzip
 import io
 import json
 import math
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl
 
 import aiohttp
 from aiohttp import web
@@ -28,6 +33,22 @@ from yarl import URL
 _WRITES = frozenset({"POST", "PUT", "DELETE", "PATCH"})
 # POST is how a token is asked for; it changes nothing that anybody would call data.
 _TOKEN = re.compile(r"/protocol/openid-connect/token$")
+# Fields of forms and of JSON whose values are credentials, in requests and in answers.
+_CREDENTIALS = frozenset(
+    {
+        "access_token",
+        "client_assertion",
+        "client_secret",
+        "clientSecret",
+        "id_token",
+        "password",
+        "refresh_token",
+        "registrationAccessToken",
+        "secret",
+    }
+)
+_CLIENT_SECRET = re.compile(r"/client-secret$")
+_MASK = re.compile(r"\**")
 # They are about one connection, of which there are two; the length is counted anew.
 _NOT_PASSED_ON = ("Connection", "Keep-Alive", "Transfer-Encoding", "TE", "Trailer", "Upgrade", "Content-Length")
 _SET_BY_AIOHTTP = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
@@ -96,6 +117,8 @@ class Proxy:
     """
 
     url: str = ""
+    #: What came by and is for nobody else, with where it was; `clear` does not forget it.
+    credentials: dict[str, str] = field(default_factory=dict, repr=False)
     _requests: list[Request] = field(default_factory=list)
     _faults: list[_Fault] = field(default_factory=list)
 
@@ -184,6 +207,8 @@ class Proxy:
             response = await (fault.act(pass_on) if fault else pass_on())
         finally:  # also when the client has given up
             record.ended = time.monotonic()
+        for where, value in _credentials(request, content, response):
+            self.credentials.setdefault(value, f"{where} of {record.method} {record.path}")
         if response is None:
             return _dropped(request)
         record.status = response.status
@@ -234,6 +259,34 @@ async def _ask(session: aiohttp.ClientSession, request: web.Request, content: by
             return web.Response(status=answer.status, body=await answer.read(), headers=_passed_on(answer.headers))
     except aiohttp.ClientError as error:
         return web.json_response({"error": f"the proxy got no answer: {error}"}, status=502)
+
+
+def _credentials(request: web.Request, content: bytes, response: web.Response | None) -> Iterator[tuple[str, str]]:
+    """Yield the credentials in a request and in its answer, each with where it was."""
+    if credentials := request.headers.get("Authorization", "").partition(" ")[2]:
+        yield "the header Authorization", credentials
+    found: list[tuple[str, str]] = []
+    if request.content_type == "application/x-www-form-urlencoded":
+        found += parse_qsl(content.decode(errors="replace"))
+    found += _fields(_json(content))
+    if response is not None:
+        shown = response.body if isinstance(response.body, bytes) else b""
+        answered = gzip.decompress(shown) if response.headers.get("Content-Encoding") == "gzip" else shown
+        found += _fields(_json(answered))
+    wanted = _CREDENTIALS | ({"value"} if _CLIENT_SECRET.search(request.path) else frozenset())
+    yield from ((name, value) for name, value in found if name in wanted and not _MASK.fullmatch(value))
+
+
+def _fields(document: Any) -> Iterator[tuple[str, str]]:
+    """Yield all fields of *document* whose values are text, however deep they are."""
+    if isinstance(document, dict):
+        for name, value in document.items():
+            if isinstance(value, str):
+                yield name, value
+            yield from _fields(value)
+    elif isinstance(document, list):
+        for each in document:
+            yield from _fields(each)
 
 
 def _passed_on(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:

@@ -17,6 +17,7 @@ from tests import cluster
 from tests.chart.rendering import Helm
 from tests.cluster import helm as helm_program
 from tests.cluster import kubectl as kubectl_program
+from tests.functional.keycloak_operator.secrecy import AUDITED
 
 _LOCATE: dict[str, list[Callable[[Callable[[str], None]], object]]] = {
     "control_plane": [cluster.locate],
@@ -58,8 +59,8 @@ def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
 
 @pytest.fixture(scope="session")
 def control_plane() -> Iterator[cluster.ControlPlane]:
-    """Return the control plane of this run."""
-    with cluster.control_plane() as plane:
+    """Return the control plane of this run; it writes down what is scanned for secrets."""
+    with cluster.control_plane(audited=AUDITED) as plane:
         yield plane
 
 

@@ -315,3 +315,30 @@ async def test_takes_more_than_aiohttp_would_by_itself(client: aiohttp.ClientSes
     many = bytes(5_000_000)
     async with client.post("/realms", data=io.BytesIO(many)) as answer:
         assert await answer.read() == many
+
+
+async def test_remembers_credentials_wherever_they_come_by(client: aiohttp.ClientSession, running: Proxy) -> None:
+    form = {"grant_type": "password", "username": "admin", "password": "a form's & own"}
+    await client.post(TOKEN, data=form, headers={"Authorization": "Basic of-a-header"})
+    body = {
+        "smtpServer": {"host": "mail", "password": "deep down"},
+        "clients": [{"secret": "in a list", "name": "app"}],
+    }
+    await client.put("/admin/realms/a", json=body)
+    await client.put("/admin/realms/b", json={"smtpServer": {"password": "**********"}, "value": "elsewhere"})
+    await client.post("/admin/realms/a/clients/b/client-secret", json={"value": "made by the server", "secret": None})
+    running.clear()
+    assert running.credentials == {
+        "of-a-header": f"the header Authorization of POST {TOKEN}",
+        "a form's & own": f"password of POST {TOKEN}",
+        "deep down": "password of PUT /admin/realms/a",
+        "in a list": "secret of PUT /admin/realms/a",
+        "made by the server": "value of POST /admin/realms/a/clients/b/client-secret",
+    }
+    assert "deep down" not in repr(running)
+
+
+async def test_remembers_credentials_in_answers(running: Proxy, client: aiohttp.ClientSession) -> None:
+    running.fail(200, body={"access_token": "made by the proxy", "expires_in": 60})
+    await client.get(TOKEN)
+    assert running.credentials == {"made by the proxy": f"access_token of GET {TOKEN}"}

@@ -13,6 +13,7 @@ from kubernetes_asyncio.client import ApiClient, CoreV1Api, V1Namespace, V1Objec
 from tests.cluster import ControlPlane
 from tests.cluster.keycloak import Keycloak
 from tests.cluster.proxy import Proxy, Request, proxy
+from tests.functional.keycloak_operator.secrecy import Produced
 from tests.functional.keycloak_operator.users import User, install_crds, start_operator
 from tests.functional.operating import Running
 
@@ -34,6 +35,22 @@ class Stage:
     def asked(self, method: str, end: str) -> list[Request]:
         """Return the requests of *method* that went to a path with this *end*."""
         return [each for each in self.proxy.requests() if each.method == method and each.path.endswith(end)]
+
+
+@pytest.fixture(autouse=True)
+def produced(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Produced | None]:
+    """Return what the operators of a test produce; at its end no secret must be in there, whatever else it tests.
+
+    What is set up first is taken down last: by then no operator runs any more.
+    """
+    if "control_plane" not in request.fixturenames:
+        yield None
+        return
+    plane: ControlPlane = request.getfixturevalue("control_plane")
+    produced = Produced(plane.audit, tmp_path)
+    yield produced
+    if leaks := produced.leaks():
+        pytest.fail("\n".join(["secrets are shown, and expected nowhere:", *leaks]), pytrace=False)
 
 
 @pytest.fixture
@@ -68,8 +85,9 @@ def operator(
 
 
 @pytest.fixture
-async def stage(user: User, keycloak: Keycloak, operator: Running) -> AsyncIterator[Stage]:
+async def stage(user: User, keycloak: Keycloak, operator: Running, produced: Produced) -> AsyncIterator[Stage]:
     async with proxy(keycloak.url) as between:
+        produced.watch(between)
         account = keycloak.service_account
         await user.put_secret("admin", client_id=account.client_id, client_secret=account.client_secret)
         await user.apply("KeycloakConnection", "keycloak", {"url": between.url, "admin": {"secret": "admin"}})

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -181,10 +181,16 @@ def surroundings() -> dict[str, str]:
 
 
 def start_operator(
-    folder: Path, kubeconfig: Path, namespace: str, entrance: str = "python -m", **environment: str
+    folder: Path,
+    kubeconfig: Path,
+    namespace: str,
+    entrance: str = "python -m",
+    *,
+    options: Sequence[str] = (),
+    **environment: str,
 ) -> Running:
-    """Start the operator for *namespace*; it looks for drift every two seconds."""
-    command = [sys.executable, *ENTRANCES[entrance]]
+    """Start the operator for *namespace*, with *options* of `kopf run`; it looks for drift every two seconds."""
+    command = [sys.executable, *ENTRANCES[entrance], *options]
     if entrance == "kopf run":
         command += ["-n", namespace]
     settings = {
