@@ -16,7 +16,7 @@ from typing import Any
 
 import kopf
 
-from keycloak_operator.errors import InternalError, InvalidSpecError, OperatorError
+from keycloak_operator.errors import ClusterError, InternalError, InvalidSpecError, OperatorError
 from keycloak_operator.handlers.kinds import KINDS, Kind
 from keycloak_operator.handlers.pauses import Pauses
 from keycloak_operator.handlers.report import Report
@@ -55,20 +55,27 @@ class Loop:
             self.generation = body.metadata["generation"]
             report = self.report = self.report or Report(self.kind, self.world.cluster, body)
             try:
-                await report.refresh(body)
-                outcome = await self._reconciled(body, report, logger)
-            except OperatorError as error:
-                news = await report.failed(body, error)
-                level = logging.WARNING if error.warns else logging.INFO
-                logger.log(level if news else logging.DEBUG, "%s: %s", error.reason, error)
-                if error.retry == "soon":
-                    self.waiting.add(self)
-                if news:  # a realm that is there, and not as declared, is all that its clients wait for
-                    self._wake_who_waits()
-                return self.pauses.failed(error.retry, error.retry_after)
-            if await report.synced(body, outcome):
+                return await self._once(body, report, logger)
+            except ClusterError as error:  # the status cannot be read or written, so it cannot say why
+                logger.warning("%s: %s", error.reason, error)
+                return self.pauses.failed(error.retry)
+
+    async def _once(self, body: kopf.Body, report: Report, logger: kopf.Logger) -> float:
+        await report.refresh(body)
+        try:
+            outcome = await self._reconciled(body, report, logger)
+        except OperatorError as error:
+            news = await report.failed(body, error)
+            level = logging.WARNING if error.warns else logging.INFO
+            logger.log(level if news else logging.DEBUG, "%s: %s", error.reason, error)
+            if error.retry == "soon":
+                self.waiting.add(self)
+            if news:  # a realm that is there, and not as declared, is all that its clients wait for
                 self._wake_who_waits()
-            return self.pauses.well()
+            return self.pauses.failed(error.retry, error.retry_after)
+        if await report.synced(body, outcome):
+            self._wake_who_waits()
+        return self.pauses.well()
 
     async def _reconciled(self, body: kopf.Body, report: Report, logger: kopf.Logger) -> Outcome:
         try:

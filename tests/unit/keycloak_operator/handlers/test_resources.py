@@ -1,7 +1,9 @@
-"""When a resource is looked at first: at once, unless all was well when the operator was last there."""
+"""One look at a resource, whatever goes wrong, and when the first one is."""
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, cast
@@ -9,10 +11,12 @@ from typing import Any, cast
 import kopf
 import pytest
 
+from keycloak_operator.errors import ClusterError
 from keycloak_operator.handlers.kinds import KINDS
 from keycloak_operator.handlers.resources import Loop, is_well
+from keycloak_operator.reconcile.outcome import Outcome
 from keycloak_operator.settings import Settings
-from tests.unit.keycloak_operator.reconcile.fakes import keycloak
+from tests.unit.keycloak_operator.reconcile.fakes import FakeCluster, keycloak
 
 
 def body(generation: int = 2, observed: Any = 2, ready: str = "True") -> kopf.Body:
@@ -65,3 +69,65 @@ def test_what_kopf_tells_at_the_start_does_not_end_the_wait_and_a_change_does() 
     waiting.first_pause(body(generation=2))
     assert not waiting.changed.is_set()
     assert waiting.generation == 2
+
+
+class Cluster(FakeCluster):
+    """Has the status of one resource, or refuses everything."""
+
+    def __init__(self, *, refuses: bool = False) -> None:
+        super().__init__()
+        self.refuses = refuses
+        self.status: dict[str, Any] = {}
+
+    async def get(self, plural: str, namespace: str, name: str) -> dict[str, Any] | None:
+        if self.refuses:
+            raise ClusterError("the Kubernetes API refused")
+        return {"status": dict(self.status)} if name == "keycloak" else await super().get(plural, namespace, name)
+
+    async def patch_status(self, *given: object) -> None:
+        self.status.update(cast("Mapping[str, Any]", given[3]))
+
+
+def looking(cluster: Cluster, reconcile: Any) -> Loop:
+    memo = SimpleNamespace(world=SimpleNamespace(cluster=cluster), waiting=set(), settings=Settings())
+    kind = dataclasses.replace(KINDS[0], reconcile=reconcile)
+    return Loop(kind, cast("kopf.Memo", memo))
+
+
+async def test_a_fault_of_the_operator_is_told_without_its_words(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kopf, "event", lambda *_, **__: None)
+
+    async def reconcile(*_: object) -> Outcome:
+        raise KeyError("hidden")
+
+    cluster = Cluster()
+    pause = await looking(cluster, reconcile).reconcile(body(), logging.getLogger("test"))
+    (condition,) = cluster.status["conditions"]
+    assert (condition["reason"], condition["message"]) == (
+        "InternalError",
+        "the operator met an unexpected KeyError; its log says where",
+    )
+    assert 0 < pause < 3600
+    assert "Traceback" in caplog.text
+
+
+async def test_a_kubernetes_api_that_refuses_is_asked_again() -> None:
+    async def reconcile(*_: object) -> Outcome:
+        raise AssertionError("it does not get this far")
+
+    pause = await looking(Cluster(refuses=True), reconcile).reconcile(body(), logging.getLogger("test"))
+    assert 0 < pause < 3600
+
+
+async def test_a_status_that_was_edited_is_put_right() -> None:
+    async def reconcile(*_: object) -> Outcome:
+        return Outcome(status={"version": "26"})
+
+    cluster = Cluster()
+    loop = looking(cluster, reconcile)
+    await loop.reconcile(body(), logging.getLogger("test"))
+    cluster.status = {"version": "forged"}
+    await loop.reconcile(body(), logging.getLogger("test"))
+    assert (cluster.status["version"], cluster.status["conditions"][0]["status"]) == ("26", "True")
