@@ -3,8 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# One more than there are cores: many a unit test waits for a child process.
+# One more than there are cores: many a test waits for a child process, or for a server.
 WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+PARALLEL := $(BIN)/pytest --numprocesses=$(WORKERS) --dist=worksteal
 SOURCES := coverage_hooks keycloak_operator tests examples
 
 .DEFAULT_GOAL := help
@@ -31,7 +32,7 @@ types: $(VENV)/ready ## Strict types, of source and tests
 	$(BIN)/mypy
 
 test-unit: $(VENV)/ready ## Pure code and real child processes; seconds, no network
-	$(BIN)/pytest --numprocesses=$(WORKERS) --dist=worksteal tests/unit
+	$(PARALLEL) tests/unit
 
 test-chart: $(VENV)/ready ## The chart's renders, rights and schema, and what a real API server says of them
 	$(BIN)/pytest tests/chart
@@ -40,13 +41,13 @@ test-workflows: $(VENV)/ready ## The workflows of every push and of every night,
 	$(BIN)/pytest tests/workflows
 
 test-functional: $(VENV)/ready ## Real operators against a real kube-apiserver and etcd
-	$(BIN)/pytest tests/functional
+	$(PARALLEL) tests/functional
 
 test-operators: $(VENV)/ready ## Operators of every shape, and Kopf's own examples, against plain coverage.py
 	$(BIN)/pytest tests/operators
 
 test-oldest: $(VENV)/ready ## The Keycloak operator on the oldest Keycloak and Kubernetes that it supports
-	SERVER_VERSIONS=oldest $(BIN)/pytest tests/functional/keycloak_operator tests/functional/test_crds.py \
+	SERVER_VERSIONS=oldest $(PARALLEL) tests/functional/keycloak_operator tests/functional/test_crds.py \
 	  tests/functional/test_keycloak_server.py
 
 test-pythons: $(VENV)/ready ## What users install, on every Python, with the newest packages
@@ -115,13 +116,11 @@ e2e: $(VENV)/ready ## Pods, images, claims and Helm on a real node, or on the cl
 ifdef E2E_KUBECONFIG
 	@echo "Left out, as E2E_KUBECONFIG names another cluster: tests of the node itself (node), and of claims whose"
 	@echo "volumes have to be on this machine (mounted)."
-	$(E2E) --ignore=tests/e2e/node --ignore=tests/e2e/mounted tests/e2e
+	$(PARALLEL) --ignore=tests/e2e/node --ignore=tests/e2e/mounted tests/e2e
 else
 	$(BIN)/pytest tests/e2e/node
-	$(E2E) --ignore=tests/e2e/node tests/e2e
+	$(PARALLEL) --ignore=tests/e2e/node tests/e2e
 endif
-
-E2E := $(BIN)/pytest --numprocesses=$(WORKERS) --dist=worksteal
 
 crds: $(VENV)/ready ## Make the custom resource definitions from the models
 	$(BIN)/python -m keycloak_operator.resources.crds
