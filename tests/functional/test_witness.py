@@ -333,7 +333,8 @@ class TestBeforeTheInstallation:
         assert process.stderr is not None
         assert (await process.stderr.readline()).startswith(b"waiting for claim 'shop'")
         process.send_signal(signal.SIGTERM)
-        assert await process.stderr.read() == b""
+        # The signal may be late: it says again what it waits for, every now and then.
+        assert all(line.startswith(b"waiting for") for line in (await process.stderr.read()).splitlines())
         assert await process.wait() == 0
         assert notebook.read(tmp_path / "out" / notebook.NAME) is not None
 

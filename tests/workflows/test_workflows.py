@@ -165,7 +165,7 @@ def test_what_has_to_pass_before_anything_lands_is_every_tier() -> None:
 
 def test_the_oldest_servers_are_asked_for_by_the_name_that_is_read() -> None:
     [recipe] = re.findall(r"^test-oldest:.*\n\t(.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert recipe.startswith(f"{pins.VARIABLE}=oldest $(BIN)/pytest tests/functional/keycloak_operator ")
+    assert recipe.startswith(f"{pins.VARIABLE}=oldest $(PARALLEL) tests/functional/keycloak_operator ")
 
 
 @pytest.mark.parametrize(
