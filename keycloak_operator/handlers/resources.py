@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import functools
 import logging
 import math
@@ -48,6 +49,8 @@ class Loop:
     async def reconcile(self, body: kopf.Body, logger: kopf.Logger) -> float:
         """Reconcile once, and return the pause before the next time in seconds."""
         async with self.lock:
+            # Kopf puts a newer one into *body* at any moment: what is reported must be about what was carried out.
+            body = kopf.Body(copy.deepcopy(dict(body)))  # type: ignore[arg-type]  # Kopf asks for its own shape
             if self.changed.is_set():
                 self.pauses.fall_in_step()
             self.changed.clear()

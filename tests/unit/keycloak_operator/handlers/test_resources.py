@@ -131,3 +131,17 @@ async def test_a_status_that_was_edited_is_put_right() -> None:
     cluster.status = {"version": "forged"}
     await loop.reconcile(body(), logging.getLogger("test"))
     assert (cluster.status["version"], cluster.status["conditions"][0]["status"]) == ("26", "True")
+
+
+async def test_what_is_reported_is_about_the_spec_that_was_carried_out() -> None:
+    given = body(generation=2)
+    newer = body(generation=3)
+
+    async def reconcile(*_: object) -> Outcome:
+        given._replace_with(dict(newer))  # as Kopf does when an event arrives
+        return Outcome()
+
+    cluster = Cluster()
+    await looking(cluster, reconcile).reconcile(given, logging.getLogger("test"))
+    assert cluster.status["observedGeneration"] == 2
+    assert cluster.status["conditions"][0]["observedGeneration"] == 2
