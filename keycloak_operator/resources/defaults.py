@@ -213,6 +213,16 @@ def client_default(path: tuple[str, ...], protocol: str) -> Any:
     return _at(_CLIENT, path) if found is MISSING else found
 
 
+def every_realm_default() -> Mapping[str, Any]:
+    """Return all that is known of a new realm."""
+    return _REALM
+
+
+def every_client_default(protocol: str) -> Mapping[str, Any]:
+    """Return all that is known of a new client of *protocol*."""
+    return {**_CLIENT, **_OF_PROTOCOL.get(protocol, {})}
+
+
 def client_attributes(protocol: str) -> Mapping[str, str]:
     """Return the attributes that a new client of *protocol* has."""
     attributes: Mapping[str, str] = _OF_PROTOCOL.get(protocol, {}).get("attributes", {})

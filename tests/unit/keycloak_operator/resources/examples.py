@@ -97,25 +97,52 @@ class Refusal:
 #: What a RealmRepresentation can hold and a KeycloakRealm cannot, by what is said about it.
 UNDECLARABLE: Mapping[str, Mapping[str, Any]] = {
     "is not managed by this operator, and ignored by Keycloak in a realm; leave it out": {
-        "users": [{"username": "u"}], "federatedUsers": [], "groups": [], "roles": {}, "identityProviders": [],
-        "identityProviderMappers": [], "components": {}, "authenticationFlows": [], "authenticatorConfig": [],
-        "requiredActions": [], "clientScopes": [], "defaultDefaultClientScopes": ["email"],
-        "defaultOptionalClientScopes": [], "scopeMappings": [], "clientScopeMappings": {"account": []},
-        "organizations": [], "localizationTexts": {"de": {"key": "text"}},
+        "users": [{"username": "u", "enabled": True}],
+        "federatedUsers": [{"id": "f:1:u", "realmRoles": ["offline_access"]}],
+        "groups": [{"name": "g"}],
+        "roles": {"realm": [{"name": "r"}]},
+        "identityProviders": [{"alias": "i", "providerId": "oidc"}],
+        "identityProviderMappers": [{"name": "m", "identityProviderAlias": "i", "identityProviderMapper": "h"}],
+        "components": {"org.keycloak.keys.KeyProvider": [{"name": "k", "providerId": "rsa-generated", "config": {}}]},
+        "authenticationFlows": [{"alias": "f", "providerId": "basic-flow", "topLevel": True, "builtIn": False}],
+        "authenticatorConfig": [{"alias": "c", "config": {}}],
+        "requiredActions": [{"alias": "CONFIGURE_TOTP", "name": "n", "providerId": "CONFIGURE_TOTP", "enabled": False}],
+        "clientScopes": [{"name": "s", "protocol": "openid-connect"}],
+        "defaultDefaultClientScopes": ["email"],
+        "defaultOptionalClientScopes": [],
+        "scopeMappings": [{"clientScope": "offline_access", "roles": ["uma_authorization"]}],
+        "clientScopeMappings": {"account": [{"client": "account-console", "roles": ["view-profile"]}]},
+        "organizations": [{"name": "o", "domains": [{"name": "example.com"}]}],
+        "localizationTexts": {"de": {"key": "text"}},
     },
     "of former versions, and Keycloak ignores or refuses it": {
-        "userFederationProviders": [], "userFederationMappers": [], "applications": [], "oauthClients": [],
-        "clientTemplates": [], "applicationScopeMappings": {}, "social": True, "socialProviders": {},
-        "updateProfileOnInitialSocialLogin": False, "passwordCredentialGrantAllowed": True, "userCacheEnabled": True,
-        "realmCacheEnabled": True,
+        "userFederationProviders": [{"displayName": "l", "providerName": "ldap", "config": {}}],
+        "userFederationMappers": [{"name": "l", "federationProviderDisplayName": "l", "federationMapperType": "x"}],
+        "applications": [{"name": "a"}],
+        "oauthClients": [{"name": "o"}],
+        "clientTemplates": [{"name": "t"}],
+        "applicationScopeMappings": {"account": [{"client": "account-console", "roles": ["view-profile"]}]},
+        "social": True,
+        "socialProviders": {"a.key": "b"},
+        "updateProfileOnInitialSocialLogin": True,
+        "passwordCredentialGrantAllowed": True,
+        "userCacheEnabled": False,
+        "realmCacheEnabled": False,
     },
     "Keycloak keeps keys as components": {
-        "privateKey": "hidden", "publicKey": "key", "certificate": "key", "codeSecret": "hidden",
+        "privateKey": "hidden",
+        "publicKey": "key",
+        "certificate": "key",
+        "codeSecret": "hidden",
     },
     "by the composites of the role default-roles-<realm>": {"defaultRoles": ["user"]},
-    "use client.protocolMappers of a KeycloakClient": {"protocolMappers": []},
+    "use client.protocolMappers of a KeycloakClient": {
+        "protocolMappers": [
+            {"name": "m", "protocol": "openid-connect", "protocolMapper": "oidc-hardcoded-claim-mapper"}
+        ],
+    },
     "use KeycloakClient": {"clients": [{"clientId": "a"}]},
-}  # fmt: skip
+}
 _NEEDS = "needs adopt: true and deletionPolicy: Retain"
 _RELATIVE = "cannot be a relative path"
 
