@@ -38,13 +38,6 @@ written, 1 when something could not be, 2 for a wrong command line.
 """
 
 
-class _Dumper(yaml.SafeDumper):
-    """Without anchors: what is equal is meant to be changed apart."""
-
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - as the base has it
-        return True
-
-
 class Progress:
     """How many clients were read: one line that changes on a terminal, a line now and then elsewhere."""
 
@@ -208,4 +201,4 @@ def _write(source: Source, result: Result, folder: Path | None, out: TextIO) -> 
 
 
 def _yaml(document: dict[str, Any]) -> str:
-    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
+    return yaml.safe_dump(document, sort_keys=False, width=120, allow_unicode=True)

@@ -35,7 +35,8 @@ def _variable(key: str) -> str:
 
 def _in_file(file: Path) -> dict[str, str]:
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        # Everything as text, as it is in a Secret: a password 0123 is no number.
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - makes text only
     except (OSError, UnicodeDecodeError) as error:
         raise ExportError(f"{file} cannot be read: {error}") from None
     except yaml.YAMLError:  # it would show a line of the file

@@ -215,6 +215,24 @@ async def test_a_client_is_found_by_its_exact_id(server: Server, admin: AdminCli
     assert dict(server.requests[0].url.params) == {"clientId": "a&b=c"}
 
 
+async def test_what_there_is_in_a_realm_is_listed_and_counted(server: Server, admin: AdminClient) -> None:
+    server.answers = [
+        answered(200, [{"clientId": "c"}]),
+        answered(200, []),
+        answered(200, 7),
+        answered(200, {"count": 8}),
+    ]
+    assert await admin.clients("a/b", 100, 50) == [{"clientId": "c"}]
+    assert await admin.listed("r", "identity-provider/instances") == []
+    assert (await admin.count("r", "users"), await admin.count("r", "groups")) == (7, 8)
+    assert server.paths() == [
+        "GET /base/admin/realms/a%2Fb/clients?first=100&max=50",
+        "GET /base/admin/realms/r/identity-provider/instances",
+        "GET /base/admin/realms/r/users/count",
+        "GET /base/admin/realms/r/groups/count",
+    ]
+
+
 @pytest.mark.parametrize(("content", "secret"), [({"value": "s"}, "s"), ({"value": None}, ""), ({}, "")])
 async def test_a_client_may_have_no_secret(
     server: Server, admin: AdminClient, content: dict[str, str | None], secret: str

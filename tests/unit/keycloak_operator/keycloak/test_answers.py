@@ -134,8 +134,9 @@ def test_keycloak_may_not_talk_without_end() -> None:
     [
         (answers.document, {"id": "1"}, [PAGE, "", [], "null", 3]),
         (answers.documents, [{"id": "1"}], [PAGE, "", {}, ["text"], [[]]]),
+        (answers.count, 3, [PAGE, "", [], {}, {"count": "3"}, True]),
     ],
-    ids=["document", "documents"],
+    ids=["document", "documents", "count"],
 )
 def test_what_is_not_of_the_expected_shape_is_not_keycloaks(
     read: Callable[[httpx.Response], object], good: Any, bad: list[Any]
