@@ -20,6 +20,8 @@ from tests.cluster.keycloak_home import make_home, start_command
 from tests.cluster.keycloak_tools import KeycloakError
 from tests.cluster.waiting import wait_until
 
+BUILD = "--db=dev-file --health-enabled=true --features=client-secret-rotation"
+
 PROGRAMS = ("chmod", "cp", "env", "mkdir", "readlink", "sh", "sleep")
 
 FAKE_JAVA = """#!/bin/sh
@@ -114,7 +116,7 @@ def test_fetches_and_builds_once(machine: Machine) -> None:
     assert folder.name.startswith(f"{pinned('newest')}-")
     assert (folder / LAUNCHER).is_file()
     assert machine.calls("fetches")[0].endswith(f" -Dkeycloak.version={pinned('newest')} dependency:unpack")
-    assert machine.calls("builds") == ["build --db=dev-file --health-enabled=true"]
+    assert machine.calls("builds") == [f"build {BUILD}"]
     assert len(machine.calls("fetches")) == 1
 
 
@@ -164,7 +166,7 @@ def test_takes_the_keycloak_of_the_user_and_leaves_it_as_it_is(machine: Machine)
     home = machine.with_java().with_home()
     folder = machine.locate()
     assert folder == machine.locate()
-    assert machine.calls("builds") == ["build --db=dev-file --health-enabled=true"]
+    assert machine.calls("builds") == [f"build {BUILD}"]
     assert (home / "lib/quarkus/application.dat").read_text() == "lib/quarkus/application.dat"
     assert (folder / "lib/quarkus/application.dat").read_text() == "new\n"
 
