@@ -30,7 +30,7 @@ from keycloak_operator.resources.read_only import client_without_read_only
 
 #: What a client is when it is created and its resource says nothing about it. Keycloak's own answer depends on which
 #: other fields are sent.
-CREATED = {"enabled": True, "protocol": "openid-connect", "publicClient": False}
+CREATED = {"enabled": True, "protocol": "openid-connect", "publicClient": False, "directAccessGrantsEnabled": False}
 
 
 async def reconcile(world: World, client: KeycloakClient) -> Outcome:

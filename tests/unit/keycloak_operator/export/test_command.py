@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from keycloak_operator.export.command import Progress, main
+from keycloak_operator.export.command import Progress, _parser, main
 from keycloak_operator.export.credentials import account
 from keycloak_operator.resources import OWNER_ATTRIBUTE, KeycloakClient, KeycloakRealm, Resource
 from keycloak_operator.resources.defaults import every_client_default, every_realm_default
@@ -198,6 +198,12 @@ def test_a_wrong_command_line(options: tuple[str, ...], capsys: pytest.CaptureFi
     assert (
         "usage: python -m keycloak_operator.export (--server URL --realm NAME | --from FILE)" in capsys.readouterr().err
     )
+
+
+def test_every_option_is_documented() -> None:
+    page = (Path(__file__).parents[4] / "docs" / "keycloak-operator.md").read_text()
+    options = [action.option_strings[-1] for action in _parser()._actions]
+    assert [option for option in options if f"`{option}" not in page and option != "--help"] == []
 
 
 @pytest.mark.parametrize(
