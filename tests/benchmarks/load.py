@@ -34,7 +34,7 @@ from kubernetes_asyncio.client import ApiClient, CoreV1Api, CustomObjectsApi, V1
 from kubernetes_asyncio.config import new_client_from_config
 
 from keycloak_operator.resources import GROUP, VERSION
-from tests.cluster import ControlPlane, Keycloak, Proxy, at_once, control_plane, eventually, keycloak, proxy
+from tests.cluster import ControlPlane, Keycloak, Proxy, Request, at_once, control_plane, eventually, keycloak, proxy
 from tests.functional.keycloak_operator.users import PLURALS, User, install_crds, start_operator
 from tests.functional.operating import Running
 
@@ -158,9 +158,16 @@ async def _phase(out: TextIO, stage: Stage, name: str, work: Awaitable[None]) ->
     out.write(f"{name:14}{len(requests):10}{logins:8}{len(stage.proxy.writes()):8}{stage.looked().total():8}")
     out.write(f"{at_once(requests):9}{max(each_second.values(), default=0):8}{seconds:9.0f}\n")
     out.flush()
-    answers = Counter(request.status or "given up" for request in requests if request.ended < math.inf)
-    if failed := {status: times for status, times in answers.items() if status == "given up" or int(status) >= 400}:
-        out.write(f"{'':14}not answered with success: {failed}\n")
+    failed = Counter(
+        _kind(request) for request in requests if request.ended < math.inf and (request.status or 400) >= 400
+    )
+    out.writelines(f"{'':14}{times} times {kind}\n" for kind, times in failed.most_common())
+
+
+def _kind(request: Request) -> str:
+    """Return what a request was about, whichever realm or client it named, and how it ended."""
+    path = re.sub("(?<=/)(realm-[0-9]+|[0-9a-f-]{36})(?=/|$)", "…", request.path)
+    return f"{request.method} {path}: {request.status or 'given up by the operator'}"
 
 
 async def _create(stage: Stage, api: ApiClient) -> None:
