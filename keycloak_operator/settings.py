@@ -3,6 +3,7 @@
 ``KEYCLOAK_OPERATOR_ID``, ``keycloak-operator``: who owns what it makes in Keycloak; operators that share one differ.
 ``KEYCLOAK_OPERATOR_LEASE``, none: ``namespace/name`` of a Lease; of all replicas, only its holder handles resources.
 ``KEYCLOAK_OPERATOR_LEASE_SECONDS``, 15: seconds after which another one takes over from one that is gone; 3 to 300.
+``KEYCLOAK_OPERATOR_METRICS``, none: the address where Prometheus may ask, such as ``http://0.0.0.0:8081/metrics``.
 ``KEYCLOAK_OPERATOR_RESYNC_SECONDS``, 300: seconds between two looks for drift; 1 to 86400.
 ``KEYCLOAK_OPERATOR_TIMEOUT_SECONDS``, 10: seconds that one request to Keycloak may take; 1 to 300.
 
@@ -24,6 +25,7 @@ PREFIX = "KEYCLOAK_OPERATOR_"
 
 _ID = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 _LEASE = re.compile(r"([a-z0-9-]{1,63})/([a-z0-9.-]{1,253})")
+_METRICS = re.compile(r"http://([a-z0-9.-]+|\[[0-9a-f:.]+\]):[0-9]{1,5}/metrics")
 _LOG_FORMATS = ("full", "plain", "json")
 
 
@@ -46,6 +48,7 @@ class Settings:
     log_format: str = "full"
     lease: tuple[str, str] | None = None
     lease_seconds: float = 15.0
+    metrics: str | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -65,6 +68,7 @@ class Settings:
             log_format=log_format,
             lease=_lease(environ),
             lease_seconds=_seconds(environ, "LEASE_SECONDS", 15.0, 3.0, 300.0),
+            metrics=_metrics(environ),
         )
 
 
@@ -85,6 +89,13 @@ def _lease(environ: Mapping[str, str]) -> tuple[str, str] | None:
     if not (found := _LEASE.fullmatch(text)):
         raise SettingsError(f"{PREFIX}LEASE={text!r}: expected namespace/name of a Lease")
     return found[1], found[2]
+
+
+def _metrics(environ: Mapping[str, str]) -> str | None:
+    text = environ.get(f"{PREFIX}METRICS", "").strip()
+    if text and not _METRICS.fullmatch(text):
+        raise SettingsError(f"{PREFIX}METRICS={text!r}: expected http://ADDRESS:PORT/metrics")
+    return text or None
 
 
 def _seconds(environ: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:

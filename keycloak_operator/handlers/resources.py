@@ -16,6 +16,7 @@ from typing import Any
 
 import kopf
 
+from keycloak_operator import metrics
 from keycloak_operator.errors import InvalidSpecError, OperatorError
 from keycloak_operator.handlers.kinds import KINDS, Kind
 from keycloak_operator.handlers.pauses import Pauses
@@ -47,7 +48,7 @@ class Loop:
 
     async def reconcile(self, body: kopf.Body, logger: kopf.Logger) -> float:
         """Reconcile once, and return the pause before the next time in seconds."""
-        async with self.lock:
+        async with metrics.turn(self.kind.name, body.metadata["uid"], self.lock) as turn:
             self.changed.clear()
             self.waiting.discard(self)
             self.generation = body.metadata["generation"]
@@ -56,6 +57,7 @@ class Loop:
                 resource = parse(self.kind, body, report.status)
                 outcome: Outcome = await self.kind.reconcile(self.world, resource)
             except OperatorError as error:
+                turn.failed(error.reason)
                 news = await report.failed(body, error)
                 logger.log(logging.WARNING if news else logging.DEBUG, "%s: %s", error.reason, error)
                 if error.retry == "soon":
@@ -114,12 +116,13 @@ async def reconcile(
     loop = Loop.of(kind, memo)
     while not stopped:
         await loop.pause(await loop.reconcile(body, logger), stopped)
+    metrics.gone(kind.name, body.metadata["uid"])
 
 
 async def release(kind: Kind, /, body: kopf.Body, memo: kopf.Memo, logger: kopf.Logger, **_: Any) -> None:
     """Let go of what the resource has made in Keycloak; until that is done, the resource stays."""
     loop = Loop.of(kind, memo)
-    async with loop.lock:
+    async with metrics.turn(kind.name, body.metadata["uid"], loop.lock, leaving=True) as turn:
         loop.waiting.discard(loop)
         report = loop.report = loop.report or Report(kind, loop.world.cluster, body)
         try:
@@ -128,6 +131,7 @@ async def release(kind: Kind, /, body: kopf.Body, memo: kopf.Memo, logger: kopf.
             logger.warning("What it made in Keycloak may remain, as its spec cannot be read: %s", error)
             return
         except OperatorError as error:
+            turn.failed(error.reason)
             await report.deleting(body, error)
             raise kopf.TemporaryError(f"{error.reason}: {error}", delay=loop.pauses.failed(error.retry)) from None
         report.tell(body, outcome.events)

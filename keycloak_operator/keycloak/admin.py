@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import httpx
 
+from keycloak_operator import metrics
 from keycloak_operator.errors import (
     ForbiddenError,
     InvalidSpecError,
@@ -32,6 +33,7 @@ class AdminClient:
         self._auth = TokenAuth(access)
         verify = _trusting(access.ca) if access.ca else True
         self._http = httpx.AsyncClient(base_url=_checked(access.url), auth=self._auth, timeout=timeout, verify=verify)
+        self._http.event_hooks["response"].append(_count)  # also of logins
 
     async def close(self) -> None:
         """Close all connections."""
@@ -120,6 +122,7 @@ class AdminClient:
         try:
             response = await self._http.request(method, path, **options)
         except httpx.HTTPError as error:
+            metrics.requested(method, None)
             raise answers.unreachable(error, self._url) from error
         answers.check(response)
         if response.status_code == httpx.codes.CONFLICT and method != "POST":
@@ -160,6 +163,10 @@ class Pool:
         clients = self._replaced + [client for _, client in self._clients.values()]
         self._replaced, self._clients = [], {}
         await asyncio.gather(*(client.close() for client in clients))
+
+
+async def _count(response: httpx.Response) -> None:
+    metrics.requested(response.request.method, response.status_code)
 
 
 def _checked(url: str) -> httpx.URL:

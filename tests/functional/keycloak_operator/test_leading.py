@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import re
 import signal
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from kubernetes_asyncio.watch import Watch
 from tests.cluster import ControlPlane, eventually
 from tests.cluster.keycloak import Keycloak
 from tests.cluster.proxy import Proxy, proxy
+from tests.functional.keycloak_operator.scraping import free_address, scrape
 from tests.functional.keycloak_operator.users import User, start_operator
 from tests.functional.operating import Running
 from tests.unit.record.children import left_on
@@ -29,10 +29,11 @@ LEADS, WAITS = r"(\S+) leads from now on", r"leads, so (\S+) waits"
 
 @dataclass(frozen=True)
 class Replica:
-    """An operator's process, and where it answers probes."""
+    """An operator's process, and where it answers probes, and Prometheus."""
 
     running: Running
     address: str
+    metrics: str
 
     async def says(self, pattern: str) -> str:
         """Wait until it says *pattern*, and return the group in it."""
@@ -72,13 +73,11 @@ class Replicas:
 
     def start(self, **environment: str) -> Replica:
         """Start one more."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            address = f"http://127.0.0.1:{free.getsockname()[1]}/healthz"
-        settings = {"LEASE": f"{self.user.namespace}/turns", "LIVENESS": address}
+        address, metrics = free_address("/healthz"), free_address("/metrics")
+        settings = {"LEASE": f"{self.user.namespace}/turns", "LIVENESS": address, "METRICS": metrics}
         told = {f"KEYCLOAK_OPERATOR_{name}": value for name, value in settings.items()} | environment
         running = start_operator(self.folder, self.kubeconfig, self.user.namespace, **told)
-        return Replica(self.stack.enter_context(running), address)
+        return Replica(self.stack.enter_context(running), address, metrics)
 
     async def start_two(self, **environment: str) -> tuple[Replica, Replica]:
         """Start one that leads and one that waits."""
@@ -142,6 +141,8 @@ async def test_one_works_and_the_other_takes_over_when_it_is_killed(replicas: Re
     await replicas.apply_realm("First")
     await replicas.user.wait_for("KeycloakRealm", "realm", "Synced")
     assert "Initial authentication" not in second.running.text(), "it must not even have asked what there is"
+    assert await scrape(second.metrics) == {"leader": 0}
+    assert (await scrape(first.metrics))["leader"] == 1
     leader = await replicas.holder()
     assert leader == await first.says(LEADS)
 
@@ -150,6 +151,7 @@ async def test_one_works_and_the_other_takes_over_when_it_is_killed(replicas: Re
     await replicas.user.wait_for("KeycloakRealm", "realm", "Synced", generation)
     assert await replicas.displayed() == "Second"
     assert await second.is_alive()
+    assert (await scrape(second.metrics))["leader"] == 1
     assert replicas.holders == [leader, await second.says(LEADS)]
     assert leader not in {"", await second.says(LEADS)}
 
