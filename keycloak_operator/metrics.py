@@ -5,6 +5,8 @@ A *pass* looks at one resource and does what is missing, or lets go of it.
 
 from __future__ import annotations
 
+import logging
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -33,6 +35,7 @@ _REQUESTS = Counter(
 )
 _LEADER = Gauge("keycloak_operator_leader", "1 while this process handles resources, 0 while it waits for its turn.")
 
+_logger = logging.getLogger(__name__)
 _known: dict[tuple[str, str], bool] = {}
 
 
@@ -41,6 +44,7 @@ def serve(address: str) -> Callable[[], None]:
     disable_created_metrics()  # type: ignore[no-untyped-call]  # as many values again, which tell little
     parts = urlsplit(address)
     server, thread = start_http_server(parts.port or 80, parts.hostname or "localhost")
+    server.handle_error = _hung_up  # type: ignore[method-assign]  # it would print a traceback, whatever the log's format
 
     def end() -> None:
         server.shutdown()
@@ -48,6 +52,10 @@ def serve(address: str) -> Callable[[], None]:
         thread.join()
 
     return end
+
+
+def _hung_up(request: object, client_address: object) -> None:  # noqa: ARG001 - as the server calls it
+    _logger.debug("what asked for metrics from %s got no answer: %r", client_address, sys.exception())
 
 
 def leads() -> None:

@@ -11,7 +11,7 @@ And for ``python -m keycloak_operator``, as Kopf's own command line is not there
 
 ``KEYCLOAK_OPERATOR_NAMESPACES``, all: the namespaces to watch, separated by commas; ``*`` says all, too.
 ``KEYCLOAK_OPERATOR_LIVENESS``, none: the address of Kopf's liveness endpoint, such as ``http://0.0.0.0:8080/healthz``.
-``KEYCLOAK_OPERATOR_LOG_FORMAT``, ``full``: ``full``, ``plain`` or ``json``.
+``KEYCLOAK_OPERATOR_LOG_FORMAT``, ``full``: ``full``, ``plain``, or ``json``, with which every line is an object.
 """
 
 from __future__ import annotations
@@ -56,20 +56,25 @@ class Settings:
         operator_id = environ.get(f"{PREFIX}ID", "").strip() or "keycloak-operator"
         if not _ID.fullmatch(operator_id):
             raise SettingsError(f"{PREFIX}ID={operator_id!r}: expected lower case letters, digits, dots and dashes")
-        log_format = environ.get(f"{PREFIX}LOG_FORMAT", "").strip() or "full"
-        if log_format not in _LOG_FORMATS:
-            raise SettingsError(f"{PREFIX}LOG_FORMAT={log_format!r}: expected one of {', '.join(_LOG_FORMATS)}")
         return cls(
             operator_id=operator_id,
             resync=_seconds(environ, "RESYNC_SECONDS", 300.0, 1.0, 86_400.0),
             timeout=_seconds(environ, "TIMEOUT_SECONDS", 10.0, 1.0, 300.0),
             namespaces=_namespaces(environ),
             liveness=environ.get(f"{PREFIX}LIVENESS", "").strip() or None,
-            log_format=log_format,
+            log_format=log_format(environ),
             lease=_lease(environ),
             lease_seconds=_seconds(environ, "LEASE_SECONDS", 15.0, 3.0, 300.0),
             metrics=_metrics(environ),
         )
+
+
+def log_format(environ: Mapping[str, str] = os.environ) -> str:
+    """Return the format alone, which has to be known before anything is said about the other settings."""
+    text = environ.get(f"{PREFIX}LOG_FORMAT", "").strip() or "full"
+    if text not in _LOG_FORMATS:
+        raise SettingsError(f"{PREFIX}LOG_FORMAT={text!r}: expected one of {', '.join(_LOG_FORMATS)}")
+    return text
 
 
 def _namespaces(environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import re
 import signal
 from collections.abc import AsyncIterator
@@ -16,7 +17,7 @@ import pytest
 from kubernetes_asyncio.client import CoordinationV1Api
 from kubernetes_asyncio.watch import Watch
 
-from tests.cluster import ControlPlane, eventually
+from tests.cluster import WITHIN, ControlPlane, eventually
 from tests.cluster.keycloak import Keycloak
 from tests.cluster.proxy import Proxy, proxy
 from tests.functional.keycloak_operator.scraping import free_address, scrape
@@ -24,6 +25,7 @@ from tests.functional.keycloak_operator.users import User, start_operator
 from tests.functional.operating import Running
 from tests.unit.record.children import left_on
 
+RCFILE = Path(__file__).parents[3] / ".coveragerc"
 LEADS, WAITS = r"(\S+) leads from now on", r"leads, so (\S+) waits"
 
 
@@ -134,6 +136,12 @@ async def replicas(
             await asyncio.wait([following])
 
 
+def recorded(volume: Path) -> dict[str, str]:
+    """Return what has coverage recorded there."""
+    settings = {"ENABLED": "1", "DIR": str(volume), "RCFILE": str(RCFILE), "EXIT_TIMEOUT": f"{WITHIN:g}"}
+    return {f"COVERAGE_HOOKS_{name}": value for name, value in settings.items()}
+
+
 async def test_one_works_and_the_other_takes_over_when_it_is_killed(replicas: Replicas) -> None:
     first, second = await replicas.start_two()
     assert await first.is_alive()
@@ -158,9 +166,7 @@ async def test_one_works_and_the_other_takes_over_when_it_is_killed(replicas: Re
 
 async def test_one_that_is_told_to_stop_hands_over_and_both_are_recorded(replicas: Replicas) -> None:
     volume = replicas.folder / "volume"
-    recording = {"COVERAGE_HOOKS_ENABLED": "1", "COVERAGE_HOOKS_DIR": str(volume), "COVERAGE_HOOKS_EXIT_TIMEOUT": "300"}
-    recording["COVERAGE_HOOKS_RCFILE"] = str(Path(__file__).parents[3] / ".coveragerc")
-    first, second = await replicas.start_two(**recording)
+    first, second = await replicas.start_two(**recorded(volume))
     await replicas.apply_realm("First")
     await replicas.user.wait_for("KeycloakRealm", "realm", "Synced")
     for replica, others in ((first, second), (second, None)):
@@ -210,7 +216,8 @@ async def test_one_that_comes_back_too_late_writes_nothing_any_more(replicas: Re
 
 
 async def test_one_whose_lease_was_taken_away_ends(replicas: Replicas) -> None:
-    first = replicas.start()
+    volume = replicas.folder / "volume"
+    first = replicas.start(KEYCLOAK_OPERATOR_LOG_FORMAT="json", **recorded(volume))
     await first.says(LEADS)
     leases: Any = CoordinationV1Api(replicas.user.api)
     await leases.patch_namespaced_lease(
@@ -220,8 +227,11 @@ async def test_one_whose_lease_was_taken_away_ends(replicas: Replicas) -> None:
         _content_type="application/merge-patch+json",
     )
     assert await first.ended() == 1
-    assert "as another process has it" in first.running.text()
+    said = [json.loads(line) for line in first.running.text().splitlines()]
+    assert [line["severity"] for line in said if "as another process has it" in line["message"]] == ["fatal"]
     assert await replicas.holder() == "somebody-else"
+    (left,) = left_on(volume)
+    assert left.manifest.state == "finished"
 
 
 async def test_without_a_lease_nothing_of_it_is_there(replicas: Replicas) -> None:
