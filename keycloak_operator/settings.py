@@ -3,6 +3,7 @@
 ``KEYCLOAK_OPERATOR_ID``, ``keycloak-operator``: who owns what it makes in Keycloak; operators that share one differ.
 ``KEYCLOAK_OPERATOR_LEASE``, none: ``namespace/name`` of a Lease; of all replicas, only its holder handles resources.
 ``KEYCLOAK_OPERATOR_LEASE_SECONDS``, 15: seconds after which another one takes over from one that is gone; 3 to 300.
+``KEYCLOAK_OPERATOR_METRICS``, none: the address where Prometheus may ask, such as ``http://0.0.0.0:8081/metrics``.
 ``KEYCLOAK_OPERATOR_RESYNC_SECONDS``, 300: seconds between two looks for drift; 1 to 86400.
 ``KEYCLOAK_OPERATOR_TIMEOUT_SECONDS``, 10: seconds that one request to Keycloak may take; 1 to 300.
 ``KEYCLOAK_OPERATOR_REQUESTS``, 8: requests to one Keycloak at a time; 1 to 256.
@@ -11,7 +12,7 @@ And for ``python -m keycloak_operator``, as Kopf's own command line is not there
 
 ``KEYCLOAK_OPERATOR_NAMESPACES``, all: the namespaces to watch, separated by commas; ``*`` says all, too.
 ``KEYCLOAK_OPERATOR_LIVENESS``, none: the address of Kopf's liveness endpoint, such as ``http://0.0.0.0:8080/healthz``.
-``KEYCLOAK_OPERATOR_LOG_FORMAT``, ``full``: ``full``, ``plain`` or ``json``.
+``KEYCLOAK_OPERATOR_LOG_FORMAT``, ``full``: ``full``, ``plain``, or ``json``, with which every line is an object.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ PREFIX = "KEYCLOAK_OPERATOR_"
 
 _ID = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 _LEASE = re.compile(r"([a-z0-9-]{1,63})/([a-z0-9.-]{1,253})")
+_METRICS = re.compile(r"http://([a-z0-9.-]+|\[[0-9a-f:.]+\]):[0-9]{1,5}/metrics")
 _LOG_FORMATS = ("full", "plain", "json")
 
 
@@ -48,6 +50,7 @@ class Settings:
     log_format: str = "full"
     lease: tuple[str, str] | None = None
     lease_seconds: float = 15.0
+    metrics: str | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -55,9 +58,6 @@ class Settings:
         operator_id = environ.get(f"{PREFIX}ID", "").strip() or "keycloak-operator"
         if not _ID.fullmatch(operator_id):
             raise SettingsError(f"{PREFIX}ID={operator_id!r}: expected lower case letters, digits, dots and dashes")
-        log_format = environ.get(f"{PREFIX}LOG_FORMAT", "").strip() or "full"
-        if log_format not in _LOG_FORMATS:
-            raise SettingsError(f"{PREFIX}LOG_FORMAT={log_format!r}: expected one of {', '.join(_LOG_FORMATS)}")
         return cls(
             operator_id=operator_id,
             resync=_seconds(environ, "RESYNC_SECONDS", 300.0, 1.0, 86_400.0),
@@ -65,9 +65,10 @@ class Settings:
             requests=_count(environ, "REQUESTS", 8, 1, 256),
             namespaces=_namespaces(environ),
             liveness=environ.get(f"{PREFIX}LIVENESS", "").strip() or None,
-            log_format=log_format,
+            log_format=log_format(environ),
             lease=_lease(environ),
             lease_seconds=_seconds(environ, "LEASE_SECONDS", 15.0, 3.0, 300.0),
+            metrics=_metrics(environ),
         )
 
 
@@ -79,6 +80,14 @@ def _count(environ: Mapping[str, str], name: str, default: int, low: int, high: 
     if not low <= value <= high:
         raise SettingsError(f"{PREFIX}{name}={text!r}: expected a whole number from {low} to {high}")
     return value
+
+
+def log_format(environ: Mapping[str, str] = os.environ) -> str:
+    """Return the format alone, which has to be known before anything is said about the other settings."""
+    text = environ.get(f"{PREFIX}LOG_FORMAT", "").strip() or "full"
+    if text not in _LOG_FORMATS:
+        raise SettingsError(f"{PREFIX}LOG_FORMAT={text!r}: expected one of {', '.join(_LOG_FORMATS)}")
+    return text
 
 
 def _namespaces(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -98,6 +107,13 @@ def _lease(environ: Mapping[str, str]) -> tuple[str, str] | None:
     if not (found := _LEASE.fullmatch(text)):
         raise SettingsError(f"{PREFIX}LEASE={text!r}: expected namespace/name of a Lease")
     return found[1], found[2]
+
+
+def _metrics(environ: Mapping[str, str]) -> str | None:
+    text = environ.get(f"{PREFIX}METRICS", "").strip()
+    if text and not _METRICS.fullmatch(text):
+        raise SettingsError(f"{PREFIX}METRICS={text!r}: expected http://ADDRESS:PORT/metrics")
+    return text or None
 
 
 def _seconds(environ: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:

@@ -22,6 +22,11 @@ class Kind:
     release: Step
 
     @property
+    def name(self) -> str:
+        """The kind's own name."""
+        return self.model.definition.kind
+
+    @property
     def plural(self) -> str:
         """The kind's name in the API's paths."""
         return self.model.definition.plural

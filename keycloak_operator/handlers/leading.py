@@ -2,15 +2,17 @@
 
 Kopf handles nothing before its startup handlers have returned, and answers no probe either: that is seen to here.
 
-A process that lost its Lease must not write anything any more, not even in the seconds that Kopf takes to stop. So
-everything is cancelled, and the process leaves the event loop: it ends with exit code 1, and is started again.
+A process that lost its Lease must not write anything any more, not even in the seconds that Kopf takes to stop. So it
+ends where it finds that out, with exit code 1, and the event loop runs nothing after that.
 """
 
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import logging
+import os
 import socket
 import time
 import uuid
@@ -20,7 +22,7 @@ from urllib.parse import urlsplit
 from keycloak_operator.cluster import Election, Lease
 from keycloak_operator.settings import Settings
 
-_PATIENCE, _LINGERING = 10.0, 1.0
+_PATIENCE = 10.0
 _OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 _logger = logging.getLogger(__name__)
@@ -61,19 +63,15 @@ class Leadership:
             self._stop(f"it failed: {keeping.exception()!r}" if keeping.exception() else "another process has it")
 
     def _stop(self, why: str) -> None:
-        """Cancel everything at once: what waits for an answer is never told it, so that nothing follows from that."""
-        self._deadline.cancel()
-        self._keeping.remove_done_callback(self._kept_no_longer)
-        _logger.critical("%s is lost, as %s: this process stops at once", self._lease, why)
-        for task in asyncio.all_tasks():
-            task.cancel()
-        _leave()
+        """End the process: what waits for an answer is never told it, so that nothing follows from that.
 
-
-def _leave() -> None:
-    """Leave the event loop, and once more if what was cancelled does not come to an end: it holds nothing any more."""
-    asyncio.get_running_loop().call_later(_LINGERING, _leave)
-    raise SystemExit(1)
+        Cancelled, tasks would still run, and those of Kopf wait for one another then.
+        """
+        _logger.critical("%s is lost, as %s: this process ends at once", self._lease, why)
+        try:
+            atexit._run_exitfuncs()  # noqa: SLF001 - what was recorded is saved, and files with credentials are deleted
+        finally:
+            os._exit(1)
 
 
 async def lead(settings: Settings) -> Leadership | None:

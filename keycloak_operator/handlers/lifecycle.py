@@ -7,6 +7,7 @@ from typing import Any
 
 import kopf
 
+from keycloak_operator import metrics
 from keycloak_operator.cluster import ClusterClient
 from keycloak_operator.handlers.leading import lead
 from keycloak_operator.handlers.storage import DigestStorage
@@ -28,8 +29,12 @@ async def set_up(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> 
     settings.background.cancellation_polling = 1.0
     settings.posting.reporting_component = "keycloak-operator"
     memo.settings = mine
-    if "leadership" not in memo:  # Kopf calls this again when something below has failed
+    # Kopf calls this again when something below has failed.
+    if mine.metrics and "metrics" not in memo:
+        memo.metrics = metrics.serve(mine.metrics)
+    if "leadership" not in memo:
         memo.leadership = await lead(mine)
+        metrics.leads()
     memo.pool = Pool(mine.timeout, mine.requests)
     memo.cluster = await ClusterClient.connect()
     memo.waiting = set()
@@ -45,6 +50,8 @@ async def take_down(memo: kopf.Memo, **_: Any) -> None:
         await memo.cluster.close()
     if memo.get("leadership"):
         await memo.leadership.end()
+    if "metrics" in memo:
+        memo.metrics()
 
 
 def _log_less() -> None:

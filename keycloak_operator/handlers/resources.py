@@ -17,6 +17,7 @@ from typing import Any
 
 import kopf
 
+from keycloak_operator import metrics
 from keycloak_operator.errors import ClusterError, InternalError, InvalidSpecError, OperatorError
 from keycloak_operator.handlers.kinds import KINDS, Kind
 from keycloak_operator.handlers.pauses import Pauses
@@ -48,7 +49,7 @@ class Loop:
 
     async def reconcile(self, body: kopf.Body, logger: kopf.Logger) -> float:
         """Reconcile once, and return the pause before the next time in seconds."""
-        async with self.lock:
+        async with metrics.turn(self.kind.name, body.metadata["uid"], self.lock) as turn:
             # Kopf puts a newer one into *body* at any moment: what is reported must be about what was carried out.
             body = kopf.Body(copy.deepcopy(dict(body)))  # type: ignore[arg-type]  # Kopf asks for its own shape
             if self.changed.is_set():
@@ -58,16 +59,18 @@ class Loop:
             self.generation = body.metadata["generation"]
             report = self.report = self.report or Report(self.kind, self.world.cluster, body)
             try:
-                return await self._once(body, report, logger)
+                return await self._once(body, report, logger, turn)
             except ClusterError as error:  # the status cannot be read or written, so it cannot say why
+                turn.failed(error.reason)
                 logger.warning("%s: %s", error.reason, error)
                 return self.pauses.failed(error.retry)
 
-    async def _once(self, body: kopf.Body, report: Report, logger: kopf.Logger) -> float:
+    async def _once(self, body: kopf.Body, report: Report, logger: kopf.Logger, turn: metrics.Turn) -> float:
         await report.refresh(body)
         try:
             outcome = await self._reconciled(body, report, logger)
         except OperatorError as error:
+            turn.failed(error.reason)
             news = await report.failed(body, error)
             level = logging.WARNING if error.warns else logging.INFO
             logger.log(level if news else logging.DEBUG, "%s: %s", error.reason, error)
@@ -159,12 +162,13 @@ async def reconcile(
     await loop.pause(loop.first_pause(body), stopped)
     while not stopped:
         await loop.pause(await loop.reconcile(body, logger), stopped)
+    metrics.gone(kind.name, body.metadata["uid"])
 
 
 async def release(kind: Kind, /, body: kopf.Body, memo: kopf.Memo, logger: kopf.Logger, **_: Any) -> None:
     """Let go of what the resource has made in Keycloak; until that is done, the resource stays."""
     loop = Loop.of(kind, memo)
-    async with loop.lock:
+    async with metrics.turn(kind.name, body.metadata["uid"], loop.lock, leaving=True) as turn:
         loop.waiting.discard(loop)
         report = loop.report = loop.report or Report(kind, loop.world.cluster, body)
         try:
@@ -173,6 +177,7 @@ async def release(kind: Kind, /, body: kopf.Body, memo: kopf.Memo, logger: kopf.
             logger.warning("What it made in Keycloak may remain, as its spec cannot be read: %s", error)
             return
         except OperatorError as error:
+            turn.failed(error.reason)
             await report.deleting(body, error)
             pause = loop.pauses.failed(error.retry, error.retry_after)
             raise kopf.TemporaryError(f"{error.reason}: {error}", delay=pause) from None

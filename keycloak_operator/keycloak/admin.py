@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import httpx
 
+from keycloak_operator import metrics
 from keycloak_operator.errors import (
     ForbiddenError,
     InvalidSpecError,
@@ -39,7 +40,7 @@ class AdminClient:
             auth=self._auth,
             timeout=timeout,
             verify=_trusting(access.ca) if access.ca else True,
-            event_hooks={"request": [turns.before], "response": [turns.after]},  # of logins, too
+            event_hooks={"request": [turns.before], "response": [turns.after, _count]},  # of logins, too
             limits=httpx.Limits(max_connections=None),  # turns are what is limited
         )
 
@@ -176,6 +177,7 @@ class AdminClient:
             async with self._turns.turn():
                 response = await self._http.request(method, path, **options)
         except httpx.HTTPError as error:
+            metrics.requested(method, None)
             raise answers.unreachable(error, self._url) from error
         answers.check(response, self._realm)
         if response.status_code == httpx.codes.CONFLICT and method != "POST":
@@ -225,6 +227,10 @@ class Pool:
         clients = self._replaced + [client for _, client in self._clients.values()]
         self._replaced, self._clients = [], {}
         await asyncio.gather(*(client.close() for client in clients))
+
+
+async def _count(response: httpx.Response) -> None:
+    metrics.requested(response.request.method, response.status_code)
 
 
 def _checked(url: str) -> httpx.URL:

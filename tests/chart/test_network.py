@@ -10,8 +10,8 @@ DNS = [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]
 
 
 def policy(helm: Helm, **values: Any) -> dict[str, Any]:
-    """Return the spec of the NetworkPolicy, with more values below ``networkPolicy``."""
-    given = {f"networkPolicy.{name.replace('__', '.')}": value for name, value in values.items()}
+    """Return the spec of the NetworkPolicy, with more values, whose paths have a ``__`` for each dot."""
+    given = {name.replace("__", "."): value for name, value in values.items()}
     rendered = helm.template({"networkPolicy.enabled": True, **given})
     spec: dict[str, Any] = rendered.only("NetworkPolicy")["spec"]
     assert spec["podSelector"] == rendered.only("Deployment")["spec"]["selector"]
@@ -33,6 +33,14 @@ def test_dns_the_api_server_and_keycloak_are_reached_and_the_probes_come_in(helm
     assert spec["egress"] == [{"ports": DNS}, {"ports": ports(443, 6443)}, {"ports": ports(80, 443, 8080, 8443)}]
 
 
+def test_metrics_can_be_asked_for_where_they_are_served(helm: Helm) -> None:
+    (_, served) = policy(helm, metrics__enabled=True)["ingress"]
+    assert served == {"ports": [{"port": "metrics", "protocol": "TCP"}]}
+    prometheus = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+    (_, served) = policy(helm, metrics__enabled=True, networkPolicy__prometheus=prometheus)["ingress"]
+    assert served == {"ports": [{"port": "metrics", "protocol": "TCP"}], "from": prometheus}
+
+
 def test_each_of_them_can_be_said_more_precisely(helm: Helm) -> None:
     peers: list[list[dict[str, Any]]] = [
         [{"podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}, "namespaceSelector": {}}],
@@ -42,10 +50,10 @@ def test_each_of_them_can_be_said_more_precisely(helm: Helm) -> None:
     more = {"to": [{"ipBlock": {"cidr": "10.0.0.2/32"}}], "ports": ports(3128)}
     spec = policy(
         helm,
-        dns=peers[0],
-        apiServer={"to": peers[1], "ports": [6443]},
-        keycloak={"to": peers[2], "ports": [8443]},
-        extraEgress=[more],
+        networkPolicy__dns=peers[0],
+        networkPolicy__apiServer={"to": peers[1], "ports": [6443]},
+        networkPolicy__keycloak={"to": peers[2], "ports": [8443]},
+        networkPolicy__extraEgress=[more],
     )
     assert spec["egress"] == [
         {"ports": DNS, "to": peers[0]},

@@ -9,6 +9,7 @@ from kubernetes_asyncio.client import ApiClient, ApiextensionsV1Api, AppsV1Api, 
 from kubernetes_asyncio.config import new_client_from_config
 from kubernetes_asyncio.dynamic import DynamicClient
 
+from tests.chart.monitors import install_monitors
 from tests.chart.releasing import RESTRICTED, Release, make_namespace
 from tests.chart.rendering import Helm, overlays
 from tests.cluster import control_plane
@@ -33,6 +34,7 @@ async def _answer(api: ApiClient, document: dict[str, Any]) -> dict[str, Any]:
 async def test_every_manifest_is_accepted(helm: Helm, api: ApiClient, name: str, options: tuple[str, ...]) -> None:
     for namespace in ("operators", "team-a", "team-b"):
         await make_namespace(api, namespace)
+    await install_monitors(api)
     for document in helm.overlay(name, options=options).documents:
         made = await _answer(api, document)
         assert (made["kind"], made["metadata"].get("name")) == (document["kind"], document["metadata"]["name"]), made
@@ -40,6 +42,10 @@ async def test_every_manifest_is_accepted(helm: Helm, api: ApiClient, name: str,
 
 async def test_an_unknown_field_is_not(helm: Helm, api: ApiClient) -> None:
     await make_namespace(api, "operators")
+    await install_monitors(api)
+    monitor = helm.overlay("everything").only("ServiceMonitor")
+    monitor["spec"]["endpoints"][0]["misspelt"] = True
+    assert ".spec.endpoints[0].misspelt: field not declared" in (await _answer(api, monitor))["message"]
     deployment = helm.template().only("Deployment")
     deployment["spec"]["template"]["spec"]["misspelt"] = True
     assert ".spec.template.spec.misspelt: field not declared" in (await _answer(api, deployment))["message"]

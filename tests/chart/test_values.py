@@ -89,7 +89,13 @@ MISTYPED: list[tuple[str, Any]] = [
     ("podDisruptionBudget.maxUnavailable", -1),
     ("podDisruptionBudget.maxUnavailable", "half"),
     ("podDisruptionBudget.maxUnavailable", "101%"),
+    ("metrics.enabled", "yes"),
+    ("metrics.port", 80),
+    ("metrics.port", "metrics"),
+    ("metrics.serviceMonitor.labels", {"release": 1}),
+    ("metrics.serviceMonitor.interval", "often"),
     ("networkPolicy", True),
+    ("networkPolicy.prometheus", {}),
     ("networkPolicy.dns", [{}]),
     ("networkPolicy.apiServer.ports", []),
     ("networkPolicy.keycloak.ports", ["https"]),
@@ -162,6 +168,7 @@ def test_the_operator_accepts_what_the_chart_tells_it(helm: Helm, name: str, nam
         log_format=values["logFormat"],
         lease=("operators", "all-of-it") if values["replicas"] > 1 else None,
         lease_seconds=values["leaderElection"]["leaseSeconds"],
+        metrics="http://0.0.0.0:19090/metrics" if values["metrics"]["enabled"] else None,
     )
 
 

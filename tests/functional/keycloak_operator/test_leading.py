@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import re
 import signal
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,22 +17,25 @@ import pytest
 from kubernetes_asyncio.client import CoordinationV1Api
 from kubernetes_asyncio.watch import Watch
 
-from tests.cluster import ControlPlane, eventually
+from tests.cluster import WITHIN, ControlPlane, eventually
 from tests.cluster.keycloak import Keycloak
 from tests.cluster.proxy import Proxy, proxy
+from tests.functional.keycloak_operator.scraping import free_address, scrape
 from tests.functional.keycloak_operator.users import User, start_operator
 from tests.functional.operating import Running
 from tests.unit.record.children import left_on
 
+RCFILE = Path(__file__).parents[3] / ".coveragerc"
 LEADS, WAITS = r"(\S+) leads from now on", r"leads, so (\S+) waits"
 
 
 @dataclass(frozen=True)
 class Replica:
-    """An operator's process, and where it answers probes."""
+    """An operator's process, and where it answers probes, and Prometheus."""
 
     running: Running
     address: str
+    metrics: str
 
     async def says(self, pattern: str) -> str:
         """Wait until it says *pattern*, and return the group in it."""
@@ -72,13 +75,11 @@ class Replicas:
 
     def start(self, **environment: str) -> Replica:
         """Start one more."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            address = f"http://127.0.0.1:{free.getsockname()[1]}/healthz"
-        settings = {"LEASE": f"{self.user.namespace}/turns", "LIVENESS": address}
+        address, metrics = free_address("/healthz"), free_address("/metrics")
+        settings = {"LEASE": f"{self.user.namespace}/turns", "LIVENESS": address, "METRICS": metrics}
         told = {f"KEYCLOAK_OPERATOR_{name}": value for name, value in settings.items()} | environment
         running = start_operator(self.folder, self.kubeconfig, self.user.namespace, **told)
-        return Replica(self.stack.enter_context(running), address)
+        return Replica(self.stack.enter_context(running), address, metrics)
 
     async def start_two(self, **environment: str) -> tuple[Replica, Replica]:
         """Start one that leads and one that waits."""
@@ -135,6 +136,12 @@ async def replicas(
             await asyncio.wait([following])
 
 
+def recorded(volume: Path) -> dict[str, str]:
+    """Return what has coverage recorded there."""
+    settings = {"ENABLED": "1", "DIR": str(volume), "RCFILE": str(RCFILE), "EXIT_TIMEOUT": f"{WITHIN:g}"}
+    return {f"COVERAGE_HOOKS_{name}": value for name, value in settings.items()}
+
+
 async def test_one_works_and_the_other_takes_over_when_it_is_killed(replicas: Replicas) -> None:
     first, second = await replicas.start_two()
     assert await first.is_alive()
@@ -142,6 +149,8 @@ async def test_one_works_and_the_other_takes_over_when_it_is_killed(replicas: Re
     await replicas.apply_realm("First")
     await replicas.user.wait_for("KeycloakRealm", "realm", "Synced")
     assert "Initial authentication" not in second.running.text(), "it must not even have asked what there is"
+    assert await scrape(second.metrics) == {"leader": 0}
+    assert (await scrape(first.metrics))["leader"] == 1
     leader = await replicas.holder()
     assert leader == await first.says(LEADS)
 
@@ -150,15 +159,14 @@ async def test_one_works_and_the_other_takes_over_when_it_is_killed(replicas: Re
     await replicas.user.wait_for("KeycloakRealm", "realm", "Synced", generation)
     assert await replicas.displayed() == "Second"
     assert await second.is_alive()
+    assert (await scrape(second.metrics))["leader"] == 1
     assert replicas.holders == [leader, await second.says(LEADS)]
     assert leader not in {"", await second.says(LEADS)}
 
 
 async def test_one_that_is_told_to_stop_hands_over_and_both_are_recorded(replicas: Replicas) -> None:
     volume = replicas.folder / "volume"
-    recording = {"COVERAGE_HOOKS_ENABLED": "1", "COVERAGE_HOOKS_DIR": str(volume), "COVERAGE_HOOKS_EXIT_TIMEOUT": "300"}
-    recording["COVERAGE_HOOKS_RCFILE"] = str(Path(__file__).parents[3] / ".coveragerc")
-    first, second = await replicas.start_two(**recording)
+    first, second = await replicas.start_two(**recorded(volume))
     await replicas.apply_realm("First")
     await replicas.user.wait_for("KeycloakRealm", "realm", "Synced")
     for replica, others in ((first, second), (second, None)):
@@ -208,7 +216,8 @@ async def test_one_that_comes_back_too_late_writes_nothing_any_more(replicas: Re
 
 
 async def test_one_whose_lease_was_taken_away_ends(replicas: Replicas) -> None:
-    first = replicas.start()
+    volume = replicas.folder / "volume"
+    first = replicas.start(KEYCLOAK_OPERATOR_LOG_FORMAT="json", **recorded(volume))
     await first.says(LEADS)
     leases: Any = CoordinationV1Api(replicas.user.api)
     await leases.patch_namespaced_lease(
@@ -218,8 +227,11 @@ async def test_one_whose_lease_was_taken_away_ends(replicas: Replicas) -> None:
         _content_type="application/merge-patch+json",
     )
     assert await first.ended() == 1
-    assert "as another process has it" in first.running.text()
+    said = [json.loads(line) for line in first.running.text().splitlines()]
+    assert [line["severity"] for line in said if "as another process has it" in line["message"]] == ["fatal"]
     assert await replicas.holder() == "somebody-else"
+    (left,) = left_on(volume)
+    assert left.manifest.state == "finished"
 
 
 async def test_without_a_lease_nothing_of_it_is_there(replicas: Replicas) -> None:

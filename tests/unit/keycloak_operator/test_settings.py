@@ -24,12 +24,14 @@ def test_nothing_needs_to_be_said() -> None:
         log_format="full",
         lease=None,
         lease_seconds=15.0,
+        metrics=None,
     )
     assert Settings.from_environment({}) == documented == Settings()
 
 
 @pytest.mark.parametrize(
-    "name", ["ID", "RESYNC_SECONDS", "TIMEOUT_SECONDS", "REQUESTS", "NAMESPACES", "LIVENESS", "LOG_FORMAT", "LEASE"]
+    "name",
+    ["ID", "RESYNC_SECONDS", "TIMEOUT_SECONDS", "REQUESTS", "NAMESPACES", "LIVENESS", "LOG_FORMAT", "LEASE", "METRICS"],
 )
 def test_what_is_blank_says_nothing(name: str) -> None:
     assert read(**{name: ""}) == read(**{name: "  "}) == Settings()
@@ -56,6 +58,8 @@ def test_what_is_blank_says_nothing(name: str) -> None:
         ("LEASE", " operators/demo.1 ", "lease", ("operators", "demo.1")),
         ("LEASE_SECONDS", "3", "lease_seconds", 3.0),
         ("LEASE_SECONDS", "300", "lease_seconds", 300.0),
+        ("METRICS", "http://0.0.0.0:8081/metrics", "metrics", "http://0.0.0.0:8081/metrics"),
+        ("METRICS", "http://[::1]:8081/metrics", "metrics", "http://[::1]:8081/metrics"),
         ("LOG_FORMAT", "plain", "log_format", "plain"),
         ("LOG_FORMAT", "json", "log_format", "json"),
     ],
@@ -74,6 +78,10 @@ def test_what_is_said_is_taken(name: str, text: str, field: str, value: object) 
         *(("NAMESPACES", text) for text in ("one,*", "*,*")),
         *(("LEASE", text) for text in ("demo", "operators/", "/demo", "a/b/c", "A/b")),
         *(("LEASE_SECONDS", text) for text in ("2.9", "301", "soon")),
+        *(
+            ("METRICS", text)
+            for text in ("8081", "https://a:1/metrics", "http://a/metrics", "http://a:1/", "http://a:x/metrics")
+        ),
         *(("LOG_FORMAT", text) for text in ("FULL", "xml")),
     ],
 )
