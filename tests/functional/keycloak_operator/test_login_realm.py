@@ -16,7 +16,7 @@ from tests.functional.operating import Running
 
 @dataclass(frozen=True)
 class Tenant:
-    """A realm that nobody manages yet, and accounts in it."""
+    """A realm that no resource manages yet, and accounts in it."""
 
     keycloak: Keycloak
     realm: str

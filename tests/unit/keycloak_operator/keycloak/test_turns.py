@@ -1,4 +1,4 @@
-"""Whose turn it is: so many at a time, in order, and nobody while the server wants to be left alone."""
+"""Whose turn it is: so many at a time, in order, and none while the server wants to be left alone."""
 
 from __future__ import annotations
 
@@ -234,7 +234,7 @@ async def test_a_login_counts_also_for_those_that_wait_for_it(
     assert len({str(each) for each in results}) == 2, "the one that was told, and all others"
 
 
-async def test_without_a_word_of_when_everybody_may_ask(pool: Pool, server: Server, clock: Clock) -> None:
+async def test_without_a_word_of_when_all_may_ask(pool: Pool, server: Server, clock: Clock) -> None:
     server.answers = [answered(503)]
     results = await _results(pool.admin(ACCESS), 20)
     assert len(server.requests) == 20
