@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from keycloak_operator.resources.base import AGE, READY, REASON, Column, Definition, Part, Resource, Status
-from keycloak_operator.resources.realm_representation import REALM_NAME
+from keycloak_operator.resources.realm_representation import AnyRealmName
 from keycloak_operator.resources.references import CaSecretRef, Name, NamespaceOrAll
 from keycloak_operator.resources.rules import Rule
 
@@ -30,7 +30,7 @@ class Admin(Part):
     secret: Name
     """Name of a Secret in the namespace of this resource, with the keys client-id and client-secret of a service
     account, or else username and password of a user."""
-    login_realm: Annotated[str, Field(max_length=255, pattern=REALM_NAME)] = MASTER
+    login_realm: AnyRealmName = MASTER
     """Realm that the account is in. An account outside of master manages its own realm only, and needs the client role
     realm-admin of realm-management there."""
 

@@ -11,17 +11,15 @@ from keycloak_operator.resources.realm_refusals import RealmRefusals
 from keycloak_operator.resources.representation import Attributes, Representation, StringMap, StringSet
 from keycloak_operator.resources.rules import Rule, immutable, masked
 
-REALM_NAME = "^[A-Za-z0-9._~-]{1,255}$"
-
 Seconds = Annotated[int, Field(ge=0, le=2147483647)]
 
-RealmName = Annotated[
+AnyRealmName = Annotated[
     str,
-    Field(max_length=255, pattern=REALM_NAME),
+    Field(max_length=255, pattern="^[A-Za-z0-9._~-]{1,255}$"),
     # Both would be taken out of a path on the way to Keycloak, and the request would reach something else.
     Rule("!(self in ['.', '..'])", "cannot be a relative path", lambda name: name not in {".", ".."}),
-    immutable("the name of the realm"),
 ]
+RealmName = Annotated[AnyRealmName, immutable("the name of the realm")]
 SmtpServer = Annotated[
     StringMap,
     masked("password", "must not hold the password; use spec.smtpPasswordSecret"),

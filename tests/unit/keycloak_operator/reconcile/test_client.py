@@ -242,6 +242,33 @@ async def test_the_secret_of_another_resource_is_not_taken_for_ours(scene: Scene
     assert scene.keycloak.clients["r"]["c"]["secret"] == "s3cret"
 
 
+@pytest.mark.parametrize(
+    ("shown", "spec", "asked"),
+    [
+        pytest.param("s3cret", {}, 0, id="shown"),
+        pytest.param("**********", {}, 1, id="masked"),
+        pytest.param(None, {}, 1, id="left out"),
+        pytest.param("s3cret", {"clientSecretRef": {"name": "chosen", "key": "secret"}}, 1, id="may be an older one"),
+    ],
+)
+async def test_a_secret_that_keycloak_shows_is_not_asked_for(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, shown: str | None, spec: dict[str, Any], asked: int
+) -> None:
+    times = 0
+
+    async def client_secret(*_: object) -> str:
+        nonlocal times
+        times += 1
+        return "s3cret"
+
+    monkeypatch.setattr(scene.keycloak, "client_secret", client_secret)
+    scene.cluster.add_secret("chosen", secret="s3cret")
+    scene.keycloak.add_client("r", "c", OWNER, enabled=True, secret=shown)
+    await client.reconcile(scene.world, resource(status=KNOWN, **spec))
+    assert times == asked
+    assert scene.cluster.secrets["team", "it-credentials"].data["client-secret"] == "s3cret"
+
+
 async def test_a_rotated_secret_is_not_rotated_back(scene: Scene) -> None:
     scene.cluster.add_secret("given", secret="older")
     scene.keycloak.add_client("r", "c", OWNER, enabled=True, secret="newer", rotated="older")
