@@ -69,8 +69,12 @@ async def wire(plane: ControlPlane) -> AsyncIterator[Wire]:
         if made.broken:
             writer.transport.abort()
             return
+        made.connections.add(writer)  # now, so that the end waits for one that is still being made
         far_reader, far_writer = await asyncio.open_connection(server.hostname, server.port)
-        made.connections |= {writer, far_writer}
+        made.connections.add(far_writer)
+        if made.broken:  # meanwhile
+            writer.transport.abort()
+            far_writer.transport.abort()
         await asyncio.gather(_pass_on(reader, far_writer), _pass_on(far_reader, writer))
         made.connections -= {writer, far_writer}
 
