@@ -54,6 +54,12 @@ class Wire:
         for connection in self.connections:
             connection.transport.abort()
 
+    def join(self, connection: asyncio.StreamWriter) -> None:
+        """Make *connection* one of those that are cut; at once, if that has happened meanwhile."""
+        self.connections.add(connection)
+        if self.broken:
+            connection.transport.abort()
+
     def mend(self) -> None:
         """Let connections come about again."""
         self.broken = False
@@ -66,15 +72,9 @@ async def wire(plane: ControlPlane) -> AsyncIterator[Wire]:
     made = Wire()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if made.broken:
-            writer.transport.abort()
-            return
-        made.connections.add(writer)  # now, so that the end waits for one that is still being made
+        made.join(writer)  # now, so that the end waits for one that is still being made
         far_reader, far_writer = await asyncio.open_connection(server.hostname, server.port)
-        made.connections.add(far_writer)
-        if made.broken:  # meanwhile
-            writer.transport.abort()
-            far_writer.transport.abort()
+        made.join(far_writer)
         await asyncio.gather(_pass_on(reader, far_writer), _pass_on(far_reader, writer))
         made.connections -= {writer, far_writer}
 
