@@ -72,11 +72,17 @@ async def wire(plane: ControlPlane) -> AsyncIterator[Wire]:
     made = Wire()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if made.broken:
+            writer.transport.abort()
+            return
         made.join(writer)  # now, so that the end waits for one that is still being made
-        far_reader, far_writer = await asyncio.open_connection(server.hostname, server.port)
-        made.join(far_writer)
-        await asyncio.gather(_pass_on(reader, far_writer), _pass_on(far_reader, writer))
-        made.connections -= {writer, far_writer}
+        try:
+            far_reader, far_writer = await asyncio.open_connection(server.hostname, server.port)
+            made.join(far_writer)
+            await asyncio.gather(_pass_on(reader, far_writer), _pass_on(far_reader, writer))
+            made.connections.discard(far_writer)
+        finally:
+            made.connections.discard(writer)
 
     listening = await asyncio.start_server(accept, "127.0.0.1", 0)
     made.port = listening.sockets[0].getsockname()[1]
