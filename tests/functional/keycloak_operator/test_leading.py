@@ -223,13 +223,13 @@ async def test_one_whose_lease_was_taken_away_ends(replicas: Replicas) -> None:
     await leases.patch_namespaced_lease(
         "turns",
         replicas.user.namespace,
-        {"spec": {"holderIdentity": "somebody-else"}},
+        {"spec": {"holderIdentity": "another-process"}},
         _content_type="application/merge-patch+json",
     )
     assert await first.ended() == 1
     said = [json.loads(line) for line in first.running.text().splitlines()]
     assert [line["severity"] for line in said if "as another process has it" in line["message"]] == ["fatal"]
-    assert await replicas.holder() == "somebody-else"
+    assert await replicas.holder() == "another-process"
     (left,) = left_on(volume)
     assert left.manifest.state == "finished"
 

@@ -15,7 +15,7 @@ from tests.functional.keycloak_operator.scraping import free_address
 from tests.functional.keycloak_operator.users import User, start_operator
 from tests.functional.operating import Running
 
-#: Nothing listens there, and nobody may but root.
+#: Nothing listens there: it takes root to do so.
 SPEC = {"url": "http://127.0.0.1:1", "admin": {"secret": "admin"}}
 
 
