@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+import aiohttp
 from kubernetes_asyncio.client import ApiClient, CoreV1Api, CustomObjectsApi
 from kubernetes_asyncio.client.exceptions import ApiException
 
@@ -17,6 +18,8 @@ from keycloak_operator.reconcile.ports import Secret
 from keycloak_operator.resources import GROUP, VERSION
 
 FIELD_MANAGER = "keycloak-operator"
+
+_FAILURES = (ApiException, aiohttp.ClientError, TimeoutError)
 
 
 class ClusterClient:
@@ -43,7 +46,7 @@ class ClusterClient:
             found: dict[str, Any] = await self._objects.get_namespaced_custom_object(
                 GROUP, VERSION, namespace, plural, name
             )
-        except ApiException as error:
+        except _FAILURES as error:
             _accept_absence(error, f"get {plural} {namespace}/{name}")
             return None
         return found
@@ -52,7 +55,7 @@ class ClusterClient:
         """Return a Secret."""
         try:
             found = await self._core.read_namespaced_secret(name, namespace)
-        except ApiException as error:
+        except _FAILURES as error:
             _accept_absence(error, f"get Secret {namespace}/{name}")
             return None
         return Secret(
@@ -97,7 +100,7 @@ class ClusterClient:
                 force=True,
                 _content_type="application/apply-patch+yaml",
             )
-        except ApiException as error:
+        except _FAILURES as error:
             raise _refused(error, f"apply Secret {secret.namespace}/{secret.name}") from None
 
     async def delete_secret(self, secret: Secret) -> None:
@@ -106,8 +109,8 @@ class ClusterClient:
             await self._core.delete_namespaced_secret(
                 secret.name, secret.namespace, body={"preconditions": {"resourceVersion": secret.resource_version}}
             )
-        except ApiException as error:
-            if error.status != HTTPStatus.CONFLICT:
+        except _FAILURES as error:
+            if _status(error) != HTTPStatus.CONFLICT:
                 _accept_absence(error, f"delete Secret {secret.namespace}/{secret.name}")
 
     async def patch_status(self, plural: str, namespace: str, name: str, status: Mapping[str, Any]) -> None:
@@ -122,17 +125,24 @@ class ClusterClient:
                 {"status": dict(status)},
                 _content_type="application/merge-patch+json",
             )
-        except ApiException as error:
+        except _FAILURES as error:
             _accept_absence(error, f"patch status of {plural} {namespace}/{name}")
 
 
-def _accept_absence(error: ApiException, what: str) -> None:
-    if error.status != HTTPStatus.NOT_FOUND:
+def _accept_absence(error: Exception, what: str) -> None:
+    if _status(error) != HTTPStatus.NOT_FOUND:
         raise _refused(error, what) from None
 
 
-def _refused(error: ApiException, what: str) -> ClusterError:
-    return ClusterError(f"the Kubernetes API refused to {what}: {error.status} {error.reason}")
+def _status(error: Exception) -> int | None:
+    """Return what the API server answered, None if nothing."""
+    return error.status if isinstance(error, ApiException) else None
+
+
+def _refused(error: Exception, what: str) -> ClusterError:
+    if isinstance(error, ApiException):
+        return ClusterError(f"the Kubernetes API refused to {what}: {error.status} {error.reason}")
+    return ClusterError(f"the Kubernetes API does not answer to {what}: {str(error) or type(error).__name__}")
 
 
 def _decoded(value: str) -> str:
