@@ -18,6 +18,9 @@ LABELS = "app.kubernetes.io/instance=demo"
 RUN = "one"
 #: All it takes to record; the run's name is there to be asked for, and a node may be busy.
 RECORDING = ("coverage.enabled=true", f"coverage.run={RUN}", "coverage.exitTimeout=60")
+LIFECYCLE = "keycloak_operator/handlers/lifecycle.py"
+#: What does not run of its `take_down` in a release of one replica without metrics.
+NOT_ASKED_FOR = ["await memo.leadership.end()", "memo.metrics()"]
 
 
 @dataclass(frozen=True)

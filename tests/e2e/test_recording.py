@@ -12,12 +12,12 @@ import pytest
 from tests.e2e.collecting import ROOT, collect
 from tests.e2e.killing import kill_container
 from tests.e2e.namespaces import Namespace, using_namespace
-from tests.e2e.releases import RECORDING, RUN
+from tests.e2e.releases import LIFECYCLE, NOT_ASKED_FOR, RECORDING, RUN
 from tests.e2e.session import Session
 from tests.e2e.stage import Stage
 
 CLIENT, REALM = "keycloak_operator/reconcile/client.py", "keycloak_operator/reconcile/realm.py"
-LIFECYCLE = "keycloak_operator/handlers/lifecycle.py"
+CREDENTIALS = "keycloak_operator/reconcile/credentials.py"
 
 pytestmark = pytest.mark.usefixtures("coverage_image")
 
@@ -38,16 +38,15 @@ async def test_what_a_release_did_is_all_there_after_it_was_uninstalled(tmp_path
     assert (done.code, done.states) == (0, ["finished"]), done.said
     # One client was deleted, and nothing else: not a realm, nor a client whose realm was gone or which stays.
     assert done.missing(CLIENT, "release") == [
-        'message = f"its realm or Keycloak is gone; client {client.spec.client.client_id} may remain"',
-        'outcome.events.append(Event(type="Warning", reason="Abandoned", message=message))',
-        "return outcome",
-        "await _unmark(world, keycloak, realm, client)",
+        'return managed.abandon(outcome, f"spec.mode is {client.spec.mode}, so client {name} stays in Keycloak as it is")',
+        'return managed.abandon(outcome, f"its realm or connection is gone; client {name} may remain in Keycloak")',
+        "await _unmark(world, connection, realm, client)",
         "return outcome",
     ]
     assert done.never_ran(REALM, "release")
     assert done.never_ran(CLIENT, "_unmark")
-    assert done.missing(LIFECYCLE, "set_up") == []
-    assert done.missing(LIFECYCLE, "take_down") == []
+    assert done.missing(LIFECYCLE, "set_up") == ["memo.metrics = metrics.serve(mine.metrics)"]
+    assert done.missing(LIFECYCLE, "take_down") == NOT_ASKED_FOR
 
 
 async def test_a_deleted_pod_has_saved_everything_and_the_next_one_goes_on(tmp_path: Path, stage: Stage) -> None:
@@ -61,7 +60,7 @@ async def test_a_deleted_pod_has_saved_everything_and_the_next_one_goes_on(tmp_p
     assert (done.code, done.states) == (0, ["finished", "finished"]), done.said
     # Its Keycloak answered.
     assert done.missing(REALM, "_unmark") == ["except OperatorError:", "return"]
-    assert done.missing(LIFECYCLE, "take_down") == []
+    assert done.missing(LIFECYCLE, "take_down") == NOT_ASKED_FOR
 
 
 async def test_a_killed_container_loses_a_second_and_that_is_said(
@@ -82,8 +81,8 @@ async def test_a_killed_container_loses_a_second_and_that_is_said(
     lost = killed_at - datetime.fromisoformat(killed["snapshot_at"]).timestamp()
     assert 0 < lost < 3 * killed["lost_if_killed"], done.said
     # All that was done for the examples was on the claim by then, and the cleanup is that of the second process.
-    assert not done.never_ran(CLIENT, "_write_secret")
-    assert done.missing(LIFECYCLE, "take_down") == []
+    assert not done.never_ran(CREDENTIALS, "write")
+    assert done.missing(LIFECYCLE, "take_down") == NOT_ASKED_FOR
     # Waived by its name, it is no failure.
     options = (f"--from={tmp_path / 'claim'}", f"--run={RUN}", f"--allow-missing={killed['recording']}")
     waived = await asyncio.to_thread(collect, ROOT, tmp_path / "waived", *options)
@@ -99,4 +98,4 @@ async def test_an_upgrade_replaces_the_pod_and_loses_nothing(tmp_path: Path, sta
     await stage.uninstall()
     done = await stage.collected(tmp_path, "--expect=2")
     assert (done.code, done.states) == (0, ["finished", "finished"]), done.said
-    assert done.missing(LIFECYCLE, "take_down") == []
+    assert done.missing(LIFECYCLE, "take_down") == NOT_ASKED_FOR
