@@ -114,9 +114,9 @@ async def _observe(world: World, client: KeycloakClient, place: Place, outcome: 
 
 async def release(world: World, client: KeycloakClient) -> Outcome:
     """Let go of the client: delete it, or take only our marker off; one that is not ours is left alone."""
-    outcome, name = Outcome(), client.spec.client.client_id
-    if client.spec.mode != "Enforce":
-        return managed.abandon(outcome, f"spec.mode is {client.spec.mode}, so client {name} stays in Keycloak as it is")
+    outcome, name, mode = Outcome(), client.spec.client.client_id, client.spec.mode
+    if mode != "Enforce":
+        return managed.abandon(outcome, f"spec.mode is {mode}, so client {name} stays in Keycloak as it is")
     realm = await references.find(world, KeycloakRealm, client.realm_key)
     connection = await references.find(world, KeycloakConnection, realm.connection_key) if realm else None
     if realm is None or connection is None or connection.terminating_since or _takes_clients_along(realm):

@@ -32,7 +32,7 @@ INTEGRATION = """
         ("keycloakrealm", "shop", "Waiting"),
     ])
     def test_what_is_missing_is_said(kind, name, reason):
-        example = kind.removeprefix("keycloak") or kind
+        example = kind.removeprefix("keycloak")
         subprocess.run(["kubectl", "apply", f"--filename=examples/{example}.yaml"], check=True)
         path = '{.status.conditions[?(@.type=="Ready")].reason}'
         until = f"--for=jsonpath={path}={reason}"

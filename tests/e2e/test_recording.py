@@ -38,7 +38,7 @@ async def test_what_a_release_did_is_all_there_after_it_was_uninstalled(tmp_path
     assert (done.code, done.states) == (0, ["finished"]), done.said
     # One client was deleted, and nothing else: not a realm, nor a client whose realm was gone or which stays.
     assert done.missing(CLIENT, "release") == [
-        'return managed.abandon(outcome, f"spec.mode is {client.spec.mode}, so client {name} stays in Keycloak as it is")',
+        'return managed.abandon(outcome, f"spec.mode is {mode}, so client {name} stays in Keycloak as it is")',
         'return managed.abandon(outcome, f"its realm or connection is gone; client {name} may remain in Keycloak")',
         "await _unmark(world, connection, realm, client)",
         "return outcome",
