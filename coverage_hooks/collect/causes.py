@@ -126,7 +126,9 @@ def _why(instance: Instance, ended: Ended, known: Known) -> Why:
 def _why_failed(instance: Instance, events: list[Event]) -> Why | None:
     """Return why the whole pod was ended by its kubelet, if it was; its earlier restarts ended of something else."""
     pod = instance.pod.last
-    if instance is not instance.pod.of_container(instance.container)[-1]:
+    # A kubelet that lost sight of an evicted container counts a restart that it never made.
+    later = (each for each in instance.pod.of_container(instance.container) if each.restart > instance.restart)
+    if any(not each.never_started for each in later):
         return None
     told = [event for event in events if event.reason in {"Evicted", "DeadlineExceeded"}]
     event = _during(instance, told)

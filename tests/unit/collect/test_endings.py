@@ -228,6 +228,16 @@ class TestCauses:
         row = join(read(tmp_path / "w", documents), recordings("pressed")).rows[0]
         assert (row.cause, row.exit_code) == ("kubelet eviction", None)
 
+    def test_an_eviction_is_told_also_when_the_node_made_up_a_restart(self, tmp_path: Path) -> None:
+        documents = lines("kubelet-eviction")
+        unknown = {"exitCode": 137, "reason": "ContainerStatusUnknown", "startedAt": None, "finishedAt": None}
+        for status in _statuses(documents):
+            if "terminated" in status["state"]:
+                invented = {"containerID": "", "restartCount": 1, "lastState": {"terminated": unknown}}
+                status |= {**invented, "state": {"terminated": unknown}}
+        (row,) = join(read(tmp_path / "w", documents), recordings("pressed")).rows
+        assert (row.cause, row.exit_code) == ("kubelet eviction", None)
+
     def test_what_was_deleted_before_it_started_is_not_missed(self, tmp_path: Path) -> None:
         """The kubelet, which never made the container, calls its end unknown and makes up an exit code."""
         documents = lines("never-announced")
