@@ -17,7 +17,7 @@ from tests import cluster
 from tests.chart.rendering import Helm
 from tests.cluster import helm as helm_program
 from tests.cluster import kubectl as kubectl_program
-from tests.functional.keycloak_operator.secrecy import AUDITED
+from tests.functional.auditing import AUDITED
 
 _LOCATE: dict[str, list[Callable[[Callable[[str], None]], object]]] = {
     "control_plane": [cluster.locate],

@@ -15,21 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-from keycloak_operator.resources import GROUP
 from tests.cluster import Proxy
-
-#: Which requests the API server has to write down.
-AUDITED = (
-    {
-        "level": "Request",
-        "verbs": ["create", "update", "patch"],
-        "resources": [
-            {"group": "", "resources": ["secrets", "events"]},
-            {"group": "events.k8s.io"},
-            {"group": GROUP},
-        ],
-    },
-)
 
 #: Entries of Secrets that everybody may know.
 PUBLIC = frozenset({"ca.crt", "client-id", "issuer", "tls.crt", "username"})
