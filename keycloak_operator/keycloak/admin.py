@@ -104,8 +104,8 @@ class AdminClient:
 
     async def find_client(self, realm: str, client_id: str) -> dict[str, Any] | None:
         """Return the client whose ``clientId`` is exactly *client_id*."""
-        response = self._there(await self._ask("GET", f"{_realm(realm)}/clients", params={"clientId": client_id}))
-        found = [each for each in answers.documents(response) if each.get("clientId") == client_id]
+        answered = await self.listed(realm, "clients", clientId=client_id)
+        found = [each for each in answered if each.get("clientId") == client_id]
         return dict(found[0]) if found else None
 
     async def create_client(self, realm: str, representation: Representation) -> bool:
@@ -134,18 +134,16 @@ class AdminClient:
 
     async def flows(self, realm: str) -> dict[str, str]:
         """Return the ids of authentication flows by alias."""
-        response = self._there(await self._ask("GET", f"{_realm(realm)}/authentication/flows"))
-        return {each["alias"]: each["id"] for each in answers.documents(response)}
+        return {each["alias"]: each["id"] for each in await self.listed(realm, "authentication/flows")}
 
     async def realm_scopes(self, realm: str, kind: str, protocol: str) -> list[str]:
         """Return the names of the scopes that new clients have."""
-        response = self._there(await self._ask("GET", f"{_realm(realm)}/default-{kind}-client-scopes"))
-        return [each["name"] for each in answers.documents(response) if each.get("protocol", protocol) == protocol]
+        scopes = await self.listed(realm, f"default-{kind}-client-scopes")
+        return [each["name"] for each in scopes if each.get("protocol", protocol) == protocol]
 
     async def client_scopes(self, realm: str) -> dict[str, str]:
         """Return the ids of client scopes by name."""
-        response = self._there(await self._ask("GET", f"{_realm(realm)}/client-scopes"))
-        return {each["name"]: each["id"] for each in answers.documents(response)}
+        return {each["name"]: each["id"] for each in await self.listed(realm, "client-scopes")}
 
     async def link_scope(self, realm: str, internal_id: str, kind: str, scope_id: str) -> None:
         """Link a client scope."""
@@ -157,12 +155,12 @@ class AdminClient:
 
     async def clients(self, realm: str, first: int, most: int) -> list[dict[str, Any]]:
         """Return the representations of the clients after the *first* ones, *most* of them."""
-        page = {"first": first, "max": most}
-        return answers.documents(self._there(await self._ask("GET", f"{_realm(realm)}/clients", params=page)))
+        return await self.listed(realm, "clients", first=first, max=most)
 
-    async def listed(self, realm: str, what: str) -> list[dict[str, Any]]:
+    async def listed(self, realm: str, what: str, **query: str | int) -> list[dict[str, Any]]:
         """Return what *realm* has of *what*, which is a path."""
-        return answers.documents(self._there(await self._ask("GET", f"{_realm(realm)}/{what}")))
+        response = await self._ask("GET", f"{_realm(realm)}/{what}", params=query or None)
+        return answers.documents(self._there(response))
 
     async def count(self, realm: str, what: str) -> int:
         """Return how many of *what*, which is a path, *realm* has."""
