@@ -7,16 +7,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from keycloak_operator.reconcile.difference import NAMED, SETS
-from keycloak_operator.resources import BUILT_IN, OWNER_ATTRIBUTE
+from keycloak_operator.reconcile.difference import NAMED, SETS, are_both_nothing
+from keycloak_operator.resources import BUILT_IN, FLOWS, OWNER_ATTRIBUTE
 from keycloak_operator.resources.client_refusals import ClientRefusals
 from keycloak_operator.resources.defaults import DIFFERS, MISSING, client_attributes, client_default, realm_default
-from keycloak_operator.resources.read_only import client_without_read_only, realm_without_read_only
+from keycloak_operator.resources.read_only import client_without_read_only, map_of, realm_without_read_only
 from keycloak_operator.resources.realm_refusals import RealmRefusals
 
 Path = tuple[str, ...]
 
-_FLOWS = "authenticationFlowBindingOverrides"
 _REFUSED_OF_REALM = frozenset(str(each.alias) for each in RealmRefusals.model_fields.values())
 _REFUSED_OF_CLIENT = frozenset(str(each.alias) for each in ClientRefusals.model_fields.values())
 _MAIL_SECRETS = frozenset({"password", "authTokenClientSecret"})
@@ -84,7 +83,7 @@ def declared_client(
     declared = Declared(cleaned.representation, [(path, Why.READ_ONLY) for path in cleaned.left_out])
     _drop_what_is_refused(declared, _REFUSED_OF_CLIENT)
     declared.drop(("secret",), Why.SECRET)
-    for name in list(_map(declared.representation, "attributes")):
+    for name in list(map_of(declared.representation, "attributes")):
         if name.endswith("private.key"):
             declared.drop(("attributes", name), Why.SECRET)
     _name_flows(declared, flows)
@@ -94,9 +93,9 @@ def declared_client(
         said |= _MADE_FROM_URLS
     finished = _finished(declared, said, lambda path: client_default(path, protocol), all_fields=all_fields)
     if "attributes" in client and not exists:
-        absent = client_attributes(protocol).keys() - _map(client, "attributes").keys()
+        absent = client_attributes(protocol).keys() - map_of(client, "attributes").keys()
         if absent:
-            attributes = {**_map(finished.representation, "attributes"), **dict.fromkeys(absent, "")}
+            attributes = {**map_of(finished.representation, "attributes"), **dict.fromkeys(absent, "")}
             finished.representation = _ordered({**finished.representation, "attributes": attributes})
     return finished
 
@@ -104,7 +103,7 @@ def declared_client(
 def is_own(client: Mapping[str, Any]) -> bool:
     """Return whether Keycloak makes *client* itself; one in master with the rights on another realm is such, too."""
     return client.get("clientId") in {*BUILT_IN, "admin-permissions"} or (
-        _map(client, "attributes").get("realm_client") == "true"
+        map_of(client, "attributes").get("realm_client") == "true"
     )
 
 
@@ -136,11 +135,11 @@ def _drop_what_is_refused(declared: Declared, refused: Collection[str]) -> None:
 
 def _name_flows(declared: Declared, flows: Mapping[str, str]) -> None:
     """Put aliases in the place of ids, which are others in another realm."""
-    for binding, value in list(_map(declared.representation, _FLOWS).items()):
+    for binding, value in list(map_of(declared.representation, FLOWS).items()):
         if value in flows:
-            declared.representation[_FLOWS][binding] = flows[value]
+            declared.representation[FLOWS][binding] = flows[value]
         elif value not in flows.values():
-            declared.drop((_FLOWS, binding), Why.UNKNOWN_FLOW)
+            declared.drop((FLOWS, binding), Why.UNKNOWN_FLOW)
 
 
 def _finished(
@@ -171,7 +170,7 @@ def _is(value: Any, default: Any, name: str) -> bool:
         return False
     if name in SETS and isinstance(value, list):
         return set(map(str, value)) == set(map(str, default))
-    return bool(value == default) or (value in (None, "") and default in (None, ""))
+    return bool(value == default) or are_both_nothing(value, default)
 
 
 def _ordered(representation: Mapping[str, Any]) -> dict[str, Any]:
@@ -190,8 +189,3 @@ def _in_order(value: Any, name: str) -> Any:
             return sorted(inner, key=lambda each: str(each.get(NAMED[name])))
         return sorted(set(map(str, inner))) if name in SETS else inner
     return value
-
-
-def _map(representation: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = representation.get(name)
-    return value if isinstance(value, Mapping) else {}

@@ -20,6 +20,7 @@ from keycloak_operator.export.names import resource_name
 from keycloak_operator.export.source import OWN_SCOPES, Source
 from keycloak_operator.resources import (
     API_VERSION,
+    FLOWS,
     OWNER_ATTRIBUTE,
     InvalidSpec,
     KeycloakClient,
@@ -198,7 +199,7 @@ def _needed(documents: list[dict[str, Any]]) -> list[str]:
 
 def _flows_named(realm: Mapping[str, Any], client: Mapping[str, Any]) -> set[str]:
     named = {str(value) for name, value in realm.items() if name.endswith("Flow")}
-    return named | set((client.get("authenticationFlowBindingOverrides") or {}).values())
+    return named | set((client.get(FLOWS) or {}).values())
 
 
 _OWN_FLOWS = {

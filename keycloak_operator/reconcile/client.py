@@ -16,9 +16,10 @@ from keycloak_operator.reconcile.convergence import Target, converge
 from keycloak_operator.reconcile.difference import MASK
 from keycloak_operator.reconcile.outcome import Outcome, World
 from keycloak_operator.reconcile.ownership import Claim
-from keycloak_operator.reconcile.place import FLOWS, Place
+from keycloak_operator.reconcile.place import Place
 from keycloak_operator.reconcile.ports import Access
 from keycloak_operator.resources import (
+    FLOWS,
     OWNER_ATTRIBUTE,
     KeycloakClient,
     KeycloakConnection,

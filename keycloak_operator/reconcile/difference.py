@@ -79,11 +79,11 @@ def _differences(declared: Any, actual: Any, path: str) -> Iterator[str]:
             key not in NAMED and not _is_same_list(declared, actual, ordered=key not in SETS)
         ):
             yield path
-    elif declared != actual and MASK not in (declared, actual) and not _are_both_nothing(declared, actual):
+    elif declared != actual and MASK not in (declared, actual) and not are_both_nothing(declared, actual):
         yield path
 
 
-def _are_both_nothing(declared: Any, actual: Any) -> bool:
+def are_both_nothing(declared: Any, actual: Any) -> bool:
     """Whether Keycloak, which leaves out what is empty, may show one as the other; False and 0 are something."""
     return declared in (None, "") and actual in (None, "")
 

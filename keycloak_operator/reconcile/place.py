@@ -9,8 +9,7 @@ from keycloak_operator.errors import NameConflictError, NotFoundError
 from keycloak_operator.reconcile import ownership
 from keycloak_operator.reconcile.ownership import Claim
 from keycloak_operator.reconcile.ports import Admin
-
-FLOWS = "authenticationFlowBindingOverrides"
+from keycloak_operator.resources import FLOWS
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from keycloak_operator.reconcile.difference import NAMED, SETS
+from keycloak_operator.reconcile.difference import NAMED, SETS, are_both_nothing
 from keycloak_operator.resources import MEMORY_LIMIT
 from keycloak_operator.resources.defaults import MISSING
 
@@ -133,7 +133,7 @@ def _replaced(memory: Memory, present: Any, path: Path, default: Default) -> Ite
         if set(map(str, wanted)) != set(map(str, present)):
             yield Stale(path, wanted)
     elif value is not MISSING:
-        if value != present and not (value in (None, "") and present in (None, "")):
+        if value != present and not are_both_nothing(value, present):
             yield Stale(path, value)
     elif len(path) > 1:
         yield Stale(path, MISSING)

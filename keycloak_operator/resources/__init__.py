@@ -23,7 +23,7 @@ from keycloak_operator.resources.base import (
     Status,
 )
 from keycloak_operator.resources.client import ClientSpec, ClientStatus, KeycloakClient, OutputSecret
-from keycloak_operator.resources.client_representation import BUILT_IN, ClientRepresentation
+from keycloak_operator.resources.client_representation import BUILT_IN, FLOWS, ClientRepresentation
 from keycloak_operator.resources.conditions import (
     REASONS,
     Condition,
@@ -50,6 +50,7 @@ from keycloak_operator.resources.rules import MASK
 __all__ = [
     "API_VERSION",
     "BUILT_IN",
+    "FLOWS",
     "GROUP",
     "MASK",
     "MASTER",

@@ -21,6 +21,9 @@ BUILT_IN = (
     "security-admin-console",
 )
 
+#: The field that names authentication flows: by id for Keycloak, by alias for people.
+FLOWS = "authenticationFlowBindingOverrides"
+
 ClientId = Annotated[str, Field(min_length=1, max_length=255), immutable("the clientId")]
 PlainSecret = Annotated[
     str,

@@ -66,7 +66,7 @@ def client_without_read_only(client: Mapping[str, Any]) -> Cleaned:
 
 def _read_only_of_realm(realm: Mapping[str, Any]) -> Iterator[Path]:
     yield from ((name,) for name in realm if name in _OF_REALM)
-    for name in _map(realm, "attributes"):
+    for name in map_of(realm, "attributes"):
         if MIRRORED.get(name) in realm:
             yield ("attributes", name)
     yield from _masked(realm, "smtpServer")
@@ -76,7 +76,7 @@ def _read_only_of_client(client: Mapping[str, Any]) -> Iterator[Path]:
     yield from ((name,) for name in client if name in _OF_CLIENT)
     if client.get("secret") == MASK:
         yield ("secret",)
-    attributes = _map(client, "attributes")
+    attributes = map_of(client, "attributes")
     yield from (("attributes", name) for name in attributes if name in _ATTRIBUTES_OF_CLIENT)
     yield from _masked(client, "attributes")
     if _ARTIFACT_BINDING in attributes and attributes[_ARTIFACT_BINDING] == _artifact_binding(client.get("clientId")):
@@ -86,7 +86,7 @@ def _read_only_of_client(client: Mapping[str, Any]) -> Iterator[Path]:
 
 
 def _masked(representation: Mapping[str, Any], field: str) -> Iterator[Path]:
-    return ((field, name) for name, value in _map(representation, field).items() if value == MASK)
+    return ((field, name) for name, value in map_of(representation, field).items() if value == MASK)
 
 
 def _artifact_binding(client_id: Any) -> str:
@@ -114,7 +114,8 @@ def _without(value: Any, path: Path, left_out: set[Path]) -> Any:
     return {name: each for name, each in value.items() if (*path, name) not in left_out}
 
 
-def _map(representation: Mapping[str, Any], field: str) -> Mapping[str, Any]:
+def map_of(representation: Mapping[str, Any], field: str) -> Mapping[str, Any]:
+    """Return the map in *field*, an empty one if there is none."""
     value = representation.get(field)
     return value if isinstance(value, Mapping) else {}
 
