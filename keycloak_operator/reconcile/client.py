@@ -16,7 +16,7 @@ from keycloak_operator.reconcile.convergence import Target, converge
 from keycloak_operator.reconcile.difference import MASK
 from keycloak_operator.reconcile.outcome import Outcome, World
 from keycloak_operator.reconcile.ownership import Claim
-from keycloak_operator.reconcile.place import Place
+from keycloak_operator.reconcile.place import Place, protocol_of
 from keycloak_operator.reconcile.ports import Access
 from keycloak_operator.resources import (
     FLOWS,
@@ -92,7 +92,7 @@ async def _enforce(world: World, client: KeycloakClient, place: Place, outcome: 
         failure = error  # of the settings: applications need their credentials nevertheless
         latest = await place.read() or actual
     outcome.status["secretName"] = await credentials.write(
-        world, client, place.admin, place.realm, actual=latest, issuer=outcome.status["issuer"]
+        world, client, place, actual=latest, issuer=outcome.status["issuer"]
     )
     if failure is not None:
         raise failure
@@ -128,7 +128,7 @@ async def release(world: World, client: KeycloakClient) -> Outcome:
     place = _place(world, connection, await references.access_of(world, connection), realm, client)
     # A realm that was deleted in Keycloak took its clients along.
     actual = await place.read() if await place.admin.get_realm(place.realm) is not None else None
-    if actual is not None and ownership.owner_of(actual) == place.claim.marker:
+    if place.claim.owns(actual):
         await place.admin.delete_client(place.realm, actual["id"])
         outcome.tell("Deleted", str(place))
     return outcome
@@ -214,7 +214,7 @@ async def _flows(place: Place, overrides: dict[str, str]) -> dict[str, str]:
 
 
 def _default(actual: dict[str, Any], path: tuple[str, ...]) -> Any:
-    return client_default(path, str(actual.get("protocol") or CREATED["protocol"]))
+    return client_default(path, protocol_of(actual))
 
 
 async def _settings(place: Place, secret: str) -> dict[str, Any] | None:
@@ -228,7 +228,7 @@ async def _unmark(world: World, connection: KeycloakConnection, realm: KeycloakR
     try:
         place = _place(world, connection, await references.access_of(world, connection), realm, client)
         actual = await place.read()
-        if actual is not None and ownership.owner_of(actual) == place.claim.marker:
+        if place.claim.owns(actual):
             attributes = {key: value for key, value in actual["attributes"].items() if key != OWNER_ATTRIBUTE}
             await place.write(actual, {**actual, "attributes": attributes})
     except OperatorError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -19,7 +20,7 @@ Write = Callable[[dict[str, Any]], Awaitable[None]]
 _LISTED = 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots, for what is computed once
 class Target:
     """What a representation has to contain, and what it has to lose.
 
@@ -49,13 +50,21 @@ class Target:
         parts = [canonical({**each, "secret": None}) for each in (self.declared, actual)]
         return hashlib.sha256(json.dumps([*parts, self.differences(actual)], sort_keys=True).encode()).hexdigest()
 
-    @property
+    @functools.cached_property
     def everything(self) -> dict[str, Any]:
-        """Return `declared` and `hidden` in one."""
+        """`declared` and `hidden` in one."""
         return merged(self.hidden, self.declared)
 
+    @functools.cached_property
+    def remembered(self) -> Memory:
+        """What a later spec has to know of this one.
+
+        A secret does not leave Keycloak with the spec: the client goes on with the one that it has.
+        """
+        return Memory.of({name: value for name, value in self.everything.items() if name != "secret"})
+
     def _stale(self, actual: Mapping[str, Any]) -> list[Stale]:
-        return stale(self.memory, self.everything, actual, self.default)
+        return stale(self.memory, self.remembered, actual, self.default) if self.memory else []
 
 
 async def converge(

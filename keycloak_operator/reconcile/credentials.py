@@ -7,7 +7,8 @@ from typing import Any
 from keycloak_operator.errors import SecretConflictError, WaitingError
 from keycloak_operator.reconcile.difference import MASK
 from keycloak_operator.reconcile.outcome import World
-from keycloak_operator.reconcile.ports import Admin, Secret
+from keycloak_operator.reconcile.place import Place
+from keycloak_operator.reconcile.ports import Secret
 from keycloak_operator.resources import API_VERSION, KeycloakClient
 
 _SECRET = "client-secret"  # noqa: S105 - the name of a key
@@ -23,7 +24,7 @@ async def kept(world: World, client: KeycloakClient) -> str:
 
 
 async def write(
-    world: World, client: KeycloakClient, admin: Admin, realm: str, *, actual: dict[str, Any], issuer: str
+    world: World, client: KeycloakClient, place: Place, *, actual: dict[str, Any], issuer: str
 ) -> str | None:
     """Bring the output Secret up to date, and return its name; a client without a secret of its own has none.
 
@@ -34,17 +35,22 @@ async def write(
     if client.status.secret_name not in {None, name}:
         await _delete(world, client, str(client.status.secret_name))
     if name is not None:
-        # What was declared may be an older secret that Keycloak still accepts: only this request tells the newer one.
-        shown = actual.get("secret") if client.spec.client_secret_ref is None else None
-        value = str(shown) if shown not in {None, "", MASK} else await admin.client_secret(realm, actual["id"])
-        if value in {"", MASK}:
-            raise WaitingError(
-                f"Keycloak does not show the secret of client {client.spec.client.client_id} in realm {realm}; give "
-                "the operator's account the role admin"
-            )
-        data = {"client-id": client.spec.client.client_id, _SECRET: value, "issuer": issuer}
+        data = {"client-id": place.client_id, _SECRET: await _current(client, place, actual), "issuer": issuer}
         await _apply(world, client, name, data)
     return name
+
+
+async def _current(client: KeycloakClient, place: Place, actual: dict[str, Any]) -> str:
+    """Return the client's secret; of two that are valid, the newer one."""
+    # What was declared may be an older secret that Keycloak still accepts: only the request tells the newer one.
+    shown = actual.get("secret") if client.spec.client_secret_ref is None else None
+    value = str(shown) if shown not in {None, "", MASK} else await place.admin.client_secret(place.realm, actual["id"])
+    if value in {"", MASK}:
+        raise WaitingError(
+            f"Keycloak does not show the secret of client {place.client_id} in realm {place.realm}; give the "
+            "operator's account the role admin"
+        )
+    return value
 
 
 def _has_secret(actual: dict[str, Any]) -> bool:

@@ -38,9 +38,7 @@ def remember(outcome: Outcome, target: Target, *, done: bool) -> None:
 
     A spec with more fields than the memory has room for is not remembered, and what leaves it stays in Keycloak.
     """
-    # A secret does not leave Keycloak with the spec: the client goes on with the one that it has.
-    declared = Memory.of({key: value for key, value in target.everything.items() if key != "secret"})
-    memory = declared if done else target.memory | declared
+    memory = target.remembered if done else target.memory | target.remembered
     if memory.fits or done:
         outcome.status["declared"] = str(memory) if memory.fits else None
     if done:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from keycloak_operator.errors import NameConflictError, NamespaceNotAllowedError
 from keycloak_operator.resources import OWNER_ATTRIBUTE, ObjectKey
@@ -24,6 +24,10 @@ class Claim:
     adopt: bool
     allowed: bool
     connection: ObjectKey
+
+    def owns(self, representation: Mapping[str, Any] | None) -> TypeGuard[dict[str, Any]]:
+        """Return whether there is something, and it is this resource's."""
+        return representation is not None and owner_of(representation) == self.marker
 
     def check(self, representation: Mapping[str, Any], what: str, *, observing: bool = False) -> None:
         """Raise unless *what* is this resource's, or no resource's and may be taken over; *observing* needs no wish."""

@@ -17,7 +17,7 @@ _ROLE_CLAIMS = frozenset({"realm_access", "resource_access"})
 def check_client(connection: KeycloakConnection, access: Access, realm: KeycloakRealm, client: KeycloakClient) -> None:
     """Raise if the client is none that a resource of its namespace may declare."""
     name, namespace = realm.spec.realm.realm, client.metadata.namespace
-    client_id = client.spec.client.client_id
+    client_id, grant = client.spec.client.client_id, references.grant_of(connection, namespace)
     if connection.administers(name) and namespace != connection.metadata.namespace:
         raise NamespaceNotAllowedError(
             f"clients of realm {name} can administer Keycloak, so they are declared in namespace "
@@ -27,15 +27,13 @@ def check_client(connection: KeycloakConnection, access: Access, realm: Keycloak
         raise InvalidSpecError(
             f"client {client_id} of realm {name} is what the operator itself logs in with; change it in Keycloak"
         )
-    if client_id in BUILT_IN and not references.grant_of(connection, namespace).built_in_clients:
+    if client_id in BUILT_IN and not grant.built_in_clients:
         raise NamespaceNotAllowedError(
             f"client {client_id} is one of Keycloak's own, and KeycloakConnection {connection.key} does not let "
             f"namespace {namespace} change those; set builtInClients to true in the namespace's entry of "
             "spec.allowedNamespaces there"
         )
-    may_declare_realm = references.grant_of(connection, namespace).declares(
-        name, administrative=connection.administers(name)
-    )
+    may_declare_realm = grant.declares(name, administrative=connection.administers(name))
     if namespace != realm.metadata.namespace and not may_declare_realm:
         _check_mappers(client)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +58,11 @@ class Place:
         """Make the client, which is as *before*, as *wanted*."""
         await self.check_realm()
         await self.admin.update_client(self.realm, before["id"], _as_update(before, wanted))
+
+
+def protocol_of(representation: Mapping[str, Any]) -> str:
+    """Return the protocol of a client; one that does not say it is for OpenID Connect."""
+    return str(representation.get("protocol") or "openid-connect")
 
 
 def _as_update(before: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:

@@ -78,7 +78,7 @@ async def _observe(admin: Admin, realm: KeycloakRealm, claim: Claim, target: Tar
     if actual is None:
         return managed.observed(outcome, f"realm {name}", ["realm"])
     claim.check(actual, f"realm {name}", observing=True)
-    if ownership.owner_of(actual) == claim.marker:
+    if claim.owns(actual):
         outcome.status["realm"] = name
     return managed.observed(outcome, f"realm {name}", target.differences(actual))
 
@@ -97,7 +97,7 @@ async def release(world: World, realm: KeycloakRealm) -> Outcome:
         return outcome
     admin = world.keycloaks.admin(await references.access_of(world, connection))
     actual = await admin.get_realm(name)
-    if actual is not None and ownership.owner_of(actual) == ownership.marker(world.operator_id, realm.key):
+    if _claim(world, connection, realm).owns(actual):
         await admin.delete_realm(name)
         outcome.tell("Deleted", f"realm {name} and everything in it")
     return outcome
@@ -154,7 +154,7 @@ async def _unmark(world: World, connection: KeycloakConnection, realm: KeycloakR
     try:
         admin = world.keycloaks.admin(await references.access_of(world, connection))
         actual = await admin.get_realm(name)
-        if actual is not None and ownership.owner_of(actual) == ownership.marker(world.operator_id, realm.key):
+        if _claim(world, connection, realm).owns(actual):
             del actual["attributes"][OWNER_ATTRIBUTE]
             await admin.update_realm(name, actual)
     except OperatorError:

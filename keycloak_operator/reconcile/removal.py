@@ -80,15 +80,13 @@ class Stale:
         return ".".join(self.path)
 
 
-def stale(memory: Memory, declared: Mapping[str, Any], actual: Mapping[str, Any], default: Default) -> list[Stale]:
+def stale(memory: Memory, declared: Memory, actual: Mapping[str, Any], default: Default) -> list[Stale]:
     """Return the fields of *actual* that *memory* knows and *declared* does not, but for those that have their default.
 
     A field whose default is not known is left as it is, unless it is one that may be empty: no other value would be
     right.
     """
-    if not memory:
-        return []
-    return list(_stale(memory, Memory.of(declared), actual, (), default))
+    return list(_stale(memory, declared, actual, (), default))
 
 
 def removed(actual: Mapping[str, Any], stales: list[Stale]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from keycloak_operator.errors import NotConvergedError, RejectedByKeycloakError
 from keycloak_operator.reconcile.convergence import Target
-from keycloak_operator.reconcile.place import Place
+from keycloak_operator.reconcile.place import Place, protocol_of
 
 #: The field of the representation for each kind of link.
 FIELDS = {"default": "defaultClientScopes", "optional": "optionalClientScopes"}
@@ -88,7 +88,7 @@ async def _wanted(place: Place, kind: str, target: Target, actual: dict[str, Any
     others = {each for other, field in FIELDS.items() if other != kind for each in target.declared.get(field) or ()}
     if (name,) not in target.memory:
         return present - others
-    realms = set(await place.admin.realm_scopes(place.realm, kind, _protocol(actual))) - others
+    realms = set(await place.admin.realm_scopes(place.realm, kind, protocol_of(actual))) - others
     return {each for each in present - others if (name, each) not in target.memory} | realms
 
 
@@ -98,9 +98,5 @@ async def with_both_kinds(place: Place, representation: dict[str, Any]) -> dict[
     if len(declared) != 1:
         return representation
     other = next(kind for kind, name in FIELDS.items() if name not in representation)
-    scopes = await place.admin.realm_scopes(place.realm, other, _protocol(representation))
+    scopes = await place.admin.realm_scopes(place.realm, other, protocol_of(representation))
     return {**representation, FIELDS[other]: [each for each in scopes if each not in representation[declared[0]]]}
-
-
-def _protocol(representation: Mapping[str, Any]) -> str:
-    return str(representation.get("protocol") or "openid-connect")

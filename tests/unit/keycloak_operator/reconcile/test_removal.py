@@ -61,14 +61,14 @@ def test_what_left_the_spec_leaves_keycloak(before: Any, now: Any, actual: Any, 
     def default(path: tuple[str, ...]) -> Any:
         return DEFAULTS.get(path, MISSING)
 
-    found = removed(actual, stale(memory, now, actual, default))
+    found = removed(actual, stale(memory, Memory.of(now), actual, default))
     assert found == after
-    assert stale(memory, now, found, default) == [], "it is not written again"
+    assert stale(memory, Memory.of(now), found, default) == [], "it is not written again"
 
 
 def test_a_path_says_where_it_is_and_never_what_was_there() -> None:
     actual = {"attributes": {"a": "hidden"}, "protocolMappers": [mapper("m")]}
-    found = stale(Memory.of(actual), {}, actual, lambda _: MISSING)
+    found = stale(Memory.of(actual), Memory(), actual, lambda _: MISSING)
     assert [str(each) for each in found] == ["attributes.a", "protocolMappers.m"]
 
 
