@@ -1,9 +1,8 @@
-"""Where helm comes from; `helm` and `go` are shell scripts here, so nothing is built or fetched."""
+"""Where helm comes from."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -11,64 +10,32 @@ import pytest
 from tests.cluster.binaries import BinariesError
 from tests.cluster.binaries.recipe import pinned
 from tests.cluster.helm import MODULE, locate, recipe
+from tests.unit.own_programs import Machine
 
 FAKE_HELM = '#!/bin/sh\n[ "$1 $2" = "version --template" ] && printf "%s" {version}\n'
-FAKE_GO = """#!/bin/sh
-if [ "$1" = env ]; then echo go1.26.1; exit; fi
-echo "$PWD" >>"{calls}"
-for package; do :; done
-: >"$3${{package##*/}}"
-/bin/chmod +x "$3${{package##*/}}"
-"""
-
-
-@dataclass
-class Machine:
-    """A home folder, a PATH with what was put on it, and what was said."""
-
-    root: Path
-    environ: dict[str, str] = field(default_factory=dict)
-    said: list[str] = field(default_factory=list)
-
-    def put(self, name: str, text: str) -> Path:
-        """Put a program on the PATH."""
-        program = self.root / "bin" / name
-        program.write_text(text)
-        program.chmod(0o755)
-        return program
-
-    def locate(self) -> Path:
-        """Ask for helm, as the tests of the chart do."""
-        return locate(self.said.append, self.environ)
-
-    def builds(self) -> list[str]:
-        """Return the folders in which something was built."""
-        calls = self.root / "calls"
-        return calls.read_text().splitlines() if calls.exists() else []
 
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
-    (tmp_path / "bin").mkdir()
-    return Machine(tmp_path, {"PATH": str(tmp_path / "bin"), "HOME": str(tmp_path)})
+    return Machine.of(tmp_path, locate)
 
 
 @pytest.fixture
 def with_go(machine: Machine) -> Machine:
-    machine.put("go", FAKE_GO.format(calls=machine.root / "calls"))
+    machine.put_go()
     return machine
 
 
 @pytest.mark.parametrize("version", ["v3.14.0", "v3.20.0+g1234", "v4.0.1"])
 def test_takes_the_one_on_the_path(with_go: Machine, version: str) -> None:
-    program = with_go.put("helm", FAKE_HELM.format(version=version))
+    program = with_go.put("bin/helm", FAKE_HELM.format(version=version))
     assert with_go.locate() == program
     assert with_go.builds() == []
 
 
 @pytest.mark.parametrize("version", ["v3.13.3", "v2.17.0", "none"])
 def test_builds_one_when_that_is_too_old_and_says_so(with_go: Machine, version: str) -> None:
-    program = with_go.put("helm", FAKE_HELM.format(version=version))
+    program = with_go.put("bin/helm", FAKE_HELM.format(version=version))
     assert with_go.locate() != program
     assert any(f"{program} is {version}: too old" in line for line in with_go.said)
 
@@ -88,8 +55,8 @@ def test_a_finished_build_needs_no_go(with_go: Machine) -> None:
 
 @pytest.mark.parametrize("named", ["helm-of-mine", "{root}/bin/helm-of-mine"])
 def test_takes_the_one_that_is_named(with_go: Machine, named: str) -> None:
-    with_go.put("helm", FAKE_HELM.format(version="v3.20.0"))
-    mine = with_go.put("helm-of-mine", FAKE_HELM.format(version="v3.14.0"))
+    with_go.put("bin/helm", FAKE_HELM.format(version="v3.20.0"))
+    mine = with_go.put("bin/helm-of-mine", FAKE_HELM.format(version="v3.14.0"))
     with_go.environ["HELM"] = named.format(root=with_go.root)
     assert with_go.locate() == mine
 
@@ -99,9 +66,9 @@ def test_takes_the_one_that_is_named(with_go: Machine, named: str) -> None:
     [(None, "is no program"), (FAKE_HELM.format(version="v3.9.0"), "is v3.9.0: too old"), ("", "of no known version")],
 )
 def test_never_takes_another_than_the_named_one(with_go: Machine, text: str | None, blamed: str) -> None:
-    with_go.put("helm", FAKE_HELM.format(version="v3.20.0"))
+    with_go.put("bin/helm", FAKE_HELM.format(version="v3.20.0"))
     if text is not None:
-        with_go.put("mine", text)
+        with_go.put("bin/mine", text)
     with_go.environ["HELM"] = "mine"
     with pytest.raises(BinariesError, match=f"HELM=mine .*{re.escape(blamed)}"):
         with_go.locate()

@@ -1,61 +1,27 @@
-"""Where kubectl comes from; `kubectl` and `go` are shell scripts here, so nothing is built or fetched."""
+"""Where kubectl comes from."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from tests.cluster.binaries import BinariesError
 from tests.cluster.kubectl import MODULE, locate, recipe
+from tests.unit.own_programs import Machine
 
 FAKE_KUBECTL = """#!/bin/sh
 [ "$*" = "version --client --output=json" ] && printf '{{"clientVersion": {{"gitVersion": "%s"}}}}' {version}
 """
-FAKE_GO = """#!/bin/sh
-if [ "$1" = env ]; then echo go1.26.1; exit; fi
-echo "$PWD" >>"{calls}"
-for package; do :; done
-: >"$3${{package##*/}}"
-/bin/chmod +x "$3${{package##*/}}"
-"""
-
-
-@dataclass
-class Machine:
-    """A home folder, a PATH with what was put on it, a control plane, and what was said."""
-
-    root: Path
-    environ: dict[str, str] = field(default_factory=dict)
-    said: list[str] = field(default_factory=list)
-
-    def put(self, path: str, text: str = "#!/bin/sh\n") -> Path:
-        """Put a program into a folder."""
-        program = self.root / path
-        program.parent.mkdir(exist_ok=True)
-        program.write_text(text)
-        program.chmod(0o755)
-        return program
-
-    def locate(self) -> Path:
-        """Ask for kubectl, as functional tests do."""
-        return locate(self.said.append, self.environ)
-
-    def builds(self) -> list[str]:
-        """Return the folders in which something was built."""
-        calls = self.root / "calls"
-        return calls.read_text().splitlines() if calls.exists() else []
 
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
-    machine = Machine(tmp_path)
+    machine = Machine.of(tmp_path, locate)
     for program in ("etcd", "kube-apiserver"):
         machine.put(f"assets/{program}")
-    machine.put("bin/go", FAKE_GO.format(calls=machine.root / "calls"))
-    machine.environ |= {"PATH": str(tmp_path / "bin"), "HOME": str(tmp_path)}
+    machine.put_go()
     machine.environ["KUBEBUILDER_ASSETS"] = str(tmp_path / "assets")
     return machine
 
