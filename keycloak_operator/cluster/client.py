@@ -146,7 +146,7 @@ def _refused(error: Exception, what: str) -> ClusterError:
 
 
 def _decoded(value: str) -> str:
-    """Return the text of a Secret's value; what is no text cannot be a credential, and is nobody's here."""
+    """Return the text of a Secret's value; what is no text cannot be a credential, and is left out."""
     try:
         return base64.b64decode(value).decode()
     except (binascii.Error, UnicodeDecodeError):

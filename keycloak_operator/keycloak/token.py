@@ -49,7 +49,7 @@ class TokenAuth(httpx.Auth):
             response = yield request
             if response.status_code != httpx.codes.UNAUTHORIZED or attempt == 2:
                 return
-            if token == self._token:  # else somebody whose request was refused too has logged in meanwhile
+            if token == self._token:  # else another request that was refused has logged in meanwhile
                 self.forget()
 
     def _login(self, request: httpx.Request) -> httpx.Request:

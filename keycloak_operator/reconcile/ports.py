@@ -51,7 +51,7 @@ class Admin(Protocol):
         """Return the whole representation of *realm*, None if there is none; never a partial one."""
 
     async def create_realm(self, representation: Representation) -> bool:
-        """Create a realm; False if somebody else has created it meanwhile."""
+        """Create a realm; False if another program has created it meanwhile."""
 
     async def update_realm(self, realm: str, representation: Representation) -> None:
         """Replace the settings of *realm*."""
@@ -63,7 +63,7 @@ class Admin(Protocol):
         """Return the representation of the client whose ``clientId`` is exactly *client_id*."""
 
     async def create_client(self, realm: str, representation: Representation) -> bool:
-        """Create a client; False if somebody else has created it meanwhile."""
+        """Create a client; False if another program has created it meanwhile."""
 
     async def update_client(self, realm: str, internal_id: str, representation: Representation) -> None:
         """Replace the client's settings; links to client scopes are not among them."""

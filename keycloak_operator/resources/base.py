@@ -18,7 +18,7 @@ from keycloak_operator.resources.rules import Rule
 GROUP = "keycloak.vriesdemichael.github.io"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
-#: The attribute of a realm or a client in Keycloak that says whose it is; nobody else may declare one of this name.
+#: The attribute of a realm or a client in Keycloak that says whose it is; no resource may declare one of this name.
 OWNER_ATTRIBUTE = f"{GROUP}/owner"
 
 

@@ -26,7 +26,7 @@ Objects = tuple[dict[str, Any], ...]
 
 
 class Representation(BaseModel):
-    """An object of the Admin API, as far as somebody declared it."""
+    """An object of the Admin API, as far as it was declared."""
 
     model_config = ConfigDict(alias_generator=to_camel, extra="allow", frozen=True, use_attribute_docstrings=True)
 

@@ -1,4 +1,4 @@
-"""What the pod may reach, and by whom it may be reached, when that is limited."""
+"""What the pod may reach, and what may reach it, when that is limited."""
 
 from __future__ import annotations
 

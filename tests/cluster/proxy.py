@@ -117,7 +117,7 @@ class Proxy:
     """
 
     url: str = ""
-    #: What came by and is for nobody else, with where it was; `clear` does not forget it.
+    #: The secrets that came by, with where each was; `clear` does not forget it.
     credentials: dict[str, str] = field(default_factory=dict, repr=False)
     _requests: list[Request] = field(default_factory=list)
     _faults: list[_Fault] = field(default_factory=list)

@@ -22,7 +22,7 @@ PUBLIC = frozenset({"ca.crt", "client-id", "issuer", "tls.crt", "username"})
 
 #: Characters; what is shorter is looked for as a word, as it may well be a part of one.
 _SHORT = 8
-# A token that is known to nobody here, as it went past the proxies: JSON in base64, as each of the three parts begins.
+# A token that no test has noted, as it may go past the proxies: JSON in base64, as each of the three parts begins.
 _TOKEN = re.compile(r"\beyJ[A-Za-z0-9_-]{16,}")
 
 

@@ -162,14 +162,17 @@ async def test_an_account_of_the_realm_itself_exports_it(stage: Stage) -> None:
     client = {"clientId": "exporter", "serviceAccountsEnabled": True, "secret": "throw-away"}
     await api.ask("POST", f"realms/{realm}/clients", client)
     (client,) = await api.ask("GET", f"realms/{realm}/clients?clientId=exporter")
-    ran = await run_export(
-        f"--server={stage.keycloak.url}",
-        f"--realm={realm}",
-        f"--login-realm={realm}",
-        KEYCLOAK_OPERATOR_CLIENT_ID="exporter",
-        KEYCLOAK_OPERATOR_CLIENT_SECRET="throw-away",
-    )
-    assert ran.returncode == 1  # it has no rights yet
+
+    async def export() -> subprocess.CompletedProcess[str]:
+        return await run_export(
+            f"--server={stage.keycloak.url}",
+            f"--realm={realm}",
+            f"--login-realm={realm}",
+            KEYCLOAK_OPERATOR_CLIENT_ID="exporter",
+            KEYCLOAK_OPERATOR_CLIENT_SECRET="throw-away",
+        )
+
+    assert (await export()).returncode == 1  # it has no rights yet
     user = await api.ask("GET", f"realms/{realm}/clients/{client['id']}/service-account-user")
     (management,) = await api.ask("GET", f"realms/{realm}/clients?clientId=realm-management")
     roles = await api.ask("GET", f"realms/{realm}/clients/{management['id']}/roles")
@@ -178,13 +181,7 @@ async def test_an_account_of_the_realm_itself_exports_it(stage: Stage) -> None:
     await api.ask("POST", path, viewing)
 
     async def seen() -> subprocess.CompletedProcess[str] | None:
-        ran = await run_export(
-            f"--server={stage.keycloak.url}",
-            f"--realm={realm}",
-            f"--login-realm={realm}",
-            KEYCLOAK_OPERATOR_CLIENT_ID="exporter",
-            KEYCLOAK_OPERATOR_CLIENT_SECRET="throw-away",
-        )
+        ran = await export()
         return ran if ran.returncode == 0 else None
 
     ran = await eventually(seen, "the account sees its realm")

@@ -22,6 +22,21 @@ def many(size: int, letter: str) -> dict[str, str]:
     return {f"attribute-{number}": letter * (size // 256) for number in range(256)}
 
 
+async def delete(stage: Stage, kind: str, name: str) -> None:
+    """Delete a resource, and wait until it is gone."""
+    await stage.user.delete(kind, name)
+    await stage.user.wait_until_gone(kind, name)
+
+
+async def assert_the_realm_goes(stage: Stage) -> None:
+    """Delete the realm, of which nothing is left, and which was changed before."""
+    await delete(stage, "KeycloakRealm", "realm")
+    assert await in_keycloak(stage) is None
+    await stage.user.wait_for_event("realm", "Updated")
+    await stage.user.wait_for_event("realm", "Deleted")
+    assert "Traceback" not in stage.operator.text()
+
+
 @pytest.mark.parametrize("way", ["apply", "create"])
 @pytest.mark.parametrize("size", SIZES)
 async def test_a_realm_with_a_long_text(stage: Stage, size: str, way: str) -> None:
@@ -33,12 +48,7 @@ async def test_a_realm_with_a_long_text(stage: Stage, size: str, way: str) -> No
     generation = await stage.user.apply("KeycloakRealm", "realm", declared("b"))
     await stage.user.wait_for("KeycloakRealm", "realm", "Synced", generation)
     assert (await in_keycloak(stage))["displayNameHtml"] == "b" * SIZES[size]
-    await stage.user.delete("KeycloakRealm", "realm")
-    await stage.user.wait_until_gone("KeycloakRealm", "realm")
-    assert await in_keycloak(stage) is None
-    await stage.user.wait_for_event("realm", "Updated")
-    await stage.user.wait_for_event("realm", "Deleted")
-    assert "Traceback" not in stage.operator.text()
+    await assert_the_realm_goes(stage)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -55,14 +65,8 @@ async def test_a_realm_and_a_client_with_many_attributes(stage: Stage, size: str
     assert actual is not None
     assert second.items() <= actual["attributes"].items()
     assert second.items() <= (await in_keycloak(stage))["attributes"].items()
-    await stage.user.delete("KeycloakClient", "client")
-    await stage.user.wait_until_gone("KeycloakClient", "client")
-    await stage.user.delete("KeycloakRealm", "realm")
-    await stage.user.wait_until_gone("KeycloakRealm", "realm")
-    assert await in_keycloak(stage) is None
-    await stage.user.wait_for_event("realm", "Updated")
-    await stage.user.wait_for_event("realm", "Deleted")
-    assert "Traceback" not in stage.operator.text()
+    await delete(stage, "KeycloakClient", "client")
+    await assert_the_realm_goes(stage)
 
 
 async def test_what_is_too_long_for_keycloak_says_so_and_can_be_deleted(stage: Stage) -> None:
@@ -70,6 +74,5 @@ async def test_what_is_too_long_for_keycloak_says_so_and_can_be_deleted(stage: S
     # It has 255 characters in Keycloak's database.
     await stage.user.apply("KeycloakClient", "client", client({"description": "a" * SIZES["1 MB"]}))
     await stage.user.wait_for("KeycloakClient", "client", "RejectedByKeycloak")
-    await stage.user.delete("KeycloakClient", "client")
-    await stage.user.wait_until_gone("KeycloakClient", "client")
+    await delete(stage, "KeycloakClient", "client")
     assert "Traceback" not in stage.operator.text()

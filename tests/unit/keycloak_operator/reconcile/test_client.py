@@ -354,7 +354,7 @@ async def test_no_tenant_reaches_a_realm_that_administers_keycloak(scene: Scene)
     assert scene.keycloak.calls == []
 
 
-async def test_the_client_that_the_operator_logs_in_with_is_nobodys(scene: Scene) -> None:
+async def test_the_client_that_the_operator_logs_in_with_belongs_to_no_resource(scene: Scene) -> None:
     scene.keycloak.add_realm("master")
     scene.cluster.add(realm(realm={"realm": "master"}, adopt=True))
     scene.cluster.objects["keycloakrealms", "team", "realm"]["status"]["realm"] = "master"
