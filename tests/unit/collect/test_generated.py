@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import random
 import resource
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from coverage_hooks.collect.retrieve import Patience
 from coverage_hooks.collect.runs import Choice
 from coverage_hooks.collect.sources.directory import Directory
 from coverage_hooks.collecting import Request
-from tests.processor import seconds_of
+from tests.processor import is_cheap
 from tests.unit.collect.building import SOURCES, Project, Recording, examples, make_project, record
 from tests.unit.collect.mutating import HONEST, MUTATIONS, SILENT
 
@@ -49,12 +50,12 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 @pytest.fixture(scope="module")
-def alone(checkout: Project, tmp_path_factory: pytest.TempPathFactory) -> float:
-    """What it takes of a processor to collect the sound ones alone."""
+def alone(checkout: Project, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], object]:
+    """What collects the sound ones alone."""
     base = tmp_path_factory.mktemp("alone")
     for number, each in enumerate(SOUND):
         record(base / "volume", host=f"sound-{number}", measured=each)
-    return seconds_of(lambda: collected(checkout, base))
+    return lambda: collected(checkout, base)
 
 
 def collected(checkout: Project, base: Path, *, realign: bool = True) -> Ledger:
@@ -143,7 +144,7 @@ def check(checkout: Project, output: Path, ledger: Ledger, sound: list[Recording
 )
 def test_the_sound_ones_stay_exact(
     checkout: Project,
-    alone: float,
+    alone: Callable[[], object],
     tmp_path_factory: pytest.TempPathFactory,
     seed: int,
     names: list[str],
@@ -155,8 +156,7 @@ def test_the_sound_ones_stay_exact(
     lost = spoil(base / "volume", random.Random(seed), names, branch=branch)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     ledgers: list[Ledger] = []
-    took = seconds_of(lambda: ledgers.append(collected(checkout, base, realign=seed % 2 == 0)), 1)
-    assert took < TIMES * alone
+    assert is_cheap(lambda: ledgers.append(collected(checkout, base, realign=seed % 2 == 0)), TIMES, alone)
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10 < BYTES
     check(checkout, base / "out", ledgers[0], sound, lost)
 
