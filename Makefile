@@ -84,9 +84,10 @@ NO_PLACE = say where the operator recorded: FROM=DIR, or NAMESPACE=NAME and RELE
   RUN=ID chooses the run, else it is the newest
 JUDGING = $(if $(FAIL_UNDER),--fail-under '$(FAIL_UNDER)')
 
-benchmark: $(VENV)/ready ## How long combining takes, in turn with coverage.py's own, and that both make the same
+benchmark: $(VENV)/ready ## How long combining and reporting take, in turn with coverage.py's own, and that both make the same
 	$(BIN)/python -m tests.benchmarks.combining lines 1000
 	$(BIN)/python -m tests.benchmarks.combining arcs 300
+	$(BIN)/python -m tests.benchmarks.reporting 300
 
 benchmark-load: $(VENV)/ready ## What the operator asks of Keycloak with 500 resources: to create them, to look, after a start
 	$(BIN)/python -m tests.benchmarks.load

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import combining, load
+from tests.benchmarks import combining, load, reporting
 from tests.cluster import ControlPlane, Keycloak
 
 
@@ -17,6 +17,14 @@ def test_a_benchmark_runs_and_compares(kind: str) -> None:
     combining.main([kind, "3", "--pairs", "1"], told)
     lines = told.getvalue().splitlines()
     assert lines[0] == "3 recordings: the same facts from both"
+    assert lines[-1].startswith("ratio on the clock: ")
+
+
+def test_reports_are_timed_and_compared() -> None:
+    told = io.StringIO()
+    reporting.main(["3", "--pairs", "1"], told)
+    lines = told.getvalue().splitlines()
+    assert lines[0] == "3 files: the same LCOV report from both"
     assert lines[-1].startswith("ratio on the clock: ")
 
 
