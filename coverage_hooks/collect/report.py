@@ -1,7 +1,7 @@
 """coverage.py's own analysis of the worlds, over one list of files: every one that the configuration selects.
 
 The list, the exclusions, and what is covered in unit and in cluster are coverage.py's, through its public API. Combined
-is their union, for an analysis costs seconds per thousand files; it is held against coverage.py's own count of it.
+is their union; it is held against coverage.py's own count of it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from typing import Any
 import coverage
 from coverage.exceptions import CoverageException, NoDataError, NoSource, NotPython
 
-from coverage_hooks.collect import checkout, files, worlds
+from coverage_hooks.collect import checkout, files, parsed, worlds
 from coverage_hooks.collect.checkout import Checkout
+from coverage_hooks.collect.parsed import Parsed
 from coverage_hooks.collect.worlds import Compared
 from coverage_hooks.errors import CoverageHooksError, UsageError
 
@@ -57,6 +58,7 @@ class Configuration:
                 "report:omit", "report:include", "report:contexts", "report:ignore_errors",
             )
         }  # fmt: skip
+        self._parsed = Parsed()
         self._tracers: dict[Path, str] = {}
         self._measured: set[Path] = set()
         self._selected: list[Path] = []  # kept, as each recording asks for them
@@ -124,7 +126,7 @@ class Configuration:
     def _kept(self) -> dict[Path, str]:
         """Those of `_found` that ``run:omit`` does not match: coverage.py is asked for a report without them."""
         omit = self._list("run:omit")
-        kept = self._reported(self._found, omit=omit) if omit and self._found else set(self._found)
+        kept = self._reported(self._found, omit=omit, by_name=True) if omit and self._found else set(self._found)
         return {path: tracer for path, tracer in self._found.items() if path in kept}
 
     @property
@@ -248,9 +250,12 @@ class Configuration:
         value = self._options[name]
         return [str(entry) for entry in value] if isinstance(value, (list, tuple)) else []
 
-    def _reported(self, measured: Mapping[Path, str], omit: Iterable[str] = ()) -> set[Path]:
-        """Return those of *measured* files that coverage.py reports without *omit*; by each, the plugin that did it."""
-        with self._analysis(None) as analysis:
+    def _reported(self, measured: Mapping[Path, str], omit: Iterable[str] = (), *, by_name: bool = False) -> set[Path]:
+        """Return those of *measured* files that coverage.py reports without *omit*; by each, the plugin that did it.
+
+        With *by_name*, no Python file is parsed, so one that cannot be parsed is returned, too.
+        """
+        with self._analysis(None, by_name=by_name) as analysis:
             if any(measured.values()):
                 data = analysis.get_data()
                 data.add_lines({})
@@ -281,11 +286,10 @@ class Configuration:
             combined.get_data().close(force=True)
 
     @contextlib.contextmanager
-    def _analysis(self, data_file: Path | None) -> Iterator[coverage.Coverage]:
+    def _analysis(self, data_file: Path | None, *, by_name: bool = False) -> Iterator[coverage.Coverage]:
+        make = parsed.naming if by_name else self._parsed.sharing
         with explained():
-            analysis = coverage.Coverage(
-                data_file=None if data_file is None else str(data_file), config_file=self._file
-            )
+            analysis = make(data_file=None if data_file is None else str(data_file), config_file=self._file)
             analysis.get_exclude_list()  # loads the plugins: what they configure comes before what is said here
             # Every path is proven by now; mapping them once more could only make them wrong.
             analysis.set_option("paths", {})
@@ -298,15 +302,13 @@ class Configuration:
             finally:
                 analysis.get_data().close(force=True)
 
-    def read_world(self, data_file: Path) -> dict[str, Any]:
-        """Return coverage.py's JSON report of *data_file* over the selected files."""
+    def read_world(self, data_file: Path, xml: Path | None = None) -> dict[str, Any]:
+        """Return coverage.py's JSON report of *data_file* over the selected files; write its report as *xml*, too."""
         with self._analysis(data_file) as analysis:
-            return _json_report(analysis, self.selected)
-
-    def write_xml(self, data_file: Path, target: Path) -> None:
-        """Write the XML report of *data_file* over the selected files as *target*."""
-        with self._analysis(data_file) as analysis:
-            self._write_xml(analysis, target)
+            document = _json_report(analysis, self.selected)
+            if xml is not None:
+                self._write_xml(analysis, xml)
+            return document
 
     def write_files(self, data_file: Path, output: Path) -> float:
         """Write the HTML, XML and LCOV reports of *data_file* below *output*; return its coverage in percent."""
@@ -357,8 +359,10 @@ def report(output: Path, configuration: Configuration, *, xml_per_world: bool = 
     if data_file.is_file():
         configuration.select_measured(data_file)
     unit, cluster = (
-        configuration.read_world(output / name) if (output / name).is_file() else None
-        for name in (files.UNIT, files.CLUSTER)
+        configuration.read_world(output / name, output / xml if xml_per_world else None)
+        if (output / name).is_file()
+        else None
+        for name, xml in files.XML_OF.items()
     )
     if (one := unit or cluster) is None or not data_file.is_file():
         raise UsageError(f"{str(data_file)!r} is not there: run `coverage-hooks combine` first")
@@ -366,10 +370,6 @@ def report(output: Path, configuration: Configuration, *, xml_per_world: bool = 
     compared = {name: worlds.compare(_file(unit, name), _file(cluster, name), name) for name in names}
     combined = _union(list(compared.values()))
     _check(combined, configuration.write_files(data_file, output))
-    if xml_per_world:
-        for name, target in files.XML_OF.items():
-            if (output / name).is_file():
-                configuration.write_xml(output / name, output / target)
     return Report(
         totals={"unit": _world(unit, "totals"), "cluster": _world(cluster, "totals"), "combined": combined},
         files={
