@@ -12,7 +12,7 @@ import functools
 import hashlib
 import io
 import tempfile
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +35,10 @@ _TRIED_ARCS = [(-1, 1), (1, -1), (-1, 2), (2, 3), (3, 4), (4, 5), (5, 4), (4, 2)
 
 
 class Parsed:
-    """The reporters and analyses of Python files; a file is parsed again when its content or the exclusions change."""
+    """The reporters of Python files; a file is parsed again when its content or the exclusions change."""
 
     def __init__(self) -> None:
         self._reporters: dict[str, tuple[Hashable, FileReporter]] = {}
-        self._analyses: dict[str, tuple[coverage.Coverage, FileReporter, Any]] = {}
 
     def __len__(self) -> int:
         """Return the number of files that were parsed."""
@@ -67,25 +66,18 @@ class Parsed:
         self._reporters[made.filename] = key, made
         return made
 
-    def analysis(self, asking: coverage.Coverage, reporter: FileReporter, analyse: Callable[[], Any]) -> Any:
-        """Return what *analyse* returns for the file of *reporter*; it is called once while only *asking* asks."""
-        known = self._analyses.get(reporter.filename)
-        if known is None or known[0] is not asking or known[1] is not reporter:
-            try:
-                known = self._analyses[reporter.filename] = asking, reporter, analyse()
-            except Exception:
-                # After an error a reporter keeps a parser without lines, and would report an empty file the next time.
-                self._reporters.pop(reporter.filename, None)
-                raise
-        return known[2]
+    def forget(self, reporter: FileReporter) -> None:
+        """Have the file of *reporter* parsed again the next time."""
+        self._reporters.pop(reporter.filename, None)
 
 
 class _Sharing(coverage.Coverage):
-    """coverage.py that takes reporters and analyses from *parsed*."""
+    """coverage.py that takes reporters from *parsed*, and analyses each file once for all its reports."""
 
     def __init__(self, parsed: Parsed, **options: Any) -> None:
         super().__init__(**options)
         self.__parsed = parsed
+        self.__analyses: dict[str, tuple[FileReporter, Any]] = {}
 
     def _get_file_reporter(self, morf: Any) -> FileReporter:
         made = super()._get_file_reporter(morf)
@@ -95,8 +87,18 @@ class _Sharing(coverage.Coverage):
         return self.__parsed.reporter(made, tuple(exclusions))
 
     def _analyze(self, morf: Any, file_reporter: FileReporter | None = None) -> Any:
-        analyse = functools.partial(super()._analyze, morf, file_reporter)
-        return self.__parsed.analysis(self, file_reporter, analyse) if file_reporter is not None else analyse()
+        if file_reporter is None:
+            return super()._analyze(morf)
+        known = self.__analyses.get(file_reporter.filename)
+        if known is None or known[0] is not file_reporter:
+            try:
+                known = file_reporter, super()._analyze(morf, file_reporter)
+            except Exception:
+                # After an error a reporter keeps a parser without lines, and would report an empty file the next time.
+                self.__parsed.forget(file_reporter)
+                raise
+            self.__analyses[file_reporter.filename] = known
+        return known[1]
 
 
 class _Named(FileReporter):

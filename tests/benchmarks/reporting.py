@@ -43,7 +43,7 @@ LIMITS = {{
 
 @dataclass
 class Order:
-    """What somebody wants."""
+    """Items, under a name."""
 
     name: str
     items: list = field(default_factory=list)

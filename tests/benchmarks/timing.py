@@ -33,7 +33,7 @@ def measure(command: list[str], folder: Path) -> Figures:
         process = subprocess.Popen(command, cwd=folder, stdout=told, stderr=told)
         _, status, used = os.wait4(process.pid, 0)
         wall = time.monotonic() - begun
-        process.returncode = os.waitstatus_to_exitcode(status)  # nobody else is to wait for it
+        process.returncode = os.waitstatus_to_exitcode(status)  # or Popen would wait for it again
         if process.returncode:
             told.seek(0)
             raise SystemExit(f"{' '.join(command[:4])} ended with {process.returncode}:\n{told.read()[-2000:]}")
