@@ -2,9 +2,9 @@
 
 ::
 
-    <directory>/<recording>/recording.json            the manifest
-                           /data-<sequence>.coverage  a coverage.py data file
-                           /sources-<sequence>.json   fingerprints of the measured files
+    <directory>/<recording>/recording.json  the manifest
+                           /journal-<n>     what process n ran (see `journal`): 0 is the one that started the recording
+                           /complete        empty: whatever process 0 ran is in its journal, to the last line
 
 A name that does not match its pattern is not ours, whoever wrote it; no pattern admits a separator or a leading dot.
 """
@@ -17,14 +17,14 @@ from datetime import datetime
 
 MANIFEST = "recording.json"
 
-#: Superseded data stays this long, so that a reader who has just read the manifest still finds what it names.
-SUPERSEDED_LIFETIME = 10.0
+#: Made with the first journal of a recording in mode `immediate`, and removed by the first point that cannot be written:
+#: removing needs no room, so a full volume cannot leave a recording that passes for complete.
+COMPLETE = "complete"
 
 RECORDING = re.compile(
     r"(?P<host>[A-Za-z0-9][A-Za-z0-9._-]{0,199})-(?P<start>[0-9]{8}T[0-9]{6}Z)-(?P<token>[0-9a-f]{8})"
 )
-DATA = re.compile(r"data-(?P<sequence>[0-9]{1,12})\.coverage")
-SOURCES = re.compile(r"sources-(?P<sequence>[0-9]{1,12})\.json")
+JOURNAL = re.compile(r"journal-(?P<number>[0-9]{1,12})")
 TEMPORARY = re.compile(r"\.(?P<name>[A-Za-z0-9.-]{1,64})\.[0-9]{1,10}\.[0-9a-f]{8}\.tmp")
 
 _FOREIGN_CHARACTERS = re.compile(r"[^A-Za-z0-9._-]+")
@@ -40,14 +40,9 @@ def recording_name(host: str, started_at: datetime) -> str:
     return f"{readable}-{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
 
 
-def data_name(sequence: int) -> str:
-    """Return the name of the data file of publish number *sequence*."""
-    return f"data-{sequence}.coverage"
-
-
-def sources_name(sequence: int) -> str:
-    """Return the name of the fingerprints of publish number *sequence*."""
-    return f"sources-{sequence}.json"
+def journal_name(number: int) -> str:
+    """Return the name of journal *number*: 0 for the process that started the recording, else the id of another one."""
+    return f"journal-{number}"
 
 
 def temporary_name(name: str, pid: int) -> str:

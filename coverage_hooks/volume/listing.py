@@ -28,10 +28,12 @@ def open_recording(volume: Path, recording: str) -> Iterator[int]:
         yield folder
 
 
-def data_files(folder: int) -> list[str]:
-    """Return the names of the data files in the folder of a recording, the oldest first."""
-    found = [match for name in _names(folder) if (match := layout.DATA.fullmatch(name))]
-    return [match[0] for match in sorted(found, key=lambda match: int(match["sequence"]))]
+def files(folder: int) -> list[str]:
+    """Return the names of the journals in the folder of a recording, by number, and `layout.COMPLETE` if it is there."""
+    names = _names(folder)
+    found = [match for name in names if (match := layout.JOURNAL.fullmatch(name))]
+    journals = [match[0] for match in sorted(found, key=lambda match: int(match["number"]))]
+    return [*journals, *([layout.COMPLETE] if layout.COMPLETE in names else [])]
 
 
 def _names(folder: int) -> list[str]:

@@ -18,14 +18,14 @@ from typing import Any, Literal
 
 from coverage_hooks.errors import ManifestError
 from coverage_hooks.volume import access, layout
+from coverage_hooks.volume.journal import RECORD
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST_LIMIT = 1 << 20
 PROBLEMS_LIMIT = 50
 TEXT_LIMIT = 4096
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_GIT_BLOB = re.compile(r"[0-9a-f]{40}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,6}Z", re.ASCII)
 
 
@@ -41,29 +41,26 @@ def parse_timestamp(text: str) -> datetime:
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
 
 
+#: How points get to a journal: before their line runs; with each beat; at the end of the process. Empty: not measured.
+Mode = Literal["", "immediate", "interval", "final"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DataFile:
-    """The published data file: `size` in bytes; `lines` is the sum over its `files`, `arcs` likewise (0 without)."""
+class JournalFile:
+    """The first `size` bytes of a journal, which are on the disk, and their hash; what follows was appended later."""
 
     file: str
     size: int
-    sha256: str
-    files: int
-    lines: int
-    arcs: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourcesFile:
-    """The published fingerprints of the measured files."""
-
-    file: str
     sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """The recording process: versions, `core` of coverage.py, and the number of `forks` it made."""
+    """The recording process: versions, `core` of coverage.py, and the number of `forks` it made.
+
+    `journal` is how points get to its journal. `boot` is the boot id of the
+    machine, and `parent` the recording of the process that started this one, if that is recorded.
+    """
 
     pid: int
     python: str
@@ -72,6 +69,9 @@ class Process:
     branch: bool
     config_sha256: str
     forks: int
+    journal: Mode
+    boot: str
+    parent: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,14 +108,12 @@ class Manifest:
     run: str
     state: Literal["running", "finished"]
     beat: int
-    sequence: int
     started_at: str
     snapshot_at: str
     published_at: str
     publish_seconds: float
     interval: float
-    data: DataFile | None
-    sources: SourcesFile | None
+    journals: list[JournalFile]
     process: Process
     pod: Pod | None
     revision: str
@@ -161,47 +159,18 @@ class Manifest:
         _expect(0.05 <= self.interval <= 3600, "interval", self.interval, "0.05 to 3600 seconds")
         _expect(0 <= self.publish_seconds < 1e9, "publish_seconds", self.publish_seconds, "a duration in seconds")
         _expect(len(self.problems) <= PROBLEMS_LIMIT, "problems", len(self.problems), f"at most {PROBLEMS_LIMIT}")
-        if self.data is not None:
-            _expect(layout.DATA.fullmatch(self.data.file), "data.file", self.data.file, "data-<number>.coverage")
-            _expect(_SHA256.fullmatch(self.data.sha256), "data.sha256", self.data.sha256, "64 hex digits")
-        if self.sources is not None:
-            _expect(
-                layout.SOURCES.fullmatch(self.sources.file), "sources.file", self.sources.file, "sources-<number>.json"
-            )
-            _expect(_SHA256.fullmatch(self.sources.sha256), "sources.sha256", self.sources.sha256, "64 hex digits")
-        if (self.data is None) != (self.sources is None):
-            raise ManifestError("data and sources: expected both or neither, found one without the other")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fingerprint:
-    """What one measured file was when it was imported: SHA-256 of its bytes, and its git blob id."""
-
-    sha256: str
-    git: str
-
-
-def sources_to_bytes(sources: dict[str, Fingerprint]) -> bytes:
-    """Return *sources*, by measured path, as the text of a ``sources-<sequence>.json``."""
-    return (json.dumps({path: dataclasses.asdict(sources[path]) for path in sorted(sources)}) + "\n").encode()
-
-
-def parse_sources(content: bytes) -> dict[str, Fingerprint]:
-    """Return the fingerprints by measured path; `ManifestError` when *content* is anything else."""
-    try:
-        document = access.parse_json(content, depth=2)
-    except ValueError as error:
-        raise ManifestError(f"the fingerprints cannot be read: {error}") from None
-    if not isinstance(document, dict):
-        raise ManifestError(f"the fingerprints are {_described(document)}, expected an object")
-    sources = {}
-    for path, value in document.items():
-        fingerprint = _build(Fingerprint, value, path)
-        assert isinstance(fingerprint, Fingerprint)
-        _expect(_SHA256.fullmatch(fingerprint.sha256), f"{path}: sha256", fingerprint.sha256, "64 hex digits")
-        _expect(_GIT_BLOB.fullmatch(fingerprint.git), f"{path}: git", fingerprint.git, "40 hex digits")
-        sources[path] = fingerprint
-    return sources
+        for journal in self.journals:
+            _expect(layout.JOURNAL.fullmatch(journal.file), "journals.file", journal.file, "journal-<number>")
+            _expect(_SHA256.fullmatch(journal.sha256), f"{journal.file}: sha256", journal.sha256, "64 hex digits")
+            _expect(journal.size % RECORD.size == 0, f"{journal.file}: size", journal.size, "whole records")
+        if len({journal.file for journal in self.journals}) < len(self.journals):
+            raise ManifestError("journals: expected each once, found one twice")
+        _expect(
+            not self.process.parent or layout.RECORDING.fullmatch(self.process.parent),
+            "process.parent",
+            self.process.parent,
+            "a recording's name, or nothing",
+        )
 
 
 def _build(kind: Any, value: Any, where: str) -> Any:
