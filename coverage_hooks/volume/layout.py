@@ -17,8 +17,8 @@ from datetime import datetime
 
 MANIFEST = "recording.json"
 
-#: Made with the first journal of a recording in mode `immediate`, and removed by the first point that cannot be written:
-#: removing needs no room, so a full volume cannot leave a recording that passes for complete.
+#: Made with the journal of a recording in mode `immediate`, and removed by the first point that cannot be written.
+#: Removing needs no room, so a full volume cannot leave a recording that passes for complete.
 COMPLETE = "complete"
 
 RECORDING = re.compile(

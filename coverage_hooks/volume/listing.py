@@ -29,7 +29,7 @@ def open_recording(volume: Path, recording: str) -> Iterator[int]:
 
 
 def files(folder: int) -> list[str]:
-    """Return the names of the journals in the folder of a recording, by number, and `layout.COMPLETE` if it is there."""
+    """Return the names of a recording's journals in *folder*, by number, and `layout.COMPLETE` if it is there."""
     names = _names(folder)
     found = [match for name in names if (match := layout.JOURNAL.fullmatch(name))]
     journals = [match[0] for match in sorted(found, key=lambda match: int(match["number"]))]
