@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from coverage_hooks.collect import clocks, files
 from coverage_hooks.errors import UsageError
-from coverage_hooks.volume.manifest import Manifest
+from coverage_hooks.volume.manifest import Manifest, Mode
 
 UNPROVEN = "unproven: nobody watched the cluster, so a process that never announced itself is not missed"
 
@@ -69,7 +69,10 @@ class Earlier:
 class Row:
     """One recording of the chosen run, or with state `missing` a process that should have made one.
 
-    `folder` holds its raw copy, below the output folder. For a silent one, `beat_age` and `unsaved` are the seconds
+    `folder` holds its raw copy, below the output folder. `mode` is how points got to its journal, and `complete` says
+    whether its marker lay there when it was copied: whatever ran is in the journal, to the last line. `same_boot` says
+    whether the machine has run since without a restart; None when that is not known. `parent` is the recording of the
+    process that started this one. For a silent one, `beat_age` and `unsaved` are the seconds
     since the last beat and since the last snapshot, and `lost_if_killed` is how much it can have lost at most, if it
     was killed: its beat tells until when it lived.
 
@@ -85,6 +88,10 @@ class Row:
     pod: str = ""
     container: str = ""
     state: State = "damaged"
+    mode: Mode = ""
+    complete: bool = False
+    same_boot: bool | None = None
+    parent: str = ""
     note: str = ""
     started_at: str = ""
     snapshot_at: str = ""
@@ -107,6 +114,11 @@ class Row:
     forks: int = 0
     problems: list[str] = field(default_factory=list)
 
+    @property
+    def lossless(self) -> bool:
+        """Whether each line was on the volume before it ran: its end cost nothing, unless the node was lost."""
+        return self.mode == "immediate" and self.complete
+
     def fail(self, note: str, state: State = "damaged") -> None:
         """Enter that nothing of this recording arrived; what its manifest claimed is no longer shown."""
         self.state, self.note = state, note
@@ -115,7 +127,6 @@ class Row:
     @classmethod
     def of(cls, manifest: Manifest, folder: str) -> Row:
         """Return the row that *manifest* makes by itself, before anything was verified."""
-        data = manifest.data
         return cls(
             recording=manifest.recording,
             run=manifest.run,
@@ -123,13 +134,12 @@ class Row:
             pod="/".join(filter(None, (manifest.pod.namespace, manifest.pod.name))) if manifest.pod else "",
             container=manifest.pod.container if manifest.pod else "",
             state=manifest.state,
+            mode=manifest.process.journal,
+            parent=manifest.process.parent,
             started_at=manifest.started_at,
             snapshot_at=manifest.snapshot_at,
             beat=manifest.beat,
             clock=clocks.of_pod(manifest),
-            files=data.files if data else 0,
-            lines=data.lines if data else 0,
-            arcs=data.arcs if data else 0,
             revision=manifest.revision,
             python=manifest.process.python,
             forks=manifest.process.forks,
@@ -156,7 +166,7 @@ class Ledger:
     notes: list[Note] = field(default_factory=list)
     completeness: str = UNPROVEN
     proven: bool = False
-    format: Literal[1] = 1
+    format: Literal[2] = 2
 
     @property
     def recorded(self) -> list[Row]:
