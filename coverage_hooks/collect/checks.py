@@ -5,6 +5,8 @@ Whatever is wrong is said in the words that `collect` would say it in, as it is 
 
 from __future__ import annotations
 
+import contextlib
+import os
 import platform
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -23,7 +25,7 @@ from coverage_hooks.collect.sources import LET_READ, Limits
 from coverage_hooks.collect.sources.directory import Directory
 from coverage_hooks.errors import CoverageHooksError, NotPermitted, VolumeError
 from coverage_hooks.findings import UNREACHABLE, Finding, note, ok, wrong
-from coverage_hooks.volume import access, listing
+from coverage_hooks.volume import access, layout, listing
 from coverage_hooks.volume.manifest import Manifest
 
 #: How many names are shown of those that a finding is about.
@@ -110,9 +112,11 @@ def directory(path: Path, patience: Patience) -> Iterator[Finding]:
         yield from _unreadable(path, each, chosen=each.recording in mine)
     yield from _beating(source, found, mine, patience)
     manifests = [each.manifest for each in chosen.found if each.manifest]
+    measured = {each.recording for each in manifests if _has_points(path, each)}
     for manifest in manifests:
-        yield from _told(manifest)
-    yield from map(note, skews([each.process for each in manifests if each.data], metadata.version("coverage")))
+        yield from _told(manifest, measured=manifest.recording in measured)
+    processes = [each.process for each in manifests if each.recording in measured]
+    yield from map(note, skews(processes, metadata.version("coverage")))
 
 
 def _runs(path: Path, found: list[Found], chosen: Chosen) -> Iterator[Finding]:
@@ -145,15 +149,12 @@ def _unreadable(path: Path, found: Found, *, chosen: bool) -> Iterator[Finding]:
 
 
 def _refusal(path: Path, manifest: Manifest) -> VolumeError | None:
-    """Open what *manifest* names, and read nothing; return why that cannot be done, or nothing."""
-    limits = Limits()
-    named = ((manifest.data, limits.data), (manifest.sources, limits.sources))
+    """Open the journals of *manifest*, and read nothing; return why that cannot be done, or nothing."""
     try:
         with listing.open_recording(path, manifest.recording) as folder:
-            for part, limit in named:
-                if part is not None:
-                    with access.open_file(part.file, parent=folder, limit=limit):
-                        pass
+            for journal in manifest.journals:
+                with access.open_file(journal.file, parent=folder, limit=Limits().journal):
+                    pass
     except VolumeError as error:
         return error
     return None
@@ -175,9 +176,17 @@ def _beating(source: Directory, found: list[Found], chosen: set[str], patience: 
         yield note(f"{counted(len(earlier), 'earlier recording')} never finished: {_listed(earlier)}")
 
 
-def _told(manifest: Manifest) -> Iterator[Finding]:
-    """Yield what a chosen recording says of itself."""
-    if manifest.data is None:
+def _has_points(path: Path, manifest: Manifest) -> bool:
+    """Return whether anything was recorded, be it that *manifest* does not name it yet."""
+    with contextlib.suppress(VolumeError, OSError), listing.open_recording(path, manifest.recording) as folder:
+        journals = [name for name in listing.files(folder) if name != layout.COMPLETE]
+        return any(os.stat(name, dir_fd=folder, follow_symlinks=False).st_size for name in journals)
+    return bool(manifest.journals)
+
+
+def _told(manifest: Manifest, *, measured: bool) -> Iterator[Finding]:
+    """Yield what a chosen recording, in which something was *measured* or not, says of itself."""
+    if not measured:
         said = f": {manifest.problems[-1]}" if manifest.problems else ", and names no problem; see the operator's log"
         yield wrong(f"{manifest.recording} announced itself and published nothing{said}")
     elif manifest.problems:

@@ -5,7 +5,9 @@ Nothing on the volume is changed. Raw copies are kept; a second run copies only 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ from coverage_hooks.collect.runs import Choice, Chosen, Found
 from coverage_hooks.collect.sources import Limits, Source
 from coverage_hooks.errors import SourceError, VolumeError
 from coverage_hooks.volume import layout
-from coverage_hooks.volume.manifest import Manifest, parse_timestamp, timestamp
+from coverage_hooks.volume.manifest import JournalFile, Manifest, parse_timestamp, timestamp
 
 #: How often a set is tried again because its publisher replaced it meanwhile.
 ATTEMPTS = 5
@@ -84,8 +86,9 @@ def retrieve(
     if choice == Choice() and (doubt := chosen.doubt(listed)):
         ledger.note("retrieve", doubt)
     silent = await_beats(source, [each.manifest for each in chosen.found if each.manifest], patience, say=say)
+    boot = source.boot() if chosen.found else ""
     for found in chosen.found:
-        _take(source, found, output, ledger, limits or Limits(), silent=found.recording in silent)
+        _take(source, found, output, ledger, limits or Limits(), boot=boot, silent=found.recording in silent)
     copied = datetime.now(UTC)
     _join(ledger, chosen, witness, Moments(listed=listed, copied=copied))
     for row in ledger.rows:
@@ -163,8 +166,10 @@ class _Watched:
         return time.monotonic() >= self._deadline
 
 
-def _take(source: Source, found: Found, output: Path, ledger: Ledger, limits: Limits, *, silent: bool) -> None:
-    """Copy recording *found* and enter it into *ledger*."""
+def _take(
+    source: Source, found: Found, output: Path, ledger: Ledger, limits: Limits, *, boot: str, silent: bool
+) -> None:
+    """Copy recording *found* and enter it into *ledger*; *boot* is that of the machine which reads the volume."""
     if found.manifest is None:
         row = Row(recording=found.recording, note=found.reason)
         ledger.rows.append(row)
@@ -174,58 +179,88 @@ def _take(source: Source, found: Found, output: Path, ledger: Ledger, limits: Li
     row = Row.of(found.manifest, str(folder))
     ledger.rows.append(row)
     try:
-        manifest, age, read = _fetch(source, found.recording, output / folder, limits)
+        fetched = _fetch(source, found.recording, output / folder, limits)
     except VolumeError as error:
         row.fail(str(error))
         row.folder = ""
         ledger.lose("retrieve", row, row.note, file=_blamed(found.manifest, row.note))
         return
+    manifest = fetched.manifest
     ledger.rows[-1] = row = Row.of(manifest, str(folder))
-    _judge(ledger, row, manifest, age, read, silent=silent)
+    row.complete = fetched.complete
+    row.same_boot = manifest.process.boot == boot if manifest.process.boot and boot else None
+    for name, reason in fetched.refused.items():
+        ledger.lose("retrieve", row, reason, file=name)
+    _judge(ledger, row, manifest, fetched.age, fetched.read, silent=silent)
 
 
-def _fetch(source: Source, recording: str, folder: Path, limits: Limits) -> tuple[Manifest, float, datetime]:
-    """Copy manifest, data and sources of *recording* into *folder* as one set.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fetched:
+    """What was copied: its manifest, of what `age` that was when it was `read`, and whether its marker was there.
 
-    Return the manifest, its age, and when it was read.
+    `refused` says why of the journals that the manifest does not name some are not here.
+    """
+
+    manifest: Manifest
+    age: float
+    read: datetime
+    complete: bool
+    refused: dict[str, str]
+
+
+def _fetch(source: Source, recording: str, folder: Path, limits: Limits) -> _Fetched:
+    """Copy manifest, journals and marker of *recording* into *folder* as one set.
+
+    The manifest is read first. A journal only grows, so that of then is the beginning of what is copied after it.
     """
     announcement, read = source.announcement(recording), datetime.now(UTC)
     for attempt in range(1, ATTEMPTS + 1):
         manifest = runs.read_manifest(recording, announcement.content)
         try:
-            _copy_set(source, manifest, folder, limits)
+            complete, refused = _copy_set(source, manifest, folder, limits)
         except VolumeError:
-            # The files of a replaced manifest live on for a while only; if it is still the same one, they never were.
+            # A recorder that finds its journal spoilt begins another, and says so; under the same manifest it did not.
             again, read = source.announcement(recording), datetime.now(UTC)
             if again.content == announcement.content or attempt == ATTEMPTS:
                 raise
             announcement = again
             continue
         files.write(folder / layout.MANIFEST, announcement.content)
-        return manifest, announcement.age, read
+        return _Fetched(manifest=manifest, age=announcement.age, read=read, complete=complete, refused=refused)
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-def _copy_set(source: Source, manifest: Manifest, folder: Path, limits: Limits) -> None:
+def _copy_set(source: Source, manifest: Manifest, folder: Path, limits: Limits) -> tuple[bool, dict[str, str]]:
+    """Copy the journals of *manifest* and all others beside them.
+
+    Return whether the marker was there, and why of the others some are not here.
+    """
     files.make_folder(folder)
-    if manifest.sources is not None and not _is_here(folder / manifest.sources.file, manifest.sources.sha256):
-        source.copy(manifest.recording, manifest.sources.file, folder / manifest.sources.file, limit=limits.sources)
-    if manifest.data is None or _is_here(folder / manifest.data.file, manifest.data.sha256):
-        return
-    source.copy(manifest.recording, manifest.data.file, folder / manifest.data.file, limit=limits.data)
-    if not _is_here(folder / manifest.data.file, manifest.data.sha256):
-        # Older files beside it are evidence: with them, stale data can be told from damaged data.
-        for name in source.data_files(manifest.recording):
-            if name != manifest.data.file:
-                source.copy(manifest.recording, name, folder / name, limit=limits.data)
+    for journal in manifest.journals:
+        if manifest.state != "finished" or not _is_here(folder / journal.file, journal):
+            source.copy(manifest.recording, journal.file, folder / journal.file, limit=limits.journal)
+    # Listed only now: a marker that is still there says that no point was missing before.
+    listed, refused = source.files(manifest.recording), {}
+    known = {layout.COMPLETE, *(journal.file for journal in manifest.journals)}
+    for name in (name for name in listed if name not in known):
+        try:
+            source.copy(manifest.recording, name, folder / name, limit=limits.journal)
+        except VolumeError as error:  # most likely of a child: what its parent ran is here all the same
+            refused[name] = str(error)
+    complete = layout.COMPLETE in listed
+    if complete:
+        files.write(folder / layout.COMPLETE, b"")
+    else:
+        (folder / layout.COMPLETE).unlink(missing_ok=True)
+    return complete, refused
 
 
-def _is_here(path: Path, sha256: str) -> bool:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
-    except OSError:
-        return False
+def _is_here(path: Path, journal: JournalFile) -> bool:
+    """Return whether *path* is *journal*, and no more than that."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size == journal.size:
+            return hashlib.file_digest(file, "sha256").hexdigest() == journal.sha256
+    return False
 
 
 def _judge(ledger: Ledger, row: Row, manifest: Manifest, age: float, read: datetime, *, silent: bool) -> None:
@@ -333,5 +368,5 @@ def _nothing(ledger: Ledger, chosen: Chosen) -> str:
 
 def _blamed(manifest: Manifest, reason: str) -> str:
     """Return the file of *manifest* that *reason* is about."""
-    names = [part.file for part in (manifest.data, manifest.sources) if part is not None]
+    names = [journal.file for journal in manifest.journals]
     return next((name for name in names if repr(name) in reason), layout.MANIFEST)
