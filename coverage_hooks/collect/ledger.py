@@ -18,6 +18,8 @@ from coverage_hooks.collect import clocks, files
 from coverage_hooks.errors import UsageError
 from coverage_hooks.volume.manifest import Manifest, Mode
 
+FORMAT = 2
+
 UNPROVEN = "unproven: nobody watched the cluster, so a process that never announced itself is not missed"
 
 State = Literal["finished", "running", "silent", "killed", "ended", "missing", "damaged", "announced", "empty"]
@@ -26,6 +28,9 @@ STEPS: tuple[Step, ...] = ("retrieve", "verify", "combine", "report")
 
 #: Of what something is missing: of what was or should have been recorded, or of the coverage that was asked for.
 LossKind = Literal["recording", "threshold"]
+
+#: Why the end of a process that recorded losslessly cost nothing.
+NOTHING_LOST = "nothing is lost: each line was on the volume before it ran"
 
 #: What the module of a file that ``kopf run`` was given is called.
 _KOPF_SCRIPT = "__kopf_script_"
@@ -78,8 +83,8 @@ class Row:
 
     `ending` says how the process ended, as far as Kubernetes told a witness, or when it was `asked` afterwards; `cause`
     is the same in a word or two, `restart` and `exit_code` are its container's, and `lost_seconds` is the most that it
-    ran after its last snapshot. `clock` says why seconds of it are unknown: its own was set
-    back.
+    ran after its last snapshot: 0 only when it is known that nothing is lost. `clock` says why seconds of it are
+    unknown: its own was set back.
     """
 
     recording: str
@@ -118,6 +123,16 @@ class Row:
     def lossless(self) -> bool:
         """Whether each line was on the volume before it ran: its end cost nothing, unless the node was lost."""
         return self.mode == "immediate" and self.complete
+
+    @property
+    def lost_nothing(self) -> bool:
+        """Whether it is known that nothing of what it ran is missing, though it never said that it had finished."""
+        return self.lost_seconds == 0
+
+    @property
+    def saved_at(self) -> str:
+        """Until when what ran is on the volume in any case; in mode `final` nothing is before the end."""
+        return self.started_at if self.mode == "final" else self.snapshot_at
 
     def fail(self, note: str, state: State = "damaged") -> None:
         """Enter that nothing of this recording arrived; what its manifest claimed is no longer shown."""
@@ -166,7 +181,7 @@ class Ledger:
     notes: list[Note] = field(default_factory=list)
     completeness: str = UNPROVEN
     proven: bool = False
-    format: Literal[2] = 2
+    format: int = FORMAT
 
     @property
     def recorded(self) -> list[Row]:
@@ -213,6 +228,7 @@ class Ledger:
         path = output / files.LEDGER
         try:
             document = json.loads(path.read_bytes())
+            _expect_format(document["format"])
             return cls(
                 **{
                     **document,
@@ -226,6 +242,11 @@ class Ledger:
             raise UsageError(f"{str(path)!r} is not there: run `coverage-hooks retrieve` first") from None
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise UsageError(f"{str(path)!r} cannot be read: {error}; run `coverage-hooks retrieve` again") from None
+
+
+def _expect_format(found: object) -> None:
+    if found != FORMAT:
+        raise ValueError(f"format {found!r} is not format {FORMAT}")
 
 
 def lost_at_start(manifest: Manifest) -> list[str]:
