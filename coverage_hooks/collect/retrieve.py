@@ -300,7 +300,7 @@ def _nothing_published(row: Row, manifest: Manifest) -> str:
         else "nothing of `run:source` ran, or the operator's coverage configuration names other code; see its log too"
     )
     if row.mode == "final" and manifest.state == "running":
-        return f"announced itself and did not end: in mode final everything is saved then, so all is lost; {advice}"
+        return f"announced itself and has not ended: in mode final all is saved then, so all is lost; {advice}"
     return f"announced itself and published nothing; {advice}"
 
 
@@ -340,15 +340,15 @@ def _silence(row: Row, differ: str) -> str:
             f"{beat} {why}. Each line was on the volume before it ran; but whether the machine that it ran on has "
             "restarted since is not known here, and then what was not on the disk yet is lost"
         )
+    lost = "Lost is what ran after the last snapshot"
+    if row.mode == "final":
+        lost = "Lost is everything that it ran: in mode final nothing is saved before the end"
     if row.lost_if_killed is None:
-        return f"{beat} {why}. Lost is what ran after the last snapshot; how much is unknown: {differ}"
+        return f"{beat} {why}. {lost}; how much is unknown: {differ}"
     most = f"if it was killed, at most {row.lost_if_killed:g} s of it"
     if differ:
-        return f"{beat} {why}. Lost is what ran after the last snapshot; {most}. How long ago is unknown: {differ}"
-    return (
-        f"{beat} is {row.beat_age:.10g} s old and {why}. "
-        f"Lost is what ran after the last snapshot, {row.unsaved:.10g} s ago; {most}"
-    )
+        return f"{beat} {why}. {lost}; {most}. How long ago is unknown: {differ}"
+    return f"{beat} is {row.beat_age:.10g} s old and {why}. {lost}, {row.unsaved:.10g} s ago; {most}"
 
 
 def _count(ledger: Ledger, chosen: Chosen) -> None:
