@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 from collections.abc import Callable
@@ -458,7 +457,7 @@ class TestLedger:
         assert run("retrieve", "--expect", 2, "--allow-missing", "operator-b").exit_code == 0
 
     def test_announced_and_nothing_published_is_a_loss(self, run: Run, volume: Path) -> None:
-        recording = record(volume).change(data=None, sources=None)
+        recording = record(volume, measured={})
         result = run("collect")
         assert result.exit_code == 1
         assert f"LOSS  {recording.name}: announced itself and published nothing" in result.output
@@ -511,8 +510,7 @@ class TestLedger:
 
     def test_problems_and_forks_are_shown_and_are_no_losses(self, run: Run, volume: Path) -> None:
         recording = record(volume, problems=["sigterm was overridden"])
-        process = dataclasses.replace(recording.manifest.process, forks=2)
-        recording.change(process=process)
+        recording.change_process(forks=2)
         result = run("collect")
         assert result.exit_code == 0
         assert f"problem  {recording.name}: sigterm was overridden" in result.output
@@ -531,13 +529,13 @@ class TestLedger:
     @pytest.mark.parametrize(("python", "said"), [("3.11.7", True), ("3.12.1", False)])
     def test_what_python_3_11_does_not_tell_is_said(self, run: Run, volume: Path, python: str, said: bool) -> None:
         recording = record(volume)
-        recording.change(process=dataclasses.asdict(recording.manifest.process) | {"python": python})
+        recording.change_process(python=python)
         result = run("collect")
         assert (result.exit_code, "recorded on Python 3.11" in result.output) == (0, said)
 
     def test_lines_of_asyncio_are_explained_on_python_3_11(self, run: Run, volume: Path, project: Project) -> None:
         recording = record(volume, measured={**LINES, "shop/cart.py": {1, 606}})
-        recording.change(process=dataclasses.asdict(recording.manifest.process) | {"python": "3.11.7"})
+        recording.change_process(python="3.11.7")
         result = run("collect")
         assert result.exit_code == 1
         said = " ".join(result.output.split())
