@@ -15,7 +15,7 @@ from pathlib import Path
 
 from coverage_hooks.collect import runs
 from coverage_hooks.collect.checkout import Checkout, read_checkout
-from coverage_hooks.collect.ledger import lost_at_start, too_early
+from coverage_hooks.collect.ledger import NOTHING_LOST, Row, lost_at_start, too_early
 from coverage_hooks.collect.plain import counted
 from coverage_hooks.collect.report import Configuration
 from coverage_hooks.collect.retrieve import Patience, await_beats
@@ -166,14 +166,28 @@ def _beating(source: Directory, found: list[Found], chosen: set[str], patience: 
     silent = await_beats(source, running, patience)
     if alive := sorted({each.recording for each in running} - silent):
         yield ok(f"{counted(len(alive), 'recording')} running now: {_listed(alive)}")
-    if lost := sorted(silent & chosen):
+    whole = {each.recording for each in running if each.recording in silent & chosen and _is_lossless(source, each)}
+    if lost := sorted(silent & chosen - whole):
         yield wrong(
             f"{counted(len(lost), 'chosen recording')} silent: running, by its manifest, and its beat does not move: "
             f"{_listed(lost)}; its process was killed or hangs, which `collect` calls a loss unless a witness knows "
             "better; --allow-missing NAME waives it"
         )
+    if whole:
+        yield note(
+            f"{counted(len(whole), 'chosen recording')} silent, of a process that was killed or hangs; {NOTHING_LOST}: "
+            f"{_listed(sorted(whole))}"
+        )
     if earlier := sorted(silent - chosen):
         yield note(f"{counted(len(earlier), 'earlier recording')} never finished: {_listed(earlier)}")
+
+
+def _is_lossless(source: Directory, manifest: Manifest) -> bool:
+    """Return whether nothing of *manifest* is lost in any case: each line was written, by this machine."""
+    row = Row.of(manifest, "")
+    with contextlib.suppress(VolumeError):
+        row.complete = layout.COMPLETE in source.files(manifest.recording)
+    return row.lossless and manifest.process.boot == source.boot() != ""
 
 
 def _has_points(path: Path, manifest: Manifest) -> bool:

@@ -138,7 +138,7 @@ class Row:
 
     def fail(self, note: str, state: State = "damaged") -> None:
         """Enter that nothing of this recording arrived; what its manifest claimed is no longer shown."""
-        self.state, self.note = state, note
+        self.state, self.note, self.lost_seconds = state, note, None
         self.files = self.lines = self.arcs = 0
 
     @classmethod

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from coverage_hooks.collect import clocks, endings, files, plain, runs
 from coverage_hooks.collect.endings import Moments, Witness
-from coverage_hooks.collect.ledger import Ledger, Row, begun_at_start, lost_at_start, too_early
+from coverage_hooks.collect.ledger import NOTHING_LOST, Ledger, Row, begun_at_start, lost_at_start, too_early
 from coverage_hooks.collect.plain import counted
 from coverage_hooks.collect.runs import Choice, Chosen, Found
 from coverage_hooks.collect.sources import Limits, Source
@@ -92,7 +92,7 @@ def retrieve(
     copied = datetime.now(UTC)
     _join(ledger, chosen, witness, Moments(listed=listed, copied=copied))
     for row in ledger.rows:
-        if row.state in {"silent", "killed", "ended"}:
+        if row.state in {"silent", "killed", "ended"} and not row.lost_nothing:
             ledger.lose("retrieve", row, endings.loss_of(row))
     _count(ledger, chosen)
     return ledger
@@ -191,7 +191,11 @@ def _take(
     row.same_boot = manifest.process.boot == boot if manifest.process.boot and boot else None
     for name, reason in fetched.refused.items():
         ledger.lose("retrieve", row, reason, file=name)
-    _judge(ledger, row, manifest, fetched.age, fetched.read, silent=silent)
+    if manifest.state == "running":
+        _judge_running(ledger, row, manifest, fetched.age, fetched.read, silent=silent)
+    if not _has_points(output / folder):
+        _judge_empty(ledger, row, manifest)
+    _judge_start(ledger, row, manifest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,13 +267,13 @@ def _is_here(path: Path, journal: JournalFile) -> bool:
     return False
 
 
-def _judge(ledger: Ledger, row: Row, manifest: Manifest, age: float, read: datetime, *, silent: bool) -> None:
-    """Enter what the manifest alone says is lost."""
-    if manifest.state == "running":
-        _judge_running(ledger, row, manifest, age, read, silent=silent)
-    if manifest.data is None:
-        row.fail(_nothing_published(manifest), "announced")
-        ledger.lose("retrieve", row, row.note)
+def _has_points(folder: Path) -> bool:
+    """Return whether any journal that was copied into *folder* holds anything."""
+    return any(layout.JOURNAL.fullmatch(path.name) and path.stat().st_size for path in folder.iterdir())
+
+
+def _judge_start(ledger: Ledger, row: Row, manifest: Manifest) -> None:
+    """Enter what ran before recording started: as a loss, or as what has to."""
     if modules := lost_at_start(manifest):
         ledger.lose("retrieve", row, too_early(modules), file=", ".join(modules))
     if modules := begun_at_start(manifest):
@@ -279,29 +283,43 @@ def _judge(ledger: Ledger, row: Row, manifest: Manifest, age: float, read: datet
             ledger.note("retrieve", text)
 
 
-def _nothing_published(manifest: Manifest) -> str:
+def _judge_empty(ledger: Ledger, row: Row, manifest: Manifest) -> None:
+    """Enter that nothing was recorded: a loss, but of another one's child that is known to have run none of it."""
+    whole = manifest.state == "finished" or row.lost_nothing
+    row.fail(_nothing_published(row, manifest), "announced")
+    if row.parent and whole and not manifest.problems:
+        row.note = "started by another process, and ran nothing of `run:source`"
+    else:
+        ledger.lose("retrieve", row, row.note)
+
+
+def _nothing_published(row: Row, manifest: Manifest) -> str:
     advice = (
         manifest.problems[-1]
         if manifest.problems
         else "nothing of `run:source` ran, or the operator's coverage configuration names other code; see its log too"
     )
+    if row.mode == "final" and manifest.state == "running":
+        return f"announced itself and has not ended: in mode final all is saved then, so all is lost; {advice}"
     return f"announced itself and published nothing; {advice}"
 
 
 def _judge_running(ledger: Ledger, row: Row, manifest: Manifest, age: float, read: datetime, *, silent: bool) -> None:
     """Enter that a process that never said it had finished is silent, or beats without saving anything."""
-    snapshot = parse_timestamp(manifest.snapshot_at)
+    saved = parse_timestamp(row.saved_at)
     bound = manifest.interval + manifest.publish_seconds
-    behind = (parse_timestamp(manifest.published_at) - snapshot).total_seconds()  # by one clock: the pod's
+    behind = (parse_timestamp(manifest.published_at) - saved).total_seconds()  # by one clock: the pod's
     if silent:
         row.state = "silent"
         if not row.clock:
             row.lost_if_killed = round(behind + bound, 1)
         if not (differ := row.clock or clocks.of_file(manifest, age, read)):
-            row.beat_age, row.unsaved = round(age, 1), round((read - snapshot).total_seconds(), 1)
+            row.beat_age, row.unsaved = round(age, 1), round((read - saved).total_seconds(), 1)
+        if row.lossless and row.same_boot:
+            row.lost_if_killed = row.lost_seconds = 0.0
         row.note = _silence(row, differ)
-        return  # a loss in any case, but a witness may know better why
-    if not manifest.problems:
+        return  # a loss, most likely, but a witness may know better why
+    if not manifest.problems or row.lossless:
         return
     if row.clock:
         row.note = f"it beats, but for how long nothing was saved is unknown: {row.clock}; {manifest.problems[-1]}"
@@ -314,15 +332,23 @@ def _judge_running(ledger: Ledger, row: Row, manifest: Manifest, age: float, rea
 def _silence(row: Row, differ: str) -> str:
     """Return what there is to say of a beat that stands still, in seconds where no clocks *differ*."""
     beat, why = f"beat {row.beat}", "does not move: killed, hung, or its last save failed"
+    if row.lossless:
+        why = "does not move: killed or hung"
+        if row.lost_nothing:
+            return f"{beat} {why}; {NOTHING_LOST}, and this machine has not restarted since"
+        return (
+            f"{beat} {why}. Each line was on the volume before it ran; but whether the machine that it ran on has "
+            "restarted since is not known here, and then what was not on the disk yet is lost"
+        )
+    lost = "Lost is what ran after the last snapshot"
+    if row.mode == "final":
+        lost = "Lost is everything that it ran: in mode final nothing is saved before the end"
     if row.lost_if_killed is None:
-        return f"{beat} {why}. Lost is what ran after the last snapshot; how much is unknown: {differ}"
+        return f"{beat} {why}. {lost}; how much is unknown: {differ}"
     most = f"if it was killed, at most {row.lost_if_killed:g} s of it"
     if differ:
-        return f"{beat} {why}. Lost is what ran after the last snapshot; {most}. How long ago is unknown: {differ}"
-    return (
-        f"{beat} is {row.beat_age:.10g} s old and {why}. "
-        f"Lost is what ran after the last snapshot, {row.unsaved:.10g} s ago; {most}"
-    )
+        return f"{beat} {why}. {lost}; {most}. How long ago is unknown: {differ}"
+    return f"{beat} is {row.beat_age:.10g} s old and {why}. {lost}, {row.unsaved:.10g} s ago; {most}"
 
 
 def _count(ledger: Ledger, chosen: Chosen) -> None:
