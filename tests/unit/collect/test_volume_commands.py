@@ -43,7 +43,7 @@ class TestStatus:
             os.utime(each.manifest_path, (at, at))
         lines = {line.split("-")[0]: line.split() for line in run("status").output.splitlines()}
         assert [lines[host][2] for host in ("old", "new", "done")] == ["silent?", "running", "finished"]
-        assert 385 <= float(lines["old"][4]) <= round(time.time() - stopped, 1)
+        assert 385 <= float(lines["old"][5]) <= round(time.time() - stopped, 1)
 
     def test_an_empty_volume_says_so(self, run: Run) -> None:
         assert "no recording in " in run("status").output
@@ -54,7 +54,7 @@ class TestStatus:
 
 class TestPrune:
     def test_a_run_is_deleted_and_others_stay(self, run: Run, volume: Path) -> None:
-        record(volume, run="old")
+        record(volume, run="old", mode="immediate", complete=True).append(b"of a child", 7)
         other = record(volume, run="new")
         result = run("prune", "--run", "old", "--yes")
         assert result.exit_code == 0
