@@ -291,10 +291,16 @@ class TestSets:
     def test_a_journal_of_a_child_that_cannot_be_had_is_lost_alone(self, volume: Path, tmp_path: Path) -> None:
         recording = record(volume)
         recording.append(b"of a child", 9)
+        recording.append(bytes(recording.journal.stat().st_size + 1), 30)
         (recording.path / "journal-40").symlink_to(recording.journal)
-        ledger = retrieve(Directory(volume), tmp_path, Choice())
-        assert [(loss.recording, loss.file) for loss in ledger.losses] == [(recording.name, "journal-40")]
-        assert "is a link" in ledger.losses[0].reason
+        limits = Limits(journal=recording.journal.stat().st_size)
+        ledger = retrieve(Directory(volume), tmp_path, Choice(), limits=limits)
+        assert [(loss.recording, loss.file) for loss in ledger.losses] == [
+            (recording.name, "journal-30"),
+            (recording.name, "journal-40"),
+        ]
+        assert f"more than the {limits.journal} allowed" in ledger.losses[0].reason
+        assert "is a link" in ledger.losses[1].reason
         folder = tmp_path / ledger.rows[0].folder
         assert ledger.rows[0].state == "finished"
         assert {path.name for path in folder.iterdir()} == {"recording.json", "journal-0", "journal-9"}
