@@ -74,7 +74,8 @@ class Earlier:
 class Row:
     """One recording of the chosen run, or with state `missing` a process that should have made one.
 
-    `folder` holds its raw copy, below the output folder. `mode` is how points got to its journal, and `complete` says
+    `folder` holds its raw copy, below the output folder. `branch` says whether
+    branches were measured, not lines, `mode` is how points got to its journal, and `complete` says
     whether its marker lay there when it was copied: whatever ran is in the journal, to the last line. `same_boot` says
     whether the machine has run since without a restart; None when that is not known. `parent` is the recording of the
     process that started this one. For a silent one, `beat_age` and `unsaved` are the seconds
@@ -93,6 +94,7 @@ class Row:
     pod: str = ""
     container: str = ""
     state: State = "damaged"
+    branch: bool = False
     mode: Mode = ""
     complete: bool = False
     same_boot: bool | None = None
@@ -149,6 +151,7 @@ class Row:
             pod="/".join(filter(None, (manifest.pod.namespace, manifest.pod.name))) if manifest.pod else "",
             container=manifest.pod.container if manifest.pod else "",
             state=manifest.state,
+            branch=manifest.process.branch,
             mode=manifest.process.journal,
             parent=manifest.process.parent,
             started_at=manifest.started_at,
