@@ -163,7 +163,7 @@ class Journal:
             number=number, path=path, fingerprint=file.fingerprint, tracer=file.tracer, problem=file.problem
         ).to_bytes()
 
-    def _write_slowly(self, content: bytes, done: int = -1) -> bool:
+    def _write_slowly(self, content: bytes, done: int = -1, *, may_reopen: bool = True) -> bool:
         """Write *content*, of which *done* bytes are written, and find out what keeps it from being written.
 
         False if nothing of it could be written; what was cut short is finished by `settle`.
@@ -174,6 +174,8 @@ class Journal:
             except OSError as error:
                 if _is_from_elsewhere(error):
                     raise
+                if error.errno == errno.EBADF and may_reopen and self._reopen():
+                    return self._write_slowly(content, may_reopen=False)
                 self._fail(error)
                 return False
         self._written += done
@@ -198,6 +200,20 @@ class Journal:
         self._keep(descriptor, name)
         if self._immediate and not (self._base or self._owed):
             self._mark()
+        return True
+
+    def _reopen(self) -> bool:
+        """Open the journal again, whose descriptor other code has closed; False if it is gone."""
+        try:
+            descriptor = os.open(self._folder / self._file, _MODE & ~os.O_CREAT)
+        except OSError as error:
+            if _is_from_elsewhere(error):
+                raise
+            return False
+        if os.fstat(descriptor).st_ino != self._inode:
+            os.close(descriptor)
+            return False
+        self._keep(descriptor, self._file)
         return True
 
     def _keep(self, descriptor: int, name: str) -> None:
