@@ -289,7 +289,8 @@ class Journal:
             there = path.stat()
         except FileNotFoundError:
             return False
-        if there.st_ino != self._inode or there.st_size < self._written:
+        _, hashed = self._prefixes.get(self._file, (None, 0))
+        if there.st_ino != self._inode or there.st_size < max(self._written, hashed):
             if there.st_ino == self._inode:  # cut: what is left of it may end within a record
                 path.unlink()
             return False
@@ -342,7 +343,8 @@ class Journal:
 
     def _synchronise(self) -> None:
         if self._descriptor >= 0:
-            self._hash(self._file, self._written // _SIZE * _SIZE)
+            # Not what was counted: threads that count at the same time may count too little.
+            self._hash(self._file, (self._folder / self._file).stat().st_size // _SIZE * _SIZE)
         if self._forked:
             with os.scandir(self._folder) as entries:
                 children = [entry for entry in entries if layout.JOURNAL.fullmatch(entry.name)]
