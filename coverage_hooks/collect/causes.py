@@ -27,6 +27,7 @@ Cause = Literal[
     "eviction",
     "kubelet eviction",
     "deadline",
+    "node lost",
     "rollout",
     "scaled down",
     "unknown",
@@ -43,19 +44,28 @@ _DISRUPTIONS: dict[str, tuple[Cause, str]] = {
     "EvictionByEvictionAPI": ("eviction", "evicted through the eviction API, as a drain does"),
     "PreemptionByScheduler": ("eviction", "evicted for a pod of higher priority"),
     "DeletionByTaintManager": ("eviction", "evicted because of a taint of its node"),
-    "DeletionByPodGC": ("unknown", "removed by the garbage collection of pods, as when its node is gone"),
+    "DeletionByPodGC": ("node lost", "removed by the garbage collection of pods, as its node is gone"),
     "TerminationByKubelet": ("kubelet eviction", "ended by the kubelet"),
 }
 
 
+#: What a container runtime writes of a container that it finds gone, as after a restart of its machine; the exit code
+#: beside it, and the time, are made up.
+_UNKNOWN = "Unknown"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """How and why an instance ended; `killed` says whether a signal ended it, and None that nobody knows how."""
+    """How and why an instance ended; `killed` says whether a signal ended it, and None that nobody knows how.
+
+    With `node_lost` its node did not answer when it was last heard of, so what was in the memory of that may be lost.
+    """
 
     cause: Cause
     text: str
     killed: bool | None
     exit_code: int | None
+    node_lost: bool = False
 
     @property
     def is_over(self) -> bool:
@@ -66,11 +76,13 @@ class Ending:
 def ending_of(instance: Instance, known: Known) -> Ending:
     """Return how *instance* ended."""
     ended = instance.ended
+    if lost := _lost_node(instance, known):
+        return _with_its_node(instance, lost)
     if ended is None:
         return _without_status(instance, known)
     cause, why = _why(instance, ended, known)
     text = f"{why}; {how(ended)}" if why else how(ended)
-    if ended.reason == LOST_SIGHT:
+    if _is_made_up(ended):
         return Ending(cause=cause, text=text, killed=None, exit_code=None)
     return Ending(cause=cause, text=text, killed=_is_killed(ended), exit_code=ended.exit_code)
 
@@ -79,6 +91,8 @@ def how(ended: Ended) -> str:
     """Return how a container ended, in words."""
     if ended.reason == LOST_SIGHT:
         return "its exit code is not known: its node lost sight of it"
+    if ended.reason == _UNKNOWN:
+        return "its exit code is not known: it was gone when its container runtime looked, as after a restart"
     if _is_out_of_memory(ended):
         return "killed, out of memory (OOMKilled)"
     if ended.reason == "OOMKilled":
@@ -88,6 +102,36 @@ def how(ended: Ended) -> str:
         name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
         return f"killed by {name} (exit code {ended.exit_code})"
     return f"exit code {ended.exit_code}"
+
+
+def _lost_node(instance: Instance, known: Known) -> str:
+    """Return what says that the node of *instance* was lost; empty when nothing does, or its kubelet saw the end."""
+    pod, ended = instance.pod, instance.ended
+    is_last = instance is pod.of_container(instance.container)[-1]
+    reason = pod.last.disruption[0] if pod.last.disruption is not None and is_last else ""
+    if reason == "DeletionByPodGC":  # of what was seen to end, too: its node went soon after
+        return _DISRUPTIONS[reason][1]
+    if ended is not None and not _is_made_up(ended):
+        return ""
+    if reason == "DeletionByTaintManager":
+        return f"{_DISRUPTIONS[reason][1]}, which has not told its end"
+    if pod.last.reason == "NodeLost" and is_last:
+        return f"its node was lost: {_sentence(pod.last.message)}"
+    told = [event for event in known.events.get(pod.last.uid, ()) if event.reason == "NodeNotReady"]
+    return "its node was not ready (NodeNotReady)" if _during(instance, told) else ""
+
+
+def _with_its_node(instance: Instance, lost: str) -> Ending:
+    """Return how an instance ended whose node was *lost*, as far as that is known."""
+    ended = instance.ended
+    if ended is not None and not _is_made_up(ended):
+        text = f"{lost}; {how(ended)}"
+        return Ending(cause="node lost", text=text, killed=_is_killed(ended), exit_code=ended.exit_code, node_lost=True)
+    if ended is None and instance.pod.fate == "there" and instance is instance.pod.of_container(instance.container)[-1]:
+        text = f"running, as far as Kubernetes knows: {lost}"
+        return Ending(cause="running", text=text, killed=None, exit_code=None, node_lost=True)
+    text = f"{lost}; {how(ended) if ended else 'its exit code was never told'}"
+    return Ending(cause="node lost", text=text, killed=None, exit_code=None, node_lost=True)
 
 
 def _without_status(instance: Instance, known: Known) -> Ending:
@@ -160,7 +204,7 @@ def _why_restarted(instance: Instance, ended: Ended, events: list[Event]) -> Why
 
 
 def _by_itself(ended: Ended) -> Why:
-    if ended.reason == LOST_SIGHT:
+    if _is_made_up(ended):
         return "unknown", ""
     if _is_out_of_memory(ended):
         return "out of memory", ""
@@ -261,6 +305,11 @@ def _is_over_its_grace(instance: Instance, ended: Ended) -> bool:
     if asked_at is None or grace is None or ended.finished_at is None:
         return False
     return (ended.finished_at + SECOND - asked_at).total_seconds() >= grace
+
+
+def _is_made_up(ended: Ended) -> bool:
+    """Whether nobody saw the end, so that its exit code says nothing."""
+    return ended.reason in {LOST_SIGHT, _UNKNOWN}
 
 
 def _is_killed(ended: Ended) -> bool:

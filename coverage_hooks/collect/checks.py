@@ -5,6 +5,8 @@ Whatever is wrong is said in the words that `collect` would say it in, as it is 
 
 from __future__ import annotations
 
+import contextlib
+import os
 import platform
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -13,7 +15,7 @@ from pathlib import Path
 
 from coverage_hooks.collect import runs
 from coverage_hooks.collect.checkout import Checkout, read_checkout
-from coverage_hooks.collect.ledger import lost_at_start, too_early
+from coverage_hooks.collect.ledger import NOTHING_LOST, Row, lost_at_start, too_early
 from coverage_hooks.collect.plain import counted
 from coverage_hooks.collect.report import Configuration
 from coverage_hooks.collect.retrieve import Patience, await_beats
@@ -23,7 +25,7 @@ from coverage_hooks.collect.sources import LET_READ, Limits
 from coverage_hooks.collect.sources.directory import Directory
 from coverage_hooks.errors import CoverageHooksError, NotPermitted, VolumeError
 from coverage_hooks.findings import UNREACHABLE, Finding, note, ok, wrong
-from coverage_hooks.volume import access, listing
+from coverage_hooks.volume import access, layout, listing
 from coverage_hooks.volume.manifest import Manifest
 
 #: How many names are shown of those that a finding is about.
@@ -110,9 +112,11 @@ def directory(path: Path, patience: Patience) -> Iterator[Finding]:
         yield from _unreadable(path, each, chosen=each.recording in mine)
     yield from _beating(source, found, mine, patience)
     manifests = [each.manifest for each in chosen.found if each.manifest]
+    measured = {each.recording for each in manifests if _has_points(path, each)}
     for manifest in manifests:
-        yield from _told(manifest)
-    yield from map(note, skews([each.process for each in manifests if each.data], metadata.version("coverage")))
+        yield from _told(manifest, measured=manifest.recording in measured)
+    processes = [each.process for each in manifests if each.recording in measured]
+    yield from map(note, skews(processes, metadata.version("coverage")))
 
 
 def _runs(path: Path, found: list[Found], chosen: Chosen) -> Iterator[Finding]:
@@ -145,15 +149,12 @@ def _unreadable(path: Path, found: Found, *, chosen: bool) -> Iterator[Finding]:
 
 
 def _refusal(path: Path, manifest: Manifest) -> VolumeError | None:
-    """Open what *manifest* names, and read nothing; return why that cannot be done, or nothing."""
-    limits = Limits()
-    named = ((manifest.data, limits.data), (manifest.sources, limits.sources))
+    """Open the journals of *manifest*, and read nothing; return why that cannot be done, or nothing."""
     try:
         with listing.open_recording(path, manifest.recording) as folder:
-            for part, limit in named:
-                if part is not None:
-                    with access.open_file(part.file, parent=folder, limit=limit):
-                        pass
+            for journal in manifest.journals:
+                with access.open_file(journal.file, parent=folder, limit=Limits().journal):
+                    pass
     except VolumeError as error:
         return error
     return None
@@ -165,19 +166,43 @@ def _beating(source: Directory, found: list[Found], chosen: set[str], patience: 
     silent = await_beats(source, running, patience)
     if alive := sorted({each.recording for each in running} - silent):
         yield ok(f"{counted(len(alive), 'recording')} running now: {_listed(alive)}")
-    if lost := sorted(silent & chosen):
+    whole = {each.recording for each in running if each.recording in silent & chosen and _is_lossless(source, each)}
+    if lost := sorted(silent & chosen - whole):
         yield wrong(
             f"{counted(len(lost), 'chosen recording')} silent: running, by its manifest, and its beat does not move: "
             f"{_listed(lost)}; its process was killed or hangs, which `collect` calls a loss unless a witness knows "
             "better; --allow-missing NAME waives it"
         )
+    if whole:
+        yield note(
+            f"{counted(len(whole), 'chosen recording')} silent, of a process that was killed or hangs; {NOTHING_LOST}: "
+            f"{_listed(sorted(whole))}"
+        )
     if earlier := sorted(silent - chosen):
         yield note(f"{counted(len(earlier), 'earlier recording')} never finished: {_listed(earlier)}")
 
 
-def _told(manifest: Manifest) -> Iterator[Finding]:
-    """Yield what a chosen recording says of itself."""
-    if manifest.data is None:
+def _is_lossless(source: Directory, manifest: Manifest) -> bool:
+    """Return whether nothing of *manifest* is lost in any case: each line was written, by this machine."""
+    row = Row.of(manifest, "")
+    with contextlib.suppress(VolumeError):
+        row.complete = layout.COMPLETE in source.files(manifest.recording)
+    return row.lossless and manifest.process.boot == source.boot() != ""
+
+
+def _has_points(path: Path, manifest: Manifest) -> bool:
+    """Return whether anything was recorded, be it that *manifest* does not name it yet."""
+    if any(journal.size for journal in manifest.journals):
+        return True
+    with contextlib.suppress(VolumeError, OSError), listing.open_recording(path, manifest.recording) as folder:
+        journals = [name for name in listing.files(folder) if name != layout.COMPLETE]
+        return any(os.stat(name, dir_fd=folder, follow_symlinks=False).st_size for name in journals)
+    return False
+
+
+def _told(manifest: Manifest, *, measured: bool) -> Iterator[Finding]:
+    """Yield what a chosen recording, in which something was *measured* or not, says of itself."""
+    if not measured:
         said = f": {manifest.problems[-1]}" if manifest.problems else ", and names no problem; see the operator's log"
         yield wrong(f"{manifest.recording} announced itself and published nothing{said}")
     elif manifest.problems:

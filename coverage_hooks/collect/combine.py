@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import coverage
 from coverage.exceptions import CoverageException
 
-from coverage_hooks.collect import files, proof, union, worlds
+from coverage_hooks.collect import files, proof, worlds
 from coverage_hooks.collect.checkout import Checkout
 from coverage_hooks.collect.contents import Content, read_data
 from coverage_hooks.collect.ledger import Ledger
@@ -28,10 +28,12 @@ from coverage_hooks.collect.realign import Realigner, Realignment, Tally
 from coverage_hooks.collect.remap import Refused, Remapped, Remapper
 from coverage_hooks.collect.report import Configuration, explained
 from coverage_hooks.collect.skew import skews
-from coverage_hooks.collect.union import Union
+from coverage_hooks.collect.union import Blank, Union
 from coverage_hooks.collect.verify import Verified
 from coverage_hooks.errors import UsageError
-from coverage_hooks.volume.manifest import Fingerprint, Process
+from coverage_hooks.volume import layout
+from coverage_hooks.volume.journal import Fingerprint
+from coverage_hooks.volume.manifest import Process
 
 MADE_BY = "made by `coverage run -m pytest`"
 
@@ -81,7 +83,7 @@ def combine(
             except sqlite3.Error as error:  # none is known to come so far; one recording must not stop the rest
                 if files.is_of_writing(error):
                     raise
-                ledger.lose("combine", each.row, f"SQLite says: {error}", file=each.path.name)
+                ledger.lose("combine", each.row, f"SQLite says: {error}")
         for (path, told), (first, *others) in left_out.items():  # once for all replicas
             ledger.note("combine", f"{path} of {first}{f' and {len(others)} more' if others else ''} {told}")
         for told in (*skews(kinds.processes, coverage.__version__), *work.told(sources.shown)):
@@ -124,7 +126,9 @@ class _Kinds:
 
     def fitting(self, verified: Iterable[Verified]) -> Iterator[Verified]:
         """Yield those that can be combined; `UsageError` when there is unit data and none of them fits it."""
-        if self._follow and len(set(self._claimed())) > 1:
+        # One that is damaged claims something, too: it may have been sound, or be so now.
+        claims = {row.branch for row in self._ledger.rows if row.folder and row.state != "announced"}
+        if self._follow and len(claims) > 1:
             # Only here does it take all to know what to do with the first.
             verified = list(verified)
             self.branch = sum(each.branch for each in verified) * 2 >= len(verified) if verified else None
@@ -139,15 +143,9 @@ class _Kinds:
             others += 1
             this = f"recording {each.row.recording}"
             reason = _mixed(*((this, self._against) if self.branch else (self._against, this)))
-            self._ledger.lose("combine", each.row, reason, file=each.path.name)
+            self._ledger.lose("combine", each.row, reason, file=layout.MANIFEST)
         if not self._follow and others and others == len(self.processes):
             raise UsageError(reason)
-
-    def _claimed(self) -> Iterator[bool | None]:
-        """Yield what the recordings claim to be; None for one that was damaged when it was verified before."""
-        for row in self._ledger.rows:
-            if row.files or (row.folder and row.state in {"damaged", "empty"}):
-                yield row.arcs > 0 if row.files else None
 
 
 def _remapped(ledger: Ledger, verified: Verified, sources: Checkout, remapper: Remapper, inputs: Inputs) -> Remapped:
@@ -175,7 +173,9 @@ class _Work:
         self._scratch = scratch
         self._tallies: dict[tuple[Path, Fingerprint], Tally] = {}
         self._proven: dict[Path, set[int]] = {}
-        self._blank: dict[tuple[bool, int], bytes] = {}
+        self._blanks: dict[tuple[bool, int], Blank] = {}
+        self._same: tuple[int, Union] | None = None  # what was written last, and where
+        self._written = output
         self._named: dict[str, str] = {}
 
     @property
@@ -263,22 +263,18 @@ class _Work:
         places = {path: self._configuration.name(place) for path, place in remapped.files.items()}
         moved = {path: self._tally(verified, path, realigned) for path, realigned in remapped.realigned.items()}
         places |= {path: self._configuration.name(realigned.place) for path, realigned in remapped.realigned.items()}
+        facts = Union()
+        facts.add(verified.content, places, moved)
+        for name, lines in self._prove(verified, remapped):
+            facts.add_proven(name, lines, branch=verified.branch)
         target = files.make_folder(self._output / files.DATA) / f".coverage.{verified.row.recording}"
-        proven = {name: lines for name, lines in self._prove(verified, remapped) if lines}
-        if not (moved or proven) and len(set(places.values())) == len(verified.content.paths):
-            # Nothing but names changes.
-            half = self._scratch / "half"
-            shutil.copyfile(verified.path, half)
-            union.rename(half, places, self._names)
-            half.replace(target)
-            world.add(verified.content, places)
-        else:
-            facts = Union()
-            facts.add(verified.content, places, moved)
-            for name, lines in proven.items():
-                facts.add_proven(name, lines, branch=verified.branch)
-            self._write(facts, target, branch=verified.branch)
-            world.update(facts)
+        same = len(self._names), facts
+        if same == self._same:  # as replicas run it
+            shutil.copyfile(self._written, target)
+            return
+        self._write(facts, target, branch=verified.branch)
+        world.update(facts)
+        self._same, self._written = same, target
 
     def _prove(self, verified: Verified, remapped: Remapped) -> Iterator[tuple[str, set[int]]]:
         """Yield by name which lines of *verified* ran before it was recorded; of a file that differs, none is known."""
@@ -289,8 +285,9 @@ class _Work:
                 lines = proof.proven(place.read_bytes(), begun.lines)
             except (OSError, SyntaxError, ValueError):  # coverage.py says so, too, when it reports the file
                 continue
-            self._proven.setdefault(place, set()).update(lines)
-            yield self._configuration.name(place), lines
+            if lines:
+                self._proven.setdefault(place, set()).update(lines)
+                yield self._configuration.name(place), lines
 
     def _tally(self, verified: Verified, path: str, realignment: Realignment) -> Tally:
         return self._tallies.setdefault((realignment.place, verified.fingerprints[path]), Tally(realignment))
@@ -298,12 +295,11 @@ class _Work:
     def told(self, shown: Callable[[Path], str]) -> Iterator[str]:
         """Yield what there is to tell of files whose lines are not simply those that were measured."""
         for place, lines in sorted(self._proven.items()):
-            if lines:
-                counted = ", ".join(worlds.ranges(lines, range(1, max(lines) + 1)))
-                yield (
-                    f"{shown(place)} began before recording did: proven by its syntax tree to have run by then, and "
-                    f"counted as run: {counted}"
-                )
+            counted = ", ".join(worlds.ranges(lines, range(1, max(lines) + 1)))
+            yield (
+                f"{shown(place)} began before recording did: proven by its syntax tree to have run by then, and "
+                f"counted as run: {counted}"
+            )
         for (place, _), tally in sorted(self._tallies.items(), key=lambda item: item[0][0]):
             yield f"realigned {shown(place)}: {tally.told()}"
 
@@ -317,19 +313,21 @@ class _Work:
 
     def _write(self, facts: Union, target: Path, *, branch: bool) -> None:
         """Make *target* a data file of *facts* in which every selected file is named, run or not."""
+        half = self._scratch / "half"
+        facts.write(half, self._blank(branch=branch))
+        half.replace(target)
+
+    def _blank(self, *, branch: bool) -> Blank:
         names = self._names
         key = branch, len(names)
-        if key not in self._blank:
-            blank = self._scratch / "blank"
-            with _fresh(blank) as data:
+        if key not in self._blanks:
+            path = self._scratch / "blank"
+            with _fresh(path) as data:
                 _declare(data, branch=branch)
                 data.touch_files(names)
                 data.add_file_tracers({name: tracer for name, tracer in names.items() if tracer})
-            self._blank[key] = blank.read_bytes()
-        half = self._scratch / "half"
-        half.write_bytes(self._blank[key])
-        facts.write(half)
-        half.replace(target)
+            self._blanks[key] = Blank.at(path)
+        return self._blanks[key]
 
     def by_paths_setting(self, paths: Iterable[str]) -> dict[str, Path]:
         """Return where the ``[paths]`` setting leads *paths* to, by letting coverage.py combine a file of them.

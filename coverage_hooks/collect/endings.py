@@ -23,12 +23,12 @@ from typing import Protocol, runtime_checkable
 from coverage_hooks.collect import clocks
 from coverage_hooks.collect.causes import Ending, ending_of
 from coverage_hooks.collect.instances import SECOND, Instance, Known, TrackedPod, gather
-from coverage_hooks.collect.ledger import Ledger, Row
+from coverage_hooks.collect.ledger import NOTHING_LOST, Ledger, Row
 from coverage_hooks.collect.notebook import Gap, Seen, Testimony
 from coverage_hooks.collect.observations import Pod
 from coverage_hooks.collect.runs import Chosen, Found
 from coverage_hooks.volume import layout
-from coverage_hooks.volume.manifest import parse_timestamp
+from coverage_hooks.volume.manifest import Manifest, parse_timestamp
 
 _ALWAYS, _NEVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
@@ -38,6 +38,10 @@ _ON = {"1", "true", "yes", "on"}
 #: How long a process may have run on after it called itself finished: ending the interpreter takes a moment, and the
 #: moment is known to a second only.
 _LINGERING = 2.0
+
+#: By how many seconds, at least, the last beat may be older than the end of its process before it tells of a volume
+#: that took no more writes: it comes late on a busy machine, too.
+_STALE = 10.0
 
 _NEVER_ANNOUNCED = (
     "left no recording: it ended before coverage_hooks.start() had announced it, or could not write to the claim. "
@@ -75,7 +79,7 @@ def enter(ledger: Ledger, chosen: Chosen, testimony: Testimony, claim: str | Non
     """Enter into *ledger* how each process ended, who never announced itself, and whether that is everybody.
 
     *claim* is the volume; None when it is a folder here: then it is the claim on which those recorded that are known.
-    A silent, killed or ended row is no loss yet: its note says what is lost.
+    A silent, killed or ended row is no loss yet: its note says what is lost, and `Row.lost_nothing` if that is nothing.
     """
     if reason := _irrelevance(testimony, chosen):
         ledger.completeness = f"unproven: {reason}"
@@ -86,7 +90,8 @@ def enter(ledger: Ledger, chosen: Chosen, testimony: Testimony, claim: str | Non
     for found in chosen.found:
         if found.recording in matched:
             instance = matched[found.recording]
-            _settle(ledger, rows[found.recording], instance, ending_of(instance, known), asked=testimony.asked)
+            ending = ending_of(instance, known)
+            _settle(ledger, rows[found.recording], found.manifest, instance, ending, asked=testimony.asked)
         else:
             rows[found.recording].ending = _unmatched(found, known)
     claims = {claim} if claim else {each for instance in matched.values() for each in instance.claims}
@@ -162,14 +167,25 @@ def match(recordings: Iterable[Found], known: Known) -> dict[str, Instance]:
     """
     matched: dict[str, Instance] = {}
     taken: set[int] = set()
-    for found in sorted(recordings, key=lambda each: each.started, reverse=True):
+    newest_first = sorted(recordings, key=lambda each: each.started, reverse=True)
+    parents = {each.recording: _parent(each) for each in newest_first}
+    for found in newest_first:
+        if parents[found.recording] in parents:
+            continue
         candidates = [each for pod in _pods_of(found, known) for each in _candidates(found, pod)]
         if not candidates:
             continue
         best = max(candidates, key=lambda each: (id(each) not in taken, each.started_at is not None, each.restart))
         matched[found.recording] = best
         taken.add(id(best))
+    for found in reversed(newest_first):  # whoever started another one began before it
+        if (parent := parents[found.recording]) in matched:
+            matched.setdefault(found.recording, matched[parent])
     return matched
+
+
+def _parent(found: Found) -> str:
+    return found.manifest.process.parent if found.manifest else ""
 
 
 def _pods_of(found: Found, known: Known) -> list[TrackedPod]:
@@ -195,7 +211,9 @@ def _candidates(found: Found, pod: TrackedPod) -> Iterator[Instance]:
             yield instance
 
 
-def _settle(ledger: Ledger, row: Row, instance: Instance, ending: Ending, *, asked: bool) -> None:
+def _settle(
+    ledger: Ledger, row: Row, manifest: Manifest | None, instance: Instance, ending: Ending, *, asked: bool
+) -> None:
     """Enter how the process of *row* ended, and what that cost."""
     row.cause, row.ending, row.exit_code = ending.cause, ending.text, ending.exit_code
     row.restart, row.asked = instance.restart, asked
@@ -204,12 +222,17 @@ def _settle(ledger: Ledger, row: Row, instance: Instance, ending: Ending, *, ask
     elif row.state == "running":
         if ending.is_over:  # its beat moved while it was waited for, so it was alive then, whatever the clocks say
             row.ending = f"running when it was copied, and after that: {ending.text}"
-    elif row.state == "silent":
-        _settle_silent(row, instance, ending)
+    elif row.state == "silent" and manifest is not None:
+        _settle_silent(row, manifest, instance, ending)
 
 
 def _settle_finished(ledger: Ledger, row: Row, instance: Instance, ending: Ending) -> None:
-    """A finished recording is whole; but what was killed long after it had finished ran on without being recorded."""
+    """A finished recording is whole; but what was killed long after it had finished ran on without being recorded.
+
+    A process that another one started may have ended long before its container, so of it nothing is known.
+    """
+    if row.parent:
+        return
     lost = _seconds_lost(row, instance)
     if ending.killed and lost is None and row.clock:
         row.note = f"it called itself finished; whether it ran on after that is not known: {row.clock}"
@@ -221,18 +244,63 @@ def _settle_finished(ledger: Ledger, row: Row, instance: Instance, ending: Endin
         ledger.lose("retrieve", row, row.note)
 
 
-def _settle_silent(row: Row, instance: Instance, ending: Ending) -> None:
-    """A process that went without its last save lost what ran since its last snapshot."""
+def _settle_silent(row: Row, manifest: Manifest, instance: Instance, ending: Ending) -> None:
+    """A process that went without its last save lost what ran since its last snapshot, or nothing if it was written."""
+    row.lost_seconds = None
+    doubt = _doubt(row, manifest, instance, ending)
+    if row.lossless and not doubt:
+        _settle_lossless(row, ending)
+        return
     if not ending.is_over:
-        row.note = f"{row.note}. Kubernetes says that its container still runs"
+        row.note = f"{row.note}. Kubernetes says that its container still runs{f', but {doubt}' if doubt else ''}"
         return
     row.lost_seconds = _seconds_lost(row, instance)
     row.state = "ended" if ending.killed is False else "killed" if ending.killed else "silent"
     if row.lost_seconds is None:
         lost = f"how much is lost is not known{f': {row.clock}' if row.clock else ''}"
+    elif row.mode == "final":
+        lost = f"lost is everything that it ran, in {row.lost_seconds:g} s at most: nothing was saved before its end"
     else:
         lost = f"lost is what ran in its last {row.lost_seconds:g} s at most; Kubernetes tells its end to a second"
-    row.note = f"without its last save; {lost}" if row.state == "ended" else lost
+    row.note = "; ".join(filter(None, ("without its last save" if row.state == "ended" else "", doubt, lost)))
+
+
+def _settle_lossless(row: Row, ending: Ending) -> None:
+    """Enter that nothing is lost of what went without its last save, or hangs."""
+    row.lost_seconds = row.lost_if_killed = 0.0
+    if not ending.is_over:
+        how = "its beat does not move, and Kubernetes says that its container still runs"
+    elif ending.killed is False:
+        row.state, how = "ended", "ended without its last save"
+    elif ending.killed or ending.cause == "force delete":
+        row.state, how = "killed", "killed"
+    else:
+        how = "how it ended is not known"
+    row.note = f"{how}; {NOTHING_LOST}"
+
+
+def _doubt(row: Row, manifest: Manifest, instance: Instance, ending: Ending) -> str:
+    """Return why what *row* ran last may be missing though each line of it was written before it ran, if it may be."""
+    if ending.node_lost:
+        return "its node was lost, and with it what was in its memory and not on its disk yet"
+    if not row.lossless:
+        return ""
+    if ending.is_over and ending.killed is None and ending.cause == "unknown" and row.same_boot is not True:
+        return "whether its machine has restarted since is not known"
+    # What another process started may have ended long before its container.
+    ended = None if row.parent else instance.finished_at
+    return _refused(manifest, ended) if ended is not None else ""
+
+
+def _refused(manifest: Manifest, ended: datetime) -> str:
+    """Return why the volume may have taken no more writes when the process *ended*: then its beat could not move."""
+    stopped = (ended + SECOND - parse_timestamp(manifest.published_at)).total_seconds()
+    unknown = "so it is not known whether the volume still took what it ran"
+    if stopped < 0:
+        return f"its last beat is of {manifest.published_at}, after its end by the clock of its node, {unknown}"
+    if stopped > max(_STALE, 3 * manifest.interval + manifest.publish_seconds):
+        return f"its beat stopped {stopped:.1f} s before its end, {unknown}"
+    return ""
 
 
 def loss_of(row: Row) -> str:
@@ -247,13 +315,13 @@ def _seconds_lost(row: Row, instance: Instance) -> float | None:
     """Return the most that can have run after the last snapshot, in seconds, if the clock of its node tells."""
     if instance.finished_at is None or not row.snapshot_at:
         return None
-    seconds = (instance.finished_at + SECOND - parse_timestamp(row.snapshot_at)).total_seconds()
+    seconds = (instance.finished_at + SECOND - parse_timestamp(row.saved_at)).total_seconds()
     if seconds < 0:
         ended = _shown(instance.finished_at)
         row.clock = (
-            f"its container ended at {ended}, before its last snapshot of {row.snapshot_at}: its clock was set back"
+            f"its container ended at {ended}, before its last snapshot of {row.saved_at}: its clock was set back"
         )
-    return None if row.clock else round(seconds, 1)
+    return None if row.clock else max(round(seconds, 1), 0.1)
 
 
 def _unmatched(found: Found, known: Known) -> str:

@@ -16,7 +16,9 @@ from typing import Any, Literal
 
 from coverage_hooks.collect import clocks, files
 from coverage_hooks.errors import UsageError
-from coverage_hooks.volume.manifest import Manifest
+from coverage_hooks.volume.manifest import Manifest, Mode
+
+FORMAT = 2
 
 UNPROVEN = "unproven: nobody watched the cluster, so a process that never announced itself is not missed"
 
@@ -26,6 +28,9 @@ STEPS: tuple[Step, ...] = ("retrieve", "verify", "combine", "report")
 
 #: Of what something is missing: of what was or should have been recorded, or of the coverage that was asked for.
 LossKind = Literal["recording", "threshold"]
+
+#: Why the end of a process that recorded losslessly cost nothing.
+NOTHING_LOST = "nothing is lost: each line was on the volume before it ran"
 
 #: What the module of a file that ``kopf run`` was given is called.
 _KOPF_SCRIPT = "__kopf_script_"
@@ -69,14 +74,18 @@ class Earlier:
 class Row:
     """One recording of the chosen run, or with state `missing` a process that should have made one.
 
-    `folder` holds its raw copy, below the output folder. For a silent one, `beat_age` and `unsaved` are the seconds
+    `folder` holds its raw copy, below the output folder. `branch` says whether
+    branches were measured, not lines, `mode` is how points got to its journal, and `complete` says
+    whether its marker lay there when it was copied: whatever ran is in the journal, to the last line. `same_boot` says
+    whether the machine has run since without a restart; None when that is not known. `parent` is the recording of the
+    process that started this one. For a silent one, `beat_age` and `unsaved` are the seconds
     since the last beat and since the last snapshot, and `lost_if_killed` is how much it can have lost at most, if it
     was killed: its beat tells until when it lived.
 
     `ending` says how the process ended, as far as Kubernetes told a witness, or when it was `asked` afterwards; `cause`
     is the same in a word or two, `restart` and `exit_code` are its container's, and `lost_seconds` is the most that it
-    ran after its last snapshot. `clock` says why seconds of it are unknown: its own was set
-    back.
+    ran after its last snapshot: 0 only when it is known that nothing is lost. `clock` says why seconds of it are
+    unknown: its own was set back.
     """
 
     recording: str
@@ -85,6 +94,11 @@ class Row:
     pod: str = ""
     container: str = ""
     state: State = "damaged"
+    branch: bool = False
+    mode: Mode = ""
+    complete: bool = False
+    same_boot: bool | None = None
+    parent: str = ""
     note: str = ""
     started_at: str = ""
     snapshot_at: str = ""
@@ -107,15 +121,29 @@ class Row:
     forks: int = 0
     problems: list[str] = field(default_factory=list)
 
+    @property
+    def lossless(self) -> bool:
+        """Whether each line was on the volume before it ran: its end cost nothing, unless the node was lost."""
+        return self.mode == "immediate" and self.complete
+
+    @property
+    def lost_nothing(self) -> bool:
+        """Whether it is known that nothing of what it ran is missing, though it never said that it had finished."""
+        return self.lost_seconds == 0
+
+    @property
+    def saved_at(self) -> str:
+        """Until when what ran is on the volume in any case; in mode `final` nothing is before the end."""
+        return self.started_at if self.mode == "final" else self.snapshot_at
+
     def fail(self, note: str, state: State = "damaged") -> None:
         """Enter that nothing of this recording arrived; what its manifest claimed is no longer shown."""
-        self.state, self.note = state, note
+        self.state, self.note, self.lost_seconds = state, note, None
         self.files = self.lines = self.arcs = 0
 
     @classmethod
     def of(cls, manifest: Manifest, folder: str) -> Row:
         """Return the row that *manifest* makes by itself, before anything was verified."""
-        data = manifest.data
         return cls(
             recording=manifest.recording,
             run=manifest.run,
@@ -123,13 +151,13 @@ class Row:
             pod="/".join(filter(None, (manifest.pod.namespace, manifest.pod.name))) if manifest.pod else "",
             container=manifest.pod.container if manifest.pod else "",
             state=manifest.state,
+            branch=manifest.process.branch,
+            mode=manifest.process.journal,
+            parent=manifest.process.parent,
             started_at=manifest.started_at,
             snapshot_at=manifest.snapshot_at,
             beat=manifest.beat,
             clock=clocks.of_pod(manifest),
-            files=data.files if data else 0,
-            lines=data.lines if data else 0,
-            arcs=data.arcs if data else 0,
             revision=manifest.revision,
             python=manifest.process.python,
             forks=manifest.process.forks,
@@ -156,7 +184,7 @@ class Ledger:
     notes: list[Note] = field(default_factory=list)
     completeness: str = UNPROVEN
     proven: bool = False
-    format: Literal[1] = 1
+    format: int = FORMAT
 
     @property
     def recorded(self) -> list[Row]:
@@ -203,6 +231,7 @@ class Ledger:
         path = output / files.LEDGER
         try:
             document = json.loads(path.read_bytes())
+            _expect_format(document["format"])
             return cls(
                 **{
                     **document,
@@ -216,6 +245,11 @@ class Ledger:
             raise UsageError(f"{str(path)!r} is not there: run `coverage-hooks retrieve` first") from None
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise UsageError(f"{str(path)!r} cannot be read: {error}; run `coverage-hooks retrieve` again") from None
+
+
+def _expect_format(found: object) -> None:
+    if found != FORMAT:
+        raise ValueError(f"format {found!r} is not format {FORMAT}")
 
 
 def lost_at_start(manifest: Manifest) -> list[str]:

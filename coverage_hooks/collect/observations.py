@@ -29,7 +29,16 @@ Change = Literal["LISTED", "ADDED", "MODIFIED", "DELETED", "GONE"]
 
 #: Events that say why a container ended or a pod went, by the kind of object that they are about.
 _TELLING = {
-    "Pod": {"Killing", "Unhealthy", "Evicted", "Preempted", "TaintManagerEviction", "DeadlineExceeded", "Failed"},
+    "Pod": {
+        "Killing",
+        "Unhealthy",
+        "Evicted",
+        "Preempted",
+        "TaintManagerEviction",
+        "DeadlineExceeded",
+        "Failed",
+        "NodeNotReady",
+    },
     "ReplicaSet": {"SuccessfulDelete"},
     "StatefulSet": {"SuccessfulDelete"},
     "DaemonSet": {"SuccessfulDelete"},

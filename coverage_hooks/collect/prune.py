@@ -36,8 +36,8 @@ def remove(volume: Path, recording: str) -> None:
 
 def _check(names: list[str], folder: int) -> None:
     for name in names:
-        ours = name == layout.MANIFEST or any(
-            pattern.fullmatch(name) for pattern in (layout.DATA, layout.SOURCES, layout.TEMPORARY)
+        ours = name in {layout.MANIFEST, layout.COMPLETE} or any(
+            pattern.fullmatch(name) for pattern in (layout.JOURNAL, layout.TEMPORARY)
         )
         if not ours or stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
             raise UnsafeEntry(f"it holds {name!r}, which no recorder writes; nothing was deleted")

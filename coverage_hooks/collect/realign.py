@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coverage_hooks.collect.checkout import Checkout, SourceFile, count_lines
-from coverage_hooks.volume.manifest import Fingerprint
+from coverage_hooks.volume.journal import Fingerprint
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _CODE = (*_SCOPES, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)

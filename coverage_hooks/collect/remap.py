@@ -168,7 +168,8 @@ class Remapper:
     def _mismatch(self, verified: Verified, path: str) -> Refused:
         near = self._near(path)
         if path not in verified.fingerprints:
-            reason = "has no fingerprint, so nobody knows what its lines were"
+            problem = verified.problems.get(path, "")
+            reason = f"has no fingerprint, so nobody knows what its lines were{problem and f': {problem}'}"
         else:
             there, here = verified.row.revision or "unknown", self._checkout.revision or "unknown"
             names = " or ".join(self._checkout.shown(file.path) for file in near[:2])

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from coverage_hooks.collect import clocks, endings, files, plain, runs
 from coverage_hooks.collect.endings import Moments, Witness
-from coverage_hooks.collect.ledger import Ledger, Row, begun_at_start, lost_at_start, too_early
+from coverage_hooks.collect.ledger import NOTHING_LOST, Ledger, Row, begun_at_start, lost_at_start, too_early
 from coverage_hooks.collect.plain import counted
 from coverage_hooks.collect.runs import Choice, Chosen, Found
 from coverage_hooks.collect.sources import Limits, Source
@@ -84,12 +84,13 @@ def retrieve(
     if choice == Choice() and (doubt := chosen.doubt(listed)):
         ledger.note("retrieve", doubt)
     silent = await_beats(source, [each.manifest for each in chosen.found if each.manifest], patience, say=say)
+    boot = source.boot() if chosen.found else ""
     for found in chosen.found:
-        _take(source, found, output, ledger, limits or Limits(), silent=found.recording in silent)
+        _take(source, found, output, ledger, limits or Limits(), boot=boot, silent=found.recording in silent)
     copied = datetime.now(UTC)
     _join(ledger, chosen, witness, Moments(listed=listed, copied=copied))
     for row in ledger.rows:
-        if row.state in {"silent", "killed", "ended"}:
+        if row.state in {"silent", "killed", "ended"} and not row.lost_nothing:
             ledger.lose("retrieve", row, endings.loss_of(row))
     _count(ledger, chosen)
     return ledger
@@ -163,8 +164,10 @@ class _Watched:
         return time.monotonic() >= self._deadline
 
 
-def _take(source: Source, found: Found, output: Path, ledger: Ledger, limits: Limits, *, silent: bool) -> None:
-    """Copy recording *found* and enter it into *ledger*."""
+def _take(
+    source: Source, found: Found, output: Path, ledger: Ledger, limits: Limits, *, boot: str, silent: bool
+) -> None:
+    """Copy recording *found* and enter it into *ledger*; *boot* is that of the machine which reads the volume."""
     if found.manifest is None:
         row = Row(recording=found.recording, note=found.reason)
         ledger.rows.append(row)
@@ -174,50 +177,84 @@ def _take(source: Source, found: Found, output: Path, ledger: Ledger, limits: Li
     row = Row.of(found.manifest, str(folder))
     ledger.rows.append(row)
     try:
-        manifest, age, read = _fetch(source, found.recording, output / folder, limits)
+        fetched = _fetch(source, found.recording, output / folder, limits)
     except VolumeError as error:
         row.fail(str(error))
         row.folder = ""
         ledger.lose("retrieve", row, row.note, file=_blamed(found.manifest, row.note))
         return
+    manifest = fetched.manifest
     ledger.rows[-1] = row = Row.of(manifest, str(folder))
-    _judge(ledger, row, manifest, age, read, silent=silent)
+    row.complete = fetched.complete
+    row.same_boot = manifest.process.boot == boot if manifest.process.boot and boot else None
+    for name, reason in fetched.refused.items():
+        ledger.lose("retrieve", row, reason, file=name)
+    if manifest.state == "running":
+        _judge_running(ledger, row, manifest, fetched.age, fetched.read, silent=silent)
+    if not _has_points(output / folder):
+        _judge_empty(ledger, row, manifest)
+    _judge_start(ledger, row, manifest)
 
 
-def _fetch(source: Source, recording: str, folder: Path, limits: Limits) -> tuple[Manifest, float, datetime]:
-    """Copy manifest, data and sources of *recording* into *folder* as one set.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fetched:
+    """What was copied: its manifest, of what `age` that was when it was `read`, and whether its marker was there.
 
-    Return the manifest, its age, and when it was read.
+    `refused` says why of the journals that the manifest does not name some are not here.
+    """
+
+    manifest: Manifest
+    age: float
+    read: datetime
+    complete: bool
+    refused: dict[str, str]
+
+
+def _fetch(source: Source, recording: str, folder: Path, limits: Limits) -> _Fetched:
+    """Copy manifest, journals and marker of *recording* into *folder* as one set.
+
+    The manifest is read first. A journal only grows, so that of then is the beginning of what is copied after it.
     """
     announcement, read = source.announcement(recording), datetime.now(UTC)
     for attempt in range(1, ATTEMPTS + 1):
         manifest = runs.read_manifest(recording, announcement.content)
         try:
-            _copy_set(source, manifest, folder, limits)
+            complete, refused = _copy_set(source, manifest, folder, limits)
         except VolumeError:
-            # The files of a replaced manifest live on for a while only; if it is still the same one, they never were.
+            # A recorder that finds its journal spoilt begins another, and says so; under the same manifest it did not.
             again, read = source.announcement(recording), datetime.now(UTC)
             if again.content == announcement.content or attempt == ATTEMPTS:
                 raise
             announcement = again
             continue
         files.write(folder / layout.MANIFEST, announcement.content)
-        return manifest, announcement.age, read
+        return _Fetched(manifest=manifest, age=announcement.age, read=read, complete=complete, refused=refused)
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-def _copy_set(source: Source, manifest: Manifest, folder: Path, limits: Limits) -> None:
+def _copy_set(source: Source, manifest: Manifest, folder: Path, limits: Limits) -> tuple[bool, dict[str, str]]:
+    """Copy the journals of *manifest* and all others beside them.
+
+    Return whether the marker was there, and why of the others some are not here.
+    """
     files.make_folder(folder)
-    if manifest.sources is not None and not _is_here(folder / manifest.sources.file, manifest.sources.sha256):
-        source.copy(manifest.recording, manifest.sources.file, folder / manifest.sources.file, limit=limits.sources)
-    if manifest.data is None or _is_here(folder / manifest.data.file, manifest.data.sha256):
-        return
-    source.copy(manifest.recording, manifest.data.file, folder / manifest.data.file, limit=limits.data)
-    if not _is_here(folder / manifest.data.file, manifest.data.sha256):
-        # Older files beside it are evidence: with them, stale data can be told from damaged data.
-        for name in source.data_files(manifest.recording):
-            if name != manifest.data.file:
-                source.copy(manifest.recording, name, folder / name, limit=limits.data)
+    for journal in manifest.journals:
+        if manifest.state != "finished" or not _is_here(folder / journal.file, journal.sha256):
+            source.copy(manifest.recording, journal.file, folder / journal.file, limit=limits.journal)
+    # Listed only now: a marker that is still there says that no point was missing before.
+    listed, refused = source.files(manifest.recording), {}
+    known = {layout.COMPLETE, *(journal.file for journal in manifest.journals)}
+    for name in (name for name in listed if name not in known):
+        try:
+            source.copy(manifest.recording, name, folder / name, limit=limits.journal)
+        except VolumeError as error:  # most likely of a child: what its parent ran is here all the same
+            refused[name] = str(error)
+    complete = layout.COMPLETE in listed
+    if complete:
+        files.write(folder / layout.COMPLETE, b"")
+    else:
+        (folder / layout.COMPLETE).unlink(missing_ok=True)
+    return complete, refused
 
 
 def _is_here(path: Path, sha256: str) -> bool:
@@ -228,13 +265,13 @@ def _is_here(path: Path, sha256: str) -> bool:
         return False
 
 
-def _judge(ledger: Ledger, row: Row, manifest: Manifest, age: float, read: datetime, *, silent: bool) -> None:
-    """Enter what the manifest alone says is lost."""
-    if manifest.state == "running":
-        _judge_running(ledger, row, manifest, age, read, silent=silent)
-    if manifest.data is None:
-        row.fail(_nothing_published(manifest), "announced")
-        ledger.lose("retrieve", row, row.note)
+def _has_points(folder: Path) -> bool:
+    """Return whether any journal that was copied into *folder* holds anything."""
+    return any(layout.JOURNAL.fullmatch(path.name) and path.stat().st_size for path in folder.iterdir())
+
+
+def _judge_start(ledger: Ledger, row: Row, manifest: Manifest) -> None:
+    """Enter what ran before recording started: as a loss, or as what has to."""
     if modules := lost_at_start(manifest):
         ledger.lose("retrieve", row, too_early(modules), file=", ".join(modules))
     if modules := begun_at_start(manifest):
@@ -244,29 +281,43 @@ def _judge(ledger: Ledger, row: Row, manifest: Manifest, age: float, read: datet
             ledger.note("retrieve", text)
 
 
-def _nothing_published(manifest: Manifest) -> str:
+def _judge_empty(ledger: Ledger, row: Row, manifest: Manifest) -> None:
+    """Enter that nothing was recorded: a loss, but of another one's child that is known to have run none of it."""
+    whole = manifest.state == "finished" or row.lost_nothing
+    row.fail(_nothing_published(row, manifest), "announced")
+    if row.parent and whole and not manifest.problems:
+        row.note = "started by another process, and ran nothing of `run:source`"
+    else:
+        ledger.lose("retrieve", row, row.note)
+
+
+def _nothing_published(row: Row, manifest: Manifest) -> str:
     advice = (
         manifest.problems[-1]
         if manifest.problems
         else "nothing of `run:source` ran, or the operator's coverage configuration names other code; see its log too"
     )
+    if row.mode == "final" and manifest.state == "running":
+        return f"announced itself and has not ended: in mode final all is saved then, so all is lost; {advice}"
     return f"announced itself and published nothing; {advice}"
 
 
 def _judge_running(ledger: Ledger, row: Row, manifest: Manifest, age: float, read: datetime, *, silent: bool) -> None:
     """Enter that a process that never said it had finished is silent, or beats without saving anything."""
-    snapshot = parse_timestamp(manifest.snapshot_at)
+    saved = parse_timestamp(row.saved_at)
     bound = manifest.interval + manifest.publish_seconds
-    behind = (parse_timestamp(manifest.published_at) - snapshot).total_seconds()  # by one clock: the pod's
+    behind = (parse_timestamp(manifest.published_at) - saved).total_seconds()  # by one clock: the pod's
     if silent:
         row.state = "silent"
         if not row.clock:
             row.lost_if_killed = round(behind + bound, 1)
         if not (differ := row.clock or clocks.of_file(manifest, age, read)):
-            row.beat_age, row.unsaved = round(age, 1), round((read - snapshot).total_seconds(), 1)
+            row.beat_age, row.unsaved = round(age, 1), round((read - saved).total_seconds(), 1)
+        if row.lossless and row.same_boot:
+            row.lost_if_killed = row.lost_seconds = 0.0
         row.note = _silence(row, differ)
-        return  # a loss in any case, but a witness may know better why
-    if not manifest.problems:
+        return  # a loss, most likely, but a witness may know better why
+    if not manifest.problems or row.lossless:
         return
     if row.clock:
         row.note = f"it beats, but for how long nothing was saved is unknown: {row.clock}; {manifest.problems[-1]}"
@@ -279,15 +330,23 @@ def _judge_running(ledger: Ledger, row: Row, manifest: Manifest, age: float, rea
 def _silence(row: Row, differ: str) -> str:
     """Return what there is to say of a beat that stands still, in seconds where no clocks *differ*."""
     beat, why = f"beat {row.beat}", "does not move: killed, hung, or its last save failed"
+    if row.lossless:
+        why = "does not move: killed or hung"
+        if row.lost_nothing:
+            return f"{beat} {why}; {NOTHING_LOST}, and this machine has not restarted since"
+        return (
+            f"{beat} {why}. Each line was on the volume before it ran; but whether the machine that it ran on has "
+            "restarted since is not known here, and then what was not on the disk yet is lost"
+        )
+    lost = "Lost is what ran after the last snapshot"
+    if row.mode == "final":
+        lost = "Lost is everything that it ran: in mode final nothing is saved before the end"
     if row.lost_if_killed is None:
-        return f"{beat} {why}. Lost is what ran after the last snapshot; how much is unknown: {differ}"
+        return f"{beat} {why}. {lost}; how much is unknown: {differ}"
     most = f"if it was killed, at most {row.lost_if_killed:g} s of it"
     if differ:
-        return f"{beat} {why}. Lost is what ran after the last snapshot; {most}. How long ago is unknown: {differ}"
-    return (
-        f"{beat} is {row.beat_age:.10g} s old and {why}. "
-        f"Lost is what ran after the last snapshot, {row.unsaved:.10g} s ago; {most}"
-    )
+        return f"{beat} {why}. {lost}; {most}. How long ago is unknown: {differ}"
+    return f"{beat} is {row.beat_age:.10g} s old and {why}. {lost}, {row.unsaved:.10g} s ago; {most}"
 
 
 def _count(ledger: Ledger, chosen: Chosen) -> None:
@@ -333,5 +392,5 @@ def _nothing(ledger: Ledger, chosen: Chosen) -> str:
 
 def _blamed(manifest: Manifest, reason: str) -> str:
     """Return the file of *manifest* that *reason* is about."""
-    names = [part.file for part in (manifest.data, manifest.sources) if part is not None]
+    names = [journal.file for journal in manifest.journals]
     return next((name for name in names if repr(name) in reason), layout.MANIFEST)

@@ -55,8 +55,10 @@ def blame(loss: Loss) -> str:
 
 def cause(row: Row) -> str:
     """Return what there is to say about *row* besides its state."""
-    forks = f"{row.forks} forked children are not recorded" if row.forks else ""
-    return "; ".join(filter(None, (row.note, forks)))
+    # In mode `immediate` a forked child goes on with a journal of its own.
+    forks = f"{row.forks} forked children are not recorded" if row.forks and row.mode != "immediate" else ""
+    parent = f"child of {row.parent}" if row.parent else ""
+    return "; ".join(filter(None, (row.note, forks, parent)))
 
 
 def ending(row: Row) -> str:
@@ -75,6 +77,8 @@ def earlier(ledger: Ledger) -> tuple[list[Earlier], str]:
 
 def lost(row: Row) -> str:
     """Return how much *row* lost at its end, as far as that is known."""
+    if row.lost_nothing:
+        return "nothing"
     if row.lost_seconds is not None:
         return f"<= {row.lost_seconds:g} s"
     return "unknown" if row.clock and row.state in {"silent", "killed", "ended"} else ""
@@ -89,10 +93,11 @@ def _lines(ledger: Ledger, report: Report, changes: Comparison | None) -> Iterat
     yield ""
     yield "## Recordings"
     yield ""
-    yield from _table("recording", "pod", "state", "lines", "lost", "ending", "note")
+    yield from _table("recording", "pod", "state", "journal", "lines", "lost", "ending", "note")
     for row in ledger.rows:
         note = "; ".join([cause(row), *row.problems]).strip("; ")
-        yield _row(row.recording or "(none)", row.pod, row.state, str(row.lines), lost(row), ending(row), note)
+        cells = (row.recording or "(none)", row.pod, row.state, row.mode, str(row.lines), lost(row), ending(row), note)
+        yield _row(*cells)
     yield ""
     yield f"Completeness: {markdown(ledger.completeness)}"
     listed, more = earlier(ledger)

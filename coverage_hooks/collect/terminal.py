@@ -33,10 +33,11 @@ Row = tuple[str, ...]
 _COLORS = {
     "finished": "green",
     "running": "green",
-    "silent": "red",
-    "silent?": "red",
-    "killed": "red",
-    "ended": "red",
+    "silent": "yellow",
+    "silent?": "yellow",
+    "killed": "yellow",
+    "ended": "yellow",
+    "nothing": "green",
     "missing": "red",
     "damaged": "red",
     "announced": "red",
@@ -76,6 +77,7 @@ def show_ledger(out: Console, ledger: Ledger) -> None:
             row.recording or "(none)",
             row.pod,
             row.state,
+            row.mode,
             str(row.files),
             str(row.lines),
             lost(row),
@@ -88,7 +90,7 @@ def show_ledger(out: Console, ledger: Ledger) -> None:
     missing = len(ledger.rows) - len(ledger.recorded)
     show_line(out, f"{counted(len(ledger.recorded), 'recording')} {chosen}{f', {missing} missing' if missing else ''}")
     if rows:
-        show_table(out, ("recording", "pod", "state", "files", "lines", "lost", "ending", "note"), rows)
+        show_table(out, ("recording", "pod", "state", "journal", "files", "lines", "lost", "ending", "note"), rows)
     if others := len(ledger.rows) - len(rows):
         show_line(
             out, f"{others} {'more ' if rows else ''}finished, with nothing to tell of them: {files.LEDGER} has all"

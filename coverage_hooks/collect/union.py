@@ -1,9 +1,9 @@
-"""What data files say, joined in memory, and written and renamed by SQLite alone.
+"""What was measured, joined in memory, and written by SQLite alone.
 
-`coverage.CoverageData.update` does it too, and takes 3 ms for a recording of 80 files (7 ms with branches) each time,
-with three times to go: into the recording's own file, into its world, and into the union of the worlds. What makes SQL
-safe here: a target was made empty by coverage.py itself, what is copied was verified to have exactly its tables, and
-tests compare what comes out with what ``coverage combine`` makes of the same files.
+`coverage.CoverageData` does it too, and takes 3 ms for a recording of 80 files (7 ms with branches) each time, with
+three times to go: into the recording's own file, into its world, and into the union of the worlds. What makes SQL safe
+here: a target was made empty by coverage.py itself, and tests compare what comes out with what ``coverage combine``
+makes of the same.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import json
 import sqlite3
 import types
 from array import array
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from coverage_hooks.collect.arcs import UNPACKED, pack
-from coverage_hooks.collect.contents import Content, fetch
+from coverage_hooks.collect.contents import Content, bits_of
 
 
 class Moved(Protocol):
@@ -29,6 +29,25 @@ class Moved(Protocol):
     def arc(self, start: int, end: int) -> tuple[int, int] | None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Blank:
+    """A data file that coverage.py has made empty, and the numbers that it gave to files and contexts."""
+
+    content: bytes
+    files: Mapping[str, int]
+    contexts: Mapping[str, int]
+
+    @classmethod
+    def at(cls, path: Path) -> Blank:
+        """Return the one at *path*, in which there is the empty context, too."""
+        with _written(path) as connection, connection:
+            files, contexts = (
+                _numbered(connection, "file", "path", (), {}),
+                _numbered(connection, "context", "context", [""], {}),
+            )
+        return cls(path.read_bytes(), files, contexts)
+
+
 class Union:
     """What data files say of lines, or of arcs, each fact once: what it takes does not depend on how many they are.
 
@@ -36,10 +55,19 @@ class Union:
     """
 
     def __init__(self) -> None:
-        self._lines: defaultdict[tuple[str, str], int] = defaultdict(int)
-        self._arcs: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
-        self._last: dict[tuple[str, str], array[int]] = {}  # what was added last need not be added again
+        self._lines: dict[tuple[str, str], int] = {}
+        self._arcs: dict[tuple[str, str], array[int] | set[int]] = {}  # what is there once is not copied
         self._tracers: dict[str, str] = {}
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Union)
+            and self._lines == other._lines
+            and self._arcs == other._arcs
+            and self._tracers == other._tracers
+        )
+
+    __hash__ = None  # type: ignore[assignment] # it changes
 
     def add(
         self, content: Content, places: Mapping[str, str], moved: Mapping[str, Moved] = types.MappingProxyType({})
@@ -51,38 +79,50 @@ class Union:
         self._tracers |= {places[path]: tracer for path, tracer in content.tracers.items() if path in places}
         for (path, context), bits in content.lines.items():
             if path in moved:
-                bits = bits_of(here for line in lines_of(bits) if (here := moved[path].line(line)) is not None)  # noqa: PLW2901
+                bits = bits_of([here for line in lines_of(bits) if (here := moved[path].line(line)) is not None])  # noqa: PLW2901
             if path in places:
-                self._lines[places[path], context] |= bits
+                self._add_lines((places[path], context), bits)
         for (path, context), arcs in (content.arcs or {}).items():
             if path in moved:
                 ends = (moved[path].arc(*arc) for arc in arcs)
-                self._arcs[places[path], context].update(pack(each for each in ends if each is not None))
-            elif path in places and self._last.get(key := (places[path], context)) != arcs.packed:
-                self._arcs[key].update(arcs.packed)
-                self._last[key] = arcs.packed
+                self._add_arcs((places[path], context), set(pack(each for each in ends if each is not None)))
+            elif path in places:
+                self._add_arcs((places[path], context), arcs.packed)
 
-    def add_proven(self, name: str, lines: Iterable[int], *, branch: bool) -> None:
+    def add_proven(self, name: str, lines: Collection[int], *, branch: bool) -> None:
         """Add that *lines* of *name* were run; as arcs, that they were, and not what was run next."""
         if branch:
-            self._arcs[name, ""].update(pack((line, line) for line in lines))
+            self._add_arcs((name, ""), set(pack((line, line) for line in lines)))
         else:
-            self._lines[name, ""] |= bits_of(iter(lines))
+            self._add_lines((name, ""), bits_of(lines))
 
     def update(self, other: Union) -> None:
         """Add what *other* has."""
         self._tracers |= other._tracers
-        for place, bits in other._lines.items():
-            self._lines[place] |= bits
-        for place, arcs in other._arcs.items():
-            self._arcs[place] |= arcs
+        for key, bits in other._lines.items():
+            self._add_lines(key, bits)
+        for key, arcs in other._arcs.items():
+            self._add_arcs(key, arcs)
 
-    def write(self, target: Path) -> None:
-        """Fill data file *target*, which coverage.py has made empty for what this holds."""
+    def _add_lines(self, key: tuple[str, str], bits: int) -> None:
+        self._lines[key] = self._lines.get(key, 0) | bits
+
+    def _add_arcs(self, key: tuple[str, str], arcs: array[int] | set[int]) -> None:
+        held = self._arcs.get(key)
+        if held is None:
+            self._arcs[key] = arcs if isinstance(arcs, array) else set(arcs)
+            return
+        if isinstance(held, array):
+            self._arcs[key] = held = set(held)
+        held.update(arcs)
+
+    def write(self, target: Path, blank: Blank) -> None:
+        """Make *target* a data file of what this holds, by filling *blank*, which is one of its kind."""
+        target.write_bytes(blank.content)
         groups = self._lines.keys() | self._arcs.keys()
         with _written(target) as connection, connection:
-            files = _numbered(connection, "file", "path", {name for name, _ in groups} | self._tracers.keys())
-            contexts = _numbered(connection, "context", "context", {context for _, context in groups})
+            files = _numbered(connection, "file", "path", {name for name, _ in groups}, blank.files)
+            contexts = _numbered(connection, "context", "context", {context for _, context in groups}, blank.contexts)
             connection.executemany(
                 "INSERT OR IGNORE INTO tracer (file_id, tracer) VALUES (?, ?)",
                 [(files[name], tracer) for name, tracer in self._tracers.items()],
@@ -104,39 +144,14 @@ class Union:
             )
 
 
-def rename(target: Path, places: Mapping[str, str], names: Mapping[str, str]) -> None:
-    """Give the paths of data file *target* the names in *places*, each its own, and let it name all of *names* too.
-
-    With each of *names* is the plug-in that measures it, if one does. *target* is what verifying passed: its numbers
-    of files are those that SQLite gave.
-    """
-    with _written(target) as connection, connection:
-        numbers = fetch(connection, "id, path", "file")
-        if not places.keys().isdisjoint(places.values()):
-            # By way of names that are no path: one file's new name may be another's old one.
-            connection.execute("UPDATE file SET path = '/' || id || char(0)")
-        # As one list, so that it is one statement: see `fetch`.
-        renamed = json.dumps([[number, places[path]] for number, path in numbers])
-        connection.execute(
-            "WITH place(number, name) AS "
-            "(SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?)) "
-            "UPDATE file SET path = name FROM place WHERE file.id = number",
-            (renamed,),
-        )
-        missing = sorted(set(names).difference(places.values()))
-        connection.execute("INSERT INTO file (path) SELECT value FROM json_each(?)", (json.dumps(missing),))
-        connection.executemany(
-            "INSERT INTO tracer (file_id, tracer) SELECT id, ? FROM file WHERE path = ?",
-            [(names[name], name) for name in missing if names[name]],
-        )
-
-
-def _numbered(connection: sqlite3.Connection, table: str, column: str, names: Collection[str]) -> dict[str, int]:
-    """Return the ids of *names*, which are entered into *table* where they are new."""
-    connection.executemany(
-        f"INSERT OR IGNORE INTO {table} ({column}) VALUES (?)",  # noqa: S608 - names of ours
-        [(name,) for name in sorted(names)],
-    )
+def _numbered(
+    connection: sqlite3.Connection, table: str, column: str, names: Collection[str], known: Mapping[str, int]
+) -> Mapping[str, int]:
+    """Return the ids of *names*, which are entered into *table* where they are not *known*."""
+    missing = sorted(set(names).difference(known))
+    if known and not missing:
+        return known
+    connection.executemany(f"INSERT INTO {table} ({column}) VALUES (?)", [(name,) for name in missing])  # noqa: S608 - names of ours
     return dict(connection.execute(f"SELECT {column}, id FROM {table}"))  # noqa: S608 - as above
 
 
@@ -146,14 +161,6 @@ def lines_of(bits: int) -> Iterator[int]:
         lowest = bits & -bits
         yield lowest.bit_length() - 1
         bits ^= lowest
-
-
-def bits_of(lines: Iterator[int]) -> int:
-    """Return *lines* as bits."""
-    bits = 0
-    for line in lines:
-        bits |= 1 << line
-    return bits
 
 
 @contextmanager

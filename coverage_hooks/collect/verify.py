@@ -1,50 +1,53 @@
-"""Whether a raw copy is what its manifest says, and whether it is safe to hand to coverage.py at all.
+"""Whether a raw copy is what its manifest says, and what its journals say.
 
-Size and hash come first, then SQLite's own checks on a read-only connection that runs nothing the file brings along and
-stops at a deadline, then the counts. Only what passes everything is ever opened by coverage.py. What does not pass is
-told apart, because each calls for something else: *truncated* (copy it again), *stale* (an older snapshot), *damaged*
-(the disk), *foreign* (another program or version), *empty* (nothing of `run:source` ran).
+What the manifest names of a journal was on the disk when it said so: size and hash have to be right, and each record
+has to be sound, else nothing of the recording is used. What was appended after that counts as far as it is sound. What
+does not pass is told apart, because each calls for something else: *truncated* and *gone* (copy it again), *damaged*
+(the disk), *empty* (nothing of `run:source` ran).
 """
 
 from __future__ import annotations
 
-import functools
 import hashlib
+import mmap
 import multiprocessing
 import os
 import signal
-import sqlite3
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-import coverage
-
-from coverage_hooks.collect.arcs import Parser
-from coverage_hooks.collect.contents import Content, DamagedError, Schema, read_content, read_schema
+from coverage_hooks.collect.contents import Content, DamagedError
+from coverage_hooks.collect.journals import Journals
 from coverage_hooks.collect.ledger import Ledger, Row
 from coverage_hooks.errors import VolumeError
 from coverage_hooks.volume import layout
-from coverage_hooks.volume.manifest import Begun, DataFile, Fingerprint, Manifest, Process, SourcesFile, parse_sources
+from coverage_hooks.volume.journal import Fingerprint
+from coverage_hooks.volume.manifest import Begun, JournalFile, Manifest, Process
 
 #: How many processes look at recordings, each at how many at once; and how many recordings are worth starting them.
 WORKERS, AT_ONCE, MANY = min(4, os.cpu_count() or 1), 4, 64
 
 
+_EMPTY = "empty: it holds no line; nothing of `run:source` ran, or the operator's configuration names other code"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
-    """A data file that coverage.py may open, with the fingerprints of the files in it, and what had begun before."""
+    """What a recording says, with the fingerprints of the files in it, and what had begun before.
+
+    `problems` tell of which files there is no fingerprint that counts, and why, if that is known.
+    """
 
     row: Row
     process: Process
-    path: Path
     content: Content
     fingerprints: Mapping[str, Fingerprint]
+    problems: Mapping[str, str]
     begun: list[Begun]
 
     @property
@@ -58,39 +61,48 @@ def verify(ledger: Ledger, output: Path) -> Iterator[Verified]:
 
     Whoever asks for the next one gives up the one before, so no more than a few are ever in memory.
     """
-    first: dict[tuple[str, str], str] = {}
+    first: dict[tuple[object, ...], str] = {}
     rows = [row for row in ledger.rows if row.folder]  # of the others retrieve has said why
     for row, found in zip(rows, _looked([output / row.folder for row in rows]), strict=True):
         if isinstance(found, VolumeError):
             row.fail(str(found), "empty" if str(found).startswith("empty") else "damaged")
             ledger.lose("verify", row, row.note, file=getattr(found, "file", layout.MANIFEST))
         elif found is not None:
-            if (twin := first.setdefault(found.hashes, row.recording)) != row.recording:
+            content = found.content
+            row.files, row.lines, row.arcs = len(content.paths), content.line_count, content.arc_count
+            for name, reason in found.cut.items():
+                row.note = row.note or f"{name} is {reason}"
+                ledger.lose("verify", row, reason, file=name)
+            if (twin := first.setdefault(found.same, row.recording)) != row.recording:
                 row.note = f"the same data as {twin}: combined once"
                 continue
             yield Verified(
                 row=row,
                 process=found.process,
-                path=found.path,
-                content=found.content,
-                fingerprints=_parse_sources(found.sources),
+                content=content,
+                fingerprints=found.fingerprints,
+                problems=found.problems,
                 begun=found.begun,
             )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sound:
-    """What is known of a recording that is sound: its hashes, and the text of its fingerprints, besides the rest."""
+    """What is known of a recording that is sound; what is the `same` in two of them is combined once.
 
-    hashes: tuple[str, str]
+    `cut` says by journal what became of its end.
+    """
+
+    same: tuple[object, ...]
     process: Process
-    path: Path
     content: Content
-    sources: bytes
+    fingerprints: Mapping[str, Fingerprint]
+    problems: Mapping[str, str]
     begun: list[Begun]
+    cut: Mapping[str, str]
 
 
-#: A recording, or why it is of no use; None if nothing was published.
+#: A recording, or why it is of no use; None if it has no journal, or only empty ones.
 _Found: TypeAlias = "_Sound | VolumeError | None"
 
 
@@ -139,113 +151,71 @@ def _look_at(folders: list[Path]) -> list[_Found]:
 
 def _look(folder: Path) -> _Found:
     try:
-        manifest = Manifest.parse(_content(folder, layout.MANIFEST))
-        return _verify(folder, manifest, manifest.data, manifest.sources)
+        return _verify(folder, Manifest.parse(bytes(_content(folder, layout.MANIFEST))))
     except VolumeError as error:
         return error
 
 
-def _verify(folder: Path, manifest: Manifest, data: DataFile | None, sources: SourcesFile | None) -> _Sound | None:
-    if data is None or sources is None:  # a manifest has both or neither
+def _verify(folder: Path, manifest: Manifest) -> _Sound | None:
+    journals = Journals(branch=manifest.process.branch)
+    listed = {each.file: each for each in manifest.journals}
+    hashes: list[str] = []
+    cut: dict[str, str] = {}
+    size = 0
+    for name in _names(folder, listed):
+        content = _content(folder, name)
+        size += len(content)
+        try:
+            hashes.append(_checked(content, listed.get(name)))
+            sound, wrong = journals.read(content)
+        except VolumeError as error:
+            raise DamagedError(name, str(error)) from None
+        if name in listed and sound < listed[name].size:
+            raise DamagedError(name, f"damaged behind byte {sound}: {wrong or 'it ends within a record'}")
+        if wrong:
+            cut[name] = f"damaged behind byte {sound}: {wrong}; what came after it is lost"
+    if not size:
         return None
-    _check_bytes(folder, data)
-    content = read_content(folder / data.file, schema(), _parser())
-    _check_counts(manifest, data, content)
-    text = _content(folder, sources.file)
-    if hashlib.sha256(text).hexdigest() != sources.sha256:
-        raise DamagedError(sources.file, "damaged: not the fingerprints that the manifest names, the SHA-256 differs")
     try:
-        _parse_sources(text)
+        found = journals.content()
     except VolumeError as error:
-        raise DamagedError(sources.file, f"damaged: {error}") from None
+        raise DamagedError(layout.journal_name(0), str(error)) from None
+    if not (found.line_count or found.arc_count):
+        raise DamagedError(*next(iter(cut.items()), (layout.journal_name(0), _EMPTY)))
     return _Sound(
-        hashes=(data.sha256, sources.sha256),
+        same=(str(manifest.begun), manifest.process.branch, *hashes),
         process=manifest.process,
-        path=folder / data.file,
-        content=content,
-        sources=text,
+        content=found,
+        fingerprints=journals.fingerprints,
+        problems=journals.problems,
         begun=manifest.begun,
+        cut=cut,
     )
 
 
-@functools.cache
-def _parser() -> Parser:
-    """Return the one of this process."""
-    return Parser()
+def _names(folder: Path, listed: Iterable[str]) -> list[str]:
+    """Return the names of the journals in *folder*, and of those that are *listed* and should be, by number."""
+    found = {path.name for path in folder.iterdir() if layout.JOURNAL.fullmatch(path.name)}
+    return sorted(found.union(listed), key=lambda name: int(name.rpartition("-")[2]))
 
 
-@functools.lru_cache(maxsize=4)
-def _parse_sources(text: bytes) -> Mapping[str, Fingerprint]:
-    """Parse *text* once for all replicas of an image, and keep it once."""
-    return parse_sources(text)
-
-
-def _content(folder: Path, name: str) -> bytes:
+def _content(folder: Path, name: str) -> memoryview:
+    """Return what file *name* in *folder* holds, of which no more is in memory than is looked at."""
     try:
-        return (folder / name).read_bytes()
+        with (folder / name).open("rb") as file:
+            is_empty = not os.fstat(file.fileno()).st_size
+            return memoryview(b"" if is_empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     except OSError as error:
         raise DamagedError(name, f"gone: the raw copy cannot be read: {error.strerror or error}") from None
 
 
-def _check_bytes(folder: Path, data: DataFile) -> None:
-    """Compare size and hash with the manifest's, and say what else it is when they differ."""
-    path = folder / data.file
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DamagedError(data.file, f"gone: the raw copy cannot be read: {error.strerror or error}") from None
-    if sha256 == data.sha256 and size == data.size:
-        return
-    if sha256 == data.sha256:
-        raise DamagedError(data.file, f"damaged: the manifest claims {data.size} bytes of a file that has {size}")
-    if older := _same_content(folder, data.file, sha256):
-        raise DamagedError(data.file, f"stale: it holds the content of {older}, an older snapshot")
-    if size < data.size:
-        raise DamagedError(data.file, f"truncated: {size} of {data.size} bytes")
-    try:
-        read_content(path, schema())
-    except DamagedError as error:
-        raise DamagedError(data.file, f"{error}; and the SHA-256 differs from the manifest's") from None
-    raise DamagedError(data.file, "replaced: a sound data file, but not the one that the manifest names: wrong SHA-256")
-
-
-def _same_content(folder: Path, name: str, sha256: str) -> str:
-    """Return the name of another data file in *folder* with that hash."""
-    for path in sorted(folder.iterdir()):
-        if path.name != name and layout.DATA.fullmatch(path.name):
-            with path.open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() == sha256:
-                    return path.name
-    return ""
-
-
-def _check_counts(manifest: Manifest, data: DataFile, content: Content) -> None:
-    if not content.paths or not (content.line_count or content.arc_count):
-        reason = (
-            "empty: it holds no line; nothing of `run:source` ran, or the operator's configuration names other code"
-        )
-        raise DamagedError(data.file, reason)
-    found = (len(content.paths), content.line_count, content.arc_count)
-    claimed = (data.files, data.lines, data.arcs)
-    if found != claimed:
-        raise DamagedError(
-            data.file,
-            f"damaged: {found[0]} files, {found[1]} lines, {found[2]} arcs; "
-            f"the manifest says {claimed[0]}, {claimed[1]}, {claimed[2]}",
-        )
-    if content.branch != manifest.process.branch:
-        raise DamagedError(data.file, "damaged: manifest and data disagree on whether branches were measured")
-
-
-@functools.cache
-def schema() -> Schema:
-    """Return the tables and indices that coverage.py makes, by asking coverage.py."""
-    data = coverage.CoverageData(no_disk=True)
-    try:
-        data.add_lines({})  # whatever is added first brings the schema
-        with closing(sqlite3.connect(data.data_filename(), uri=True)) as connection:
-            return read_schema(connection)
-    finally:
-        data.close(force=True)
+def _checked(content: memoryview, listed: JournalFile | None) -> str:
+    """Return the hash of journal *content*, which begins as the manifest says if it is *listed* there."""
+    size = listed.size if listed is not None else 0
+    if len(content) < size:
+        raise VolumeError(f"truncated: {len(content)} of {size} bytes")
+    sha256 = hashlib.sha256(content[:size])
+    if listed is not None and sha256.hexdigest() != listed.sha256:
+        raise VolumeError(f"damaged: the SHA-256 of its first {size} bytes differs from the manifest's")
+    sha256.update(content[size:])
+    return sha256.hexdigest()

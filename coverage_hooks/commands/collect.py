@@ -35,10 +35,8 @@ _RETRIEVING = (
     click.option("--allow-missing", multiple=True, metavar="NAME",
                  help="A recording or pod whose losses are no failure; with --expect, also one that never appeared."),
     options.patience,
-    click.option("--data-limit", type=click.IntRange(min=1), default=1024, show_default=True, metavar="MIB",
-                 help="The largest data file to read."),
-    click.option("--sources-limit", type=click.IntRange(min=1), default=64, show_default=True, metavar="MIB",
-                 help="The largest file of fingerprints to read."),
+    click.option("--journal-limit", type=click.IntRange(min=1), default=1024, show_default=True, metavar="MIB",
+                 help="The largest journal to read."),
 )  # fmt: skip
 
 _COMBINING = (
@@ -76,8 +74,7 @@ def retrieving(command: _Command) -> _Command:
         expect: int | None,
         allow_missing: tuple[str, ...],
         silent_after: float,
-        data_limit: int,
-        sources_limit: int,
+        journal_limit: int,
         **rest: object,
     ) -> None:
         if run is not None and since is not None:
@@ -87,7 +84,7 @@ def retrieving(command: _Command) -> _Command:
             expect=expect,
             waivers=allow_missing,
             patience=Patience(minimum=silent_after),
-            limits=Limits(data=data_limit << 20, sources=sources_limit << 20),
+            limits=Limits(journal=journal_limit << 20),
         )
         reading(request=request, **rest)
 

@@ -28,10 +28,10 @@ from coverage_hooks.commands.places import Place
 from coverage_hooks.commands.progress import Progress
 from coverage_hooks.errors import UsageError, VolumeError
 
-_TITLES = ("recording", "run", "state", "beat", "age", "lines", "ending", "problems")
+_TITLES = ("recording", "run", "state", "journal", "beat", "age", "saved", "ending", "problems")
 
 #: What changes all the time, and is no news.
-_MOVING = {"beat", "age", "lines"}
+_MOVING = {"beat", "age", "saved"}
 
 
 def _reading(command: Callable[..., None]) -> Callable[..., None]:
@@ -45,7 +45,11 @@ def _reading(command: Callable[..., None]) -> Callable[..., None]:
               "operator is installed: the claim is waited for.")  # fmt: skip
 @options.output
 def status(*, watch: bool, output: Path, reader_manifest: bool, **where: Any) -> None:
-    """List what lies on a volume: recording, run, state, beat and its age, lines, how it ended, the last problem."""
+    """List what lies on a volume: recording, run, state, journal, beat and its age, bytes saved, ending, last problem.
+
+    The journal is `immediate` where each line is written before it runs, `interval` where what ran is appended once per
+    interval, and `final` where everything is written at the end.
+    """
     if not watch or reader_manifest:
         options.reading(_list)(reader_manifest=reader_manifest, **where)
         return
@@ -123,21 +127,21 @@ def _rows(source: Source, testimony: Testimony | None) -> Iterator[tuple[str, ..
         ending = ending_of(instance, known).text if instance else ""
         manifest = found.manifest
         if manifest is None:
-            yield found.recording, "", "damaged", "", "", "", ending, found.reason
+            yield found.recording, "", "damaged", "", "", "", "", ending, found.reason
             continue
-        state, age = str(manifest.state), ""
+        state, mode, age = str(manifest.state), str(manifest.process.journal), ""
         with contextlib.suppress(VolumeError):
             seconds = source.announcement(found.recording).age
             age = f"{seconds:.1f} s" if seconds >= 0 else "unknown"
             # Only `collect` waits for two beats, and knows; the age is by the clock of whoever has the volume.
             if state == "running" and seconds > Patience().seconds(manifest.interval):
                 state = "silent?"
-        lines = str(manifest.data.lines) if manifest.data else "none yet"
+        saved = f"{size} B" if (size := sum(each.size for each in manifest.journals)) else "none yet"
         problems = f"{len(manifest.problems)}: {manifest.problems[-1]}" if manifest.problems else ""
-        yield found.recording, manifest.run, state, str(manifest.beat), age, lines, ending, problems
+        yield found.recording, manifest.run, state, mode, str(manifest.beat), age, saved, ending, problems
     for instance in endings.unannounced(matched.values(), known):
         name = f"(none) {instance.pod.last.name}, {instance.container}, restart {instance.restart}"
-        yield name, instance.run or "", "missing", "", "", "", ending_of(instance, known).text, ""
+        yield name, instance.run or "", "missing", "", "", "", "", ending_of(instance, known).text, ""
 
 
 @click.command()

@@ -26,6 +26,9 @@ from coverage_hooks.errors import NotPermitted, TooLarge, UnsafeEntry, VolumeErr
 # closing quote, take hours for a megabyte of escaped quotes.
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
+#: How many bytes are read at a time, so that no file takes more memory than that.
+CHUNK = 1 << 20
+
 _SAFE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -87,20 +90,12 @@ def read_aged_file(name: str, *, parent: int, limit: int) -> tuple[bytes, float]
         written = os.fstat(descriptor).st_mtime
         chunks = []
         left = limit + 1
-        while left > 0 and (chunk := read_chunk(name, descriptor, min(left, 1 << 20))):
+        while left > 0 and (chunk := _read(name, descriptor, min(left, CHUNK))):
             chunks.append(chunk)
             left -= len(chunk)
         if left <= 0:
             raise TooLarge(f"{name!r} grew beyond the {limit} bytes allowed while it was read")
         return b"".join(chunks), time.time() - written
-
-
-def read_chunk(name: str, descriptor: int, size: int = 1 << 20) -> bytes:
-    """Return the next bytes of the file open as *descriptor*, at most *size*; none at its end."""
-    try:
-        return os.read(descriptor, size)
-    except OSError as error:
-        raise _refusal(name, error) from None
 
 
 def read_range(name: str, descriptor: int, first: int, size: int) -> bytes:
@@ -111,15 +106,31 @@ def read_range(name: str, descriptor: int, first: int, size: int) -> bytes:
         first += len(chunk)
         size -= len(chunk)
     if size:
-        raise VolumeError(f"{name!r} became shorter while it was read")
+        raise _shorter(name)
     return b"".join(chunks)
+
+
+def check_same(name: str, descriptor: int, *, parent: int, size: int) -> None:
+    """Raise `VolumeError` unless *name* in folder *parent* is the file open as *descriptor*, of *size* bytes or more.
+
+    So what was read of it is what lies there, as it only grows.
+    """
+    opened = os.fstat(descriptor)
+    try:
+        found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except OSError as error:
+        raise _refusal(name, error) from None
+    if not os.path.samestat(opened, found):
+        raise VolumeError(f"{name!r} was replaced while it was copied")
+    if opened.st_size < size:
+        raise _shorter(name)
 
 
 def digest(name: str, descriptor: int, size: int) -> hashlib._Hash:
     """Return the SHA-256 of the first *size* bytes of the file open as *descriptor*, whatever was read of it."""
     content, first = hashlib.sha256(), 0
     while first < size:
-        chunk = read_range(name, descriptor, first, min(1 << 20, size - first))
+        chunk = read_range(name, descriptor, first, min(CHUNK, size - first))
         content.update(chunk)
         first += len(chunk)
     return content
@@ -149,6 +160,17 @@ def parse_json(content: bytes, *, depth: int = 16) -> Any:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _shorter(name: str) -> VolumeError:
+    return VolumeError(f"{name!r} became shorter while it was copied")
+
+
+def _read(name: str, descriptor: int, size: int) -> bytes:
+    try:
+        return os.read(descriptor, size)
+    except OSError as error:
+        raise _refusal(name, error) from None
 
 
 def _read_at(name: str, descriptor: int, size: int, first: int) -> bytes:

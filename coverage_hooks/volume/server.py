@@ -4,19 +4,24 @@
 
     python -m coverage_hooks.volume.server FOLDER [--port N] [--idle SECONDS]
 
-    GET /                                   how many seconds ago anybody asked for anything else
+    GET /                                   how many seconds ago anything else was asked for, and this machine's boot id
     GET /recordings                         the names of all recordings
     GET /recordings/<recording>             its manifest, and in `AGE` how many seconds ago that was written
-    GET /recordings/<recording>/data        the names of its data files
-    GET /recordings/<recording>/<file>      a range of a file
+    GET /recordings/<recording>/files       the names of its journals, by number, and of its marker if it is there
+    GET /recordings/<recording>/<journal>   a range of a journal
 
 Nobody but this pod reaches it: whoever wants to has to be let in by the API server, to this pod by name. It ends by
 itself when nobody asks any more, so nothing of a killed collector stays.
 
-A range has at most `RANGE_LIMIT` bytes, its own hash, the ETag of the file (so that one that was replaced between two
-ranges is noticed), and, when it reaches the end, the hash of the whole file. Who asks with the ETag that he knows gets
-a range of that file or 412, from this server or a later one of the same volume. See `coverage_hooks.volume.access` for
-what may lie in a volume: it is refused with 422, and with the class and the message of the error.
+A journal grows while it is read, so what is served is what it has when it is first asked for. The ETag of that first
+answer names the file, by its inode, and how many bytes those are. A later range that is asked for with it is one of the
+same bytes of the same file, however much longer that is by then, from this server or a later one of the same volume; it
+is 412 when the file was replaced, and refused when it became shorter.
+
+A range has at most `RANGE_LIMIT` bytes, its own hash, and, when it reaches the end of what is served, the hash of all
+of that: an inode may be used again, and only the hash tells a file that was written over. See
+`coverage_hooks.volume.access` for what may lie in a volume: it is refused with 422, and with the class and the message
+of the error.
 """
 
 from __future__ import annotations
@@ -36,16 +41,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from coverage_hooks.errors import VolumeError
-from coverage_hooks.volume import access, layout, listing
+from coverage_hooks.volume import access, layout, listing, machine
 from coverage_hooks.volume.manifest import MANIFEST_LIMIT
 
 PORT = 8931
 RANGE_LIMIT = 4 << 20
 
-#: Headers: RFC 9530 names the hashes, of what is sent and of the whole file.
+#: Headers: RFC 9530 names the hashes, of what is sent and of all that is served of the file.
 AGE, DIGEST, FILE_DIGEST = "Coverage-Hooks-Age", "Content-Digest", "Repr-Digest"
 
 _RANGE = re.compile(r"bytes=(\d{1,15})-(\d{1,15})", re.ASCII)
+_TAG = re.compile(r'"([0-9a-f]{1,16})-([0-9a-f]{1,16})"', re.ASCII)
 _LARGEST = 1 << 50  # whoever asks decides what is too large
 
 
@@ -99,7 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == "/":
-            self._send_json({"idle": self.server.idle})
+            self._send_json({"idle": self.server.idle, "boot": machine.boot_id()})
             return
         self.server.touch()
         try:
@@ -118,9 +124,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send_json(listing.recordings(self.server.volume))
             case ["recordings", recording] if layout.RECORDING.fullmatch(recording):
                 self._send_manifest(recording)
-            case ["recordings", recording, "data"] if layout.RECORDING.fullmatch(recording):
+            case ["recordings", recording, "files"] if layout.RECORDING.fullmatch(recording):
                 with listing.open_recording(self.server.volume, recording) as folder:
-                    self._send_json(listing.data_files(folder))
+                    self._send_json(listing.files(folder))
             case ["recordings", recording, name] if layout.RECORDING.fullmatch(recording) and _is_served(name):
                 self._send_range(recording, name)
             case _:
@@ -137,20 +143,28 @@ class _Handler(BaseHTTPRequestHandler):
             access.open_file(name, parent=folder, limit=_LARGEST) as descriptor,
         ):
             status = os.fstat(descriptor)
-            tag = f'"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}"'
-            if self.headers.get("If-Match", tag) != tag:
-                self._send(b"", {"ETag": tag}, HTTPStatus.PRECONDITION_FAILED)
+            inode, size = self._known() or (status.st_ino, status.st_size)
+            if inode != status.st_ino:
+                self._send(b"", {}, HTTPStatus.PRECONDITION_FAILED)
                 return
-            first, end = self._wanted(status.st_size)
-            if first > status.st_size:
-                size = {"Content-Range": f"bytes */{status.st_size}"}
-                self._send(b"", size, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
+            first, end = self._wanted(size)
+            if first > size:
+                whole = {"Content-Range": f"bytes */{size}"}
+                self._send(b"", whole, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
                 return
             content = access.read_range(name, descriptor, first, end - first)
-            headers = {"ETag": tag, "Content-Range": f"bytes {first}-{end - 1}/{status.st_size}"}
-            if end == status.st_size:
+            headers = {"ETag": f'"{inode:x}-{size:x}"', "Content-Range": f"bytes {first}-{end - 1}/{size}"}
+            if end == size:
                 headers[FILE_DIGEST] = digest(access.digest(name, descriptor, end))
+            access.check_same(name, descriptor, parent=folder, size=size)
             self._send(content, headers, HTTPStatus.PARTIAL_CONTENT)
+
+    def _known(self) -> tuple[int, int] | None:
+        """Return the inode and the number of bytes that the ETag in the question names; None without one."""
+        if (asked := self.headers.get("If-Match")) is None:
+            return None
+        tag = _TAG.fullmatch(asked)
+        return (int(tag[1], 16), int(tag[2], 16)) if tag else (-1, 0)
 
     def _wanted(self, size: int) -> tuple[int, int]:
         """Return the first byte that is asked for, and the one after the last that is sent."""
@@ -172,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _is_served(name: str) -> bool:
-    return bool(layout.DATA.fullmatch(name) or layout.SOURCES.fullmatch(name))
+    return bool(layout.JOURNAL.fullmatch(name))
 
 
 def main() -> None:

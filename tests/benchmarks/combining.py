@@ -5,8 +5,9 @@
     python -m tests.benchmarks.combining lines 1000
     python -m tests.benchmarks.combining arcs 300 --pairs 7
 
-Both are whole processes, in turn, and what comes out is compared fact by fact. coverage.py only combines; ours verifies
-every byte first, maps every path to the checkout, and writes a mapped copy of each recording besides.
+Both are whole processes, in turn, and what comes out is compared fact by fact. coverage.py gets data files and only
+combines; ours gets journals of the same, verifies every byte first, maps every path to the checkout, and writes a data
+file of each recording besides.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None, out: TextIO = sys.stdout) -> No
 
 
 def _compared(base: Path, pairs: int) -> Iterator[str]:
-    root, parts = base / "checkout", (base / "parts").read_text().split()
+    root, parts = base / "checkout", (base / "parts.txt").read_text().split()
     ours = [sys.executable, "-m", "coverage_hooks", "combine"]
     theirs = [sys.executable, "-m", "coverage", "combine", "--keep", "-q", f"--rcfile={base / 'plain.rc'}", *parts]
     _measure(ours, root)  # warm, both

@@ -11,7 +11,7 @@ from pathlib import Path
 from coverage_hooks import collecting
 from coverage_hooks.collect.sources.directory import Directory
 from coverage_hooks.collecting import Request
-from tests.unit.collect.building import STARTED, Measured, Project, record
+from tests.unit.collect.building import STARTED, Measured, Project, data_bytes, record
 from tests.unit.collect.test_combine_exact import content_of
 
 FILES = 80
@@ -21,7 +21,8 @@ LINES = 300
 def make(base: Path, count: int, *, branch: bool) -> None:
     """Write a checkout of `FILES` files below *base*, *count* recordings of it, and retrieve them.
 
-    Each ran a quarter to a half of what there is, by chance, so no two agree on any file.
+    Each ran a quarter to a half of what there is, by chance, so no two agree on any file. In ``parts`` are data files
+    that say the same, for coverage.py.
     """
     root = base / "checkout"
     chosen = random.Random(7)
@@ -34,6 +35,7 @@ def make(base: Path, count: int, *, branch: bool) -> None:
     lines = range(1, LINES + 1)
     arcs = [(n, min(n + 1, LINES)) for n in lines] + [(n, n + 3) for n in range(1, LINES - 3, 2)]
     parts: list[Path] = []
+    (base / "parts").mkdir()
     for number in range(count):
         measured: Measured = {
             name: set(chosen.sample(arcs if branch else lines, chosen.randrange(LINES // 4, LINES // 2)))
@@ -41,10 +43,12 @@ def make(base: Path, count: int, *, branch: bool) -> None:
         }
         at = STARTED + timedelta(seconds=number)
         recording = record(base / "volume", measured=measured, sources=sources, branch=branch, started_at=at)
-        parts.append(recording.data)
+        part = base / "parts" / f".coverage.{recording.name}"
+        part.write_bytes(data_bytes({f"/app/{name}": found for name, found in measured.items()}, branch=branch))
+        parts.append(part)
     collecting.retrieve(Directory(base / "volume"), root / "build/coverage", Request())
     (base / "plain.rc").write_text(f"[run]\ndata_file = {base / 'plain'}\n[paths]\nall =\n    {root}\n    /app\n")
-    (base / "parts").write_text("\n".join(map(str, parts)))
+    (base / "parts.txt").write_text("\n".join(map(str, parts)))
 
 
 def main() -> None:

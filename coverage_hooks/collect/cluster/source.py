@@ -41,6 +41,7 @@ T = TypeVar("T")
 #: The longest list of names that is read, in bytes.
 LIST_LIMIT = 32 << 20
 
+_FILE = re.compile(f"{layout.JOURNAL.pattern}|{re.escape(layout.COMPLETE)}")
 _PART = re.compile(r"bytes (\d{1,18})-(-1|\d{1,18})/(\d{1,18})", re.ASCII)
 
 
@@ -118,19 +119,23 @@ class Claim:
             raise VolumeError("the reader does not say how old the manifest is")
         return Announcement(content=answer.body, age=age)
 
-    def data_files(self, recording: str) -> list[str]:
-        """Return the names of the data files of *recording*, the oldest first."""
-        return self._names(f"/recordings/{_checked(recording)}/data", layout.DATA)
+    def files(self, recording: str) -> list[str]:
+        """Return the names of the journals of *recording*, by number, and `layout.COMPLETE` if it is there."""
+        return self._names(f"/recordings/{_checked(recording)}/files", _FILE)
 
     def copy(self, recording: str, name: str, target: Path, *, limit: int) -> None:
-        """Copy file *name* of *recording* to *target*, range by range; at most *limit* bytes."""
+        """Copy to *target* what journal *name* of *recording* has at the first look, range by range."""
         path = f"/recordings/{_checked(recording)}/{name}"
-        whole, here, tag = hashlib.sha256(), 0, ""
+        whole, here, tag, total = hashlib.sha256(), 0, "", None
         with files.replacing(target) as copy:
             while True:
                 headers = {"Range": f"bytes={here}-{here + RANGE_LIMIT - 1}"} | ({"If-Match": tag} if tag else {})
                 answer = self._ask(path, headers, limit=RANGE_LIMIT)
                 size = _size(name, answer, here)
+                if total is None:
+                    total, tag = size, answer.headers.get("ETag", "")
+                if size != total:
+                    raise _unasked(name)
                 if size > limit:
                     raise TooLarge(f"{name!r} has {size} bytes, more than the {limit} allowed")
                 copy.write(answer.body)
@@ -139,9 +144,17 @@ class Claim:
                 self._progress(name, here, size)
                 if here == size:
                     break
-                tag = answer.headers.get("ETag", "")
             if answer.headers.get(FILE_DIGEST) != digest(whole):
                 raise VolumeError(f"{name!r} changed while it was copied")
+
+    def boot(self) -> str:
+        """Return the boot id of the node that the reader runs on; empty when it does not say."""
+        try:
+            document = access.parse_json(self._ask("/", limit=MANIFEST_LIMIT).body, depth=1)
+        except ValueError:
+            return ""
+        boot = document.get("boot", "") if isinstance(document, dict) else ""
+        return boot if isinstance(boot, str) else ""
 
     def _names(self, path: str, pattern: re.Pattern[str]) -> list[str]:
         try:
@@ -243,10 +256,14 @@ def _size(name: str, answer: Answer, first: int) -> int:
     """Return the size of the file that *answer* is a part of, which must begin at *first* and not be empty."""
     part = _PART.fullmatch(answer.headers.get("Content-Range", ""))
     if part is None or int(part[1]) != first or int(part[2]) + 1 != first + len(answer.body):
-        raise VolumeError(f"{name!r}: the reader sent something else than what it was asked for")
+        raise _unasked(name)
     if not answer.body and int(part[3]) != first:
         raise VolumeError(f"{name!r}: the reader sent nothing, at {first} of {part[3]} bytes")
     return int(part[3])
+
+
+def _unasked(name: str) -> VolumeError:
+    return VolumeError(f"{name!r}: the reader sent something else than what it was asked for")
 
 
 def _refused(answer: Answer) -> VolumeError:

@@ -20,6 +20,7 @@ _OPEN = 8
 _TITLES = {"unit": "Unit tests", "cluster": "Cluster", "combined": "Together"}
 _ABSENT = {"unit": "no unit data was given", "cluster": "nothing recorded", "combined": "nothing"}
 _GOOD = ("finished", "running")
+_RECORDINGS = ("recording", "pod", "state", "journal", "files", "lines", "lost", "ending", "note")
 
 
 def fields(ledger: Ledger, report: Report, changes: Comparison | None) -> dict[str, str]:
@@ -94,16 +95,17 @@ def _ledger(ledger: Ledger) -> str:
     earlier = [f"earlier, not combined: {each.recording} {each.run} {each.note}" for each in ledger.earlier]
     return (
         f'<details {state}><summary><h2>Ledger</h2> <span class="quiet">{count}</span></summary>'
-        + _table(("recording", "pod", "state", "files", "lines", "lost", "ending", "note"), map(_row, ledger.rows))
+        + _table(_RECORDINGS, map(_row, ledger.rows))
         + f'<p class="quiet">Completeness: {escaped(ledger.completeness)}</p>{_list([*notes, *earlier])}</details>'
     )
 
 
 def _row(row: Row) -> tuple[str, ...]:
-    state = f'<span class="{"good" if row.state in _GOOD else "bad"}">{escaped(row.state)}</span>'
+    good = row.state in _GOOD or row.lost_nothing
+    state = f'<span class="{"good" if good else "bad"}">{escaped(row.state)}</span>'
     note = "; ".join(filter(None, [cause(row), *row.problems]))
-    cells = (row.recording or "(none)", row.pod), (str(row.files), str(row.lines), lost(row), ending(row), note)
-    return (*map(escaped, cells[0]), state, *map(escaped, cells[1]))
+    known = (row.mode, str(row.files), str(row.lines), lost(row), ending(row), note)
+    return escaped(row.recording or "(none)"), escaped(row.pod), state, *map(escaped, known)
 
 
 def _changes(changes: Comparison | None) -> str:

@@ -12,10 +12,9 @@ LET_READ = "let this user read it, or run this as one who may"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The largest files that are fetched, in bytes; the manifest has a limit of its own."""
+    """The largest journal that is fetched, in bytes; the manifest has a limit of its own."""
 
-    data: int = 1 << 30
-    sources: int = 64 << 20
+    journal: int = 1 << 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +37,17 @@ class Source(Protocol):
     def announcement(self, recording: str) -> Announcement:
         """Return the manifest of *recording*; `VolumeError` when it cannot be had."""
 
-    def data_files(self, recording: str) -> list[str]:
-        """Return the names of all data files of *recording*, superseded ones too."""
+    def files(self, recording: str) -> list[str]:
+        """Return the names of the journals of *recording*, by number, and `layout.COMPLETE` if it is there."""
 
     def copy(self, recording: str, name: str, target: Path, *, limit: int) -> None:
-        """Copy file *name* of *recording* to *target*, whole or not at all; `VolumeError` when it cannot be had."""
+        """Copy journal *name* of *recording* to *target*: what it has at the first look, whole or not at all.
+
+        That it grows meanwhile is no error. `VolumeError` when it cannot be had, becomes shorter or is replaced.
+        """
+
+    def boot(self) -> str:
+        """Return the boot id of the machine that reads the volume; empty when that is not known."""
 
     def close(self) -> None:
         """Let go of what reading took, such as a pod; nothing can be read afterwards. May be called again."""

@@ -5,12 +5,13 @@ Read as it is, and never written: see `coverage_hooks.volume.access` for what ma
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from coverage_hooks.collect import files
 from coverage_hooks.collect.sources import LET_READ, Announcement
-from coverage_hooks.errors import NotPermitted, SourceError, TooLarge, VolumeError
-from coverage_hooks.volume import access, layout, listing
+from coverage_hooks.errors import NotPermitted, SourceError, VolumeError
+from coverage_hooks.volume import access, layout, listing, machine
 from coverage_hooks.volume.manifest import MANIFEST_LIMIT
 
 
@@ -38,24 +39,26 @@ class Directory:
             content, age = access.read_aged_file(layout.MANIFEST, parent=folder, limit=MANIFEST_LIMIT)
         return Announcement(content=content, age=age)
 
-    def data_files(self, recording: str) -> list[str]:
-        """Return the names of the data files of *recording*, the oldest first."""
+    def files(self, recording: str) -> list[str]:
+        """Return the names of the journals of *recording*, by number, and `layout.COMPLETE` if it is there."""
         with listing.open_recording(self.path, recording) as folder:
-            return listing.data_files(folder)
+            return listing.files(folder)
 
     def copy(self, recording: str, name: str, target: Path, *, limit: int) -> None:
-        """Copy file *name* of *recording* to *target*; at most *limit* bytes, also if it grows meanwhile."""
+        """Copy to *target* what journal *name* of *recording* has at the first look; at most *limit* bytes."""
         with (
             listing.open_recording(self.path, recording) as folder,
             access.open_file(name, parent=folder, limit=limit) as descriptor,
             files.replacing(target) as copy,
         ):
-            left = limit
-            while chunk := access.read_chunk(name, descriptor):
-                left -= len(chunk)
-                if left < 0:
-                    raise TooLarge(f"{name!r} grew beyond the {limit} bytes allowed while it was read")
-                copy.write(chunk)
+            size = min(os.fstat(descriptor).st_size, limit)  # it may have grown since it was opened
+            for first in range(0, size, access.CHUNK):
+                copy.write(access.read_range(name, descriptor, first, min(access.CHUNK, size - first)))
+            access.check_same(name, descriptor, parent=folder, size=size)
+
+    def boot(self) -> str:
+        """Return the boot id of this machine."""
+        return machine.boot_id()
 
     def close(self) -> None:
         """Nothing was taken."""

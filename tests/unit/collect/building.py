@@ -17,7 +17,8 @@ from typing import Any
 import coverage
 
 from coverage_hooks.volume import layout, manifest
-from coverage_hooks.volume.manifest import DataFile, Fingerprint, Manifest, Pod, Process, SourcesFile
+from coverage_hooks.volume.journal import RECORD, Fingerprint, Name
+from coverage_hooks.volume.manifest import JournalFile, Manifest, Mode, Pod, Process
 
 STARTED = datetime(2026, 1, 31, 23, 59, 59, 250_000, tzinfo=UTC)
 
@@ -44,6 +45,9 @@ EFFORT = int(os.environ.get("HYPOTHESIS_EFFORT", "1"))
 
 #: Lines or arcs by path.
 Measured = Mapping[str, Collection[Any]]
+
+#: What was imported by path; None where nothing is known of it.
+Sources = Mapping[str, str | None]
 
 #: What the operator ran: everything but `clear`, and `pay` was never called.
 LINES: dict[str, set[int]] = {
@@ -103,6 +107,32 @@ def data_bytes(measured: Measured, *, branch: bool = False, contexts: Collection
         data.close(force=True)
 
 
+def journal_bytes(measured: Measured, sources: Sources, *, tracers: Mapping[str, str] | None = None) -> bytes:
+    """Return a journal of *measured*, lines or arcs by path; *sources* is what was imported, by the same paths.
+
+    A path with None there has no fingerprint; *tracers* names the plug-in that measured a path.
+    """
+    parts = []
+    for number, (path, found) in enumerate(measured.items(), start=1):
+        source = sources[path]
+        known = fingerprint(source) if source is not None else None
+        tracer = (tracers or {}).get(path, "")
+        parts.append(Name(number=number, path=path, fingerprint=known, tracer=tracer).to_bytes())
+        parts += [point(number, each) for each in found]
+    return b"".join(parts)
+
+
+def point(number: int, each: int | tuple[int, int]) -> bytes:
+    """Return the record that line or arc *each* of file *number* ran."""
+    start, end = each if isinstance(each, tuple) else (each, 0)
+    return RECORD.pack(number, 0, start, end)
+
+
+def named(name: str, content: bytes) -> JournalFile:
+    """Return how a manifest names a journal of *content*, all of it."""
+    return JournalFile(file=name, size=len(content), sha256=hashlib.sha256(content).hexdigest())
+
+
 @dataclass(frozen=True)
 class Recording:
     """A recording on a volume, and the means to spoil it."""
@@ -115,14 +145,13 @@ class Recording:
         return self.path.name
 
     @property
-    def data(self) -> Path:
-        assert self.manifest.data is not None
-        return self.path / self.manifest.data.file
+    def journal(self) -> Path:
+        """The journal of the process that started the recording."""
+        return self.path / layout.journal_name(0)
 
     @property
-    def sources(self) -> Path:
-        assert self.manifest.sources is not None
-        return self.path / self.manifest.sources.file
+    def complete(self) -> Path:
+        return self.path / layout.COMPLETE
 
     @property
     def manifest_path(self) -> Path:
@@ -136,47 +165,60 @@ class Recording:
         temporary.replace(self.manifest_path)
         return Recording(self.path, changed)
 
-    def publish_data(self, content: bytes, **counts: int) -> Recording:
-        """Publish *content* as the data, with a manifest that is honest about its size and hash."""
-        assert self.manifest.data is not None
-        self.data.write_bytes(content)
-        described: dict[str, Any] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest(), **counts}
-        return self.change(data=dataclasses.replace(self.manifest.data, **described))
+    def change_process(self, **changes: Any) -> Recording:
+        """As `change`, of what the manifest says of its process."""
+        return self.change(process=dataclasses.replace(self.manifest.process, **changes))
 
-    def publish_sources(self, content: bytes) -> Recording:
-        """Publish *content* as the fingerprints, with a manifest that is honest about its hash."""
-        assert self.manifest.sources is not None
-        self.sources.write_bytes(content)
-        described = dataclasses.replace(self.manifest.sources, sha256=hashlib.sha256(content).hexdigest())
-        return self.change(sources=described)
+    def publish(self, content: bytes, number: int = 0) -> Recording:
+        """Make *content* journal *number*, with a manifest that is honest about its size and hash."""
+        name = layout.journal_name(number)
+        (self.path / name).write_bytes(content)
+        others = [each for each in self.manifest.journals if each.file != name]
+        return self.change(journals=sorted([*others, named(name, content)], key=lambda each: each.file))
+
+    def append(self, content: bytes, number: int = 0) -> Recording:
+        """Append *content* to journal *number* behind what the manifest names of it."""
+        with (self.path / layout.journal_name(number)).open("ab") as file:
+            file.write(content)
+        return self
 
 
 def record(
     volume: Path,
     *,
     measured: Measured | None = None,
-    sources: Mapping[str, str] | None = None,
+    sources: Sources | None = None,
+    tracers: Mapping[str, str] | None = None,
     prefix: str = "/app/",
     host: str = "operator-0",
     started_at: datetime = STARTED,
     branch: bool = False,
-    contexts: Collection[str] = ("",),
+    mode: Mode = "interval",
+    complete: bool = False,
+    tail: bytes = b"",
     **changes: Any,
 ) -> Recording:
     """Write a recording of *measured* lines (or arcs), by path below *prefix*, into folder *volume*.
 
-    *sources* is what the process imported, by the same paths; *changes* are fields of the manifest.
+    *sources* is what the process imported, by the same paths, and *tracers* names the plug-ins; *mode* is how points
+    got to the journal, *tail* what follows in it of which the manifest does not know, and *changes* are fields of the
+    manifest. Where nothing was measured there is no journal.
     """
     measured = LINES if measured is None else measured
-    sources = {**SOURCES, **(sources or {})}
+    content = journal_bytes(
+        {prefix + name: found for name, found in measured.items()},
+        {prefix + name: source for name, source in {**SOURCES, **(sources or {})}.items()},
+        tracers={prefix + name: tracer for name, tracer in (tracers or {}).items()},
+    )
     path = volume / layout.recording_name(host, started_at)
     path.mkdir(parents=True)
-    content = data_bytes({prefix + name: found for name, found in measured.items()}, branch=branch, contexts=contexts)
-    fingerprints = manifest.sources_to_bytes({prefix + name: fingerprint(sources[name]) for name in measured})
-    (path / layout.data_name(3)).write_bytes(content)
-    (path / layout.sources_name(3)).write_bytes(fingerprints)
-    described = _manifest(path.name, measured, content, fingerprints, started_at, branch=branch)
-    recording = Recording(path, described)
+    recording = Recording(path, _manifest(path.name, started_at, mode, branch=branch))
+    if content:
+        recording = recording.publish(content)
+    if tail:
+        recording.append(tail)
+    if complete:
+        recording.complete.touch()
     return recording.change(**changes)
 
 
@@ -192,34 +234,22 @@ def pod(name: str = "operator-0") -> Pod:
     return Pod(name=name, namespace="shop", uid="u", node="n", container="operator")
 
 
-def _manifest(
-    name: str, measured: Measured, content: bytes, fingerprints: bytes, started_at: datetime, *, branch: bool
-) -> Manifest:
+def _manifest(name: str, started_at: datetime, mode: Mode, *, branch: bool) -> Manifest:
     moment = manifest.timestamp(started_at)
-    lines = [{n for arc in found for n in arc if n > 0} if branch else found for found in measured.values()]
     return Manifest(
         recording=name,
         run="run-1",
         state="finished",
         beat=7,
-        sequence=3,
         started_at=moment,
         snapshot_at=moment,
         published_at=moment,
         publish_seconds=0.01,
         interval=1.0,
-        data=DataFile(
-            file=layout.data_name(3),
-            size=len(content),
-            sha256=hashlib.sha256(content).hexdigest(),
-            files=len(measured),
-            lines=sum(map(len, lines)),
-            arcs=sum(map(len, measured.values())) if branch else 0,
-        ),
-        sources=SourcesFile(file=layout.sources_name(3), sha256=hashlib.sha256(fingerprints).hexdigest()),
+        journals=[],
         process=Process(
             pid=1, python="3.13.0", coverage=coverage.__version__, core="ctrace", branch=branch, config_sha256="0" * 64,
-            forks=0,
+            forks=0, journal=mode, boot="00000000-0000-4000-8000-000000000000", parent="",
         ),
         pod=None,
         revision="",

@@ -161,10 +161,10 @@ class TestFolder:
         later = STARTED + timedelta(hours=1)
         record(volume, run="new", started_at=later).manifest_path.write_bytes(b"{")
         gone, linked, fine = (record(volume, run="new", started_at=later, host=host) for host in "bcd")
-        gone.data.unlink()
-        linked.sources.unlink()
-        linked.sources.symlink_to(fine.sources)
-        record(volume, run="old", host="e").data.unlink()
+        gone.journal.unlink()
+        linked.journal.unlink()
+        linked.journal.symlink_to(fine.journal)
+        record(volume, run="old", host="e").journal.unlink()
         result = doctor("--from", volume)
         assert result.exit_code == 1
         wrong = of(result, "source", "wrong").splitlines()
@@ -173,12 +173,14 @@ class TestFolder:
         assert "not among the chosen ones" in of(result, "source", "note")
 
     def test_what_a_chosen_recording_lost_is_wrong(self, doctor: Doctor, volume: Path) -> None:
-        record(volume, problems=["the volume is full"]).change(data=None, sources=None)
+        record(volume, measured={}, problems=["the volume is full"])
+        begun = record(volume, host="c", measured={}, tail=bytes(16))  # and its manifest has yet to say so
         record(volume, host="b", imported_before_start=["shop.cart"])
         wrong = of(doctor("--from", volume), "source", "wrong")
         assert "announced itself and published nothing: the volume is full" in wrong
         assert "shop.cart imported before recording started" in wrong
         assert "call coverage_hooks.start() first" in wrong
+        assert begun.name not in wrong
 
     def test_other_versions_are_a_note(self, doctor: Doctor, volume: Path) -> None:
         made = record(volume)

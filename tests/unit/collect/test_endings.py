@@ -11,7 +11,9 @@ import pytest
 
 from coverage_hooks.collect import notebook
 from coverage_hooks.collect.endings import loss_of
+from coverage_hooks.collect.observations import Event, keep_event
 from coverage_hooks.collect.runs import Found
+from coverage_hooks.volume.manifest import Mode
 from tests.unit.collect.witnessed import Document, join, lines, pods, read, recordings
 
 
@@ -258,6 +260,213 @@ class TestCauses:
         assert "it called itself finished and ran on" in ledger.losses[0].reason
 
 
+class TestLossless:
+    """What a recording cost in which each line was written before it ran."""
+
+    @pytest.mark.parametrize(
+        ("name", "state", "how"),
+        [
+            ("killed-on-the-node", "killed", "killed"),
+            ("out-of-memory", "killed", "killed"),
+            ("liveness-ignores-term", "killed", "killed"),
+            ("grace-overrun", "killed", "killed"),
+            ("force-delete", "killed", "killed"),
+            ("active-deadline", "killed", "killed"),
+            ("exit-without-save", "ended", "ended without its last save"),
+            ("running", "silent", "its beat does not move, and Kubernetes says that its container still runs"),
+        ],
+    )
+    def test_an_end_without_a_last_save_costs_nothing(self, tmp_path: Path, name: str, state: str, how: str) -> None:
+        testimony = read(tmp_path / "w", lines(name))
+        found = [immediate(each, state="running") for each in recordings(CASES[name].pod)]
+        row = join(testimony, found, complete=True).rows[0]
+        assert (row.state, row.cause, row.lost_seconds) == (state, CASES[name].cause, 0.0)
+        assert row.lost_nothing
+        assert row.note == f"{how}; nothing is lost: each line was on the volume before it ran"
+        for other in (
+            join(testimony, found, complete=False).rows[0],  # the marker is gone: a point could not be written
+            join(testimony, [mode(each, "interval") for each in found], complete=True).rows[0],
+        ):
+            assert not other.lost_nothing
+            assert "nothing is lost" not in other.note
+
+    def test_the_least_that_is_lost_is_not_nothing(self, tmp_path: Path) -> None:
+        last = dict.fromkeys(("snapshot_at", "published_at"), "2026-11-23T10:56:45.000000Z")
+        row = join(read(tmp_path / "w", lines("killed-on-the-node")), [_changed(recordings("killed")[0], **last)]).rows[
+            0
+        ]
+        assert (row.lost_seconds, row.lost_nothing) == (0.1, False)
+
+    def test_in_mode_final_everything_is_lost(self, tmp_path: Path) -> None:
+        found = [mode(each, "final") for each in recordings("killed")[:1]]
+        row = join(read(tmp_path / "w", lines("killed-on-the-node")), found, complete=True).rows[0]
+        assert (row.state, row.lost_seconds) == ("killed", 24.3)
+        assert row.note == "lost is everything that it ran, in 24.3 s at most: nothing was saved before its end"
+
+    @pytest.mark.parametrize(
+        ("published", "interval", "took", "says"),
+        [
+            ("10:56:35.100000", 1.0, 0.0, ""),
+            ("10:56:34.900000", 1.0, 0.0, "its beat stopped 10.1 s before its end"),
+            ("10:56:34.900000", 3.0, 2.0, ""),
+            ("10:56:33.900000", 3.0, 2.0, "its beat stopped 11.1 s before its end"),
+            (
+                "10:56:45.100000",
+                1.0,
+                0.0,
+                "its last beat is of 2026-11-23T10:56:45.100000Z, after its end",
+            ),
+        ],
+    )
+    def test_a_beat_that_stopped_before_the_end_proves_nothing(
+        self, tmp_path: Path, published: str, interval: float, took: float, says: str
+    ) -> None:
+        """The last thing that it ran may be on a volume that took no more writes: not even those of its pulse."""
+        times = {"snapshot_at": "2026-11-23T10:56:33.000000Z", "published_at": f"2026-11-23T{published}Z"}
+        found = immediate(recordings("killed")[0], interval=interval, publish_seconds=took, **times)
+        row = join(read(tmp_path / "w", lines("killed-on-the-node")), [found], complete=True).rows[0]
+        assert (row.state, row.lost_seconds) == ("killed", 12.0 if says else 0.0)
+        assert row.note.startswith(says or "killed; nothing is lost")
+        if says:
+            assert "so it is not known whether the volume still took what it ran; lost is what ran in" in row.note
+
+    @pytest.mark.parametrize("same_boot", [True, False, None])
+    def test_an_end_that_nobody_saw_costs_nothing_only_if_the_machine_went_on(
+        self, tmp_path: Path, same_boot: bool | None
+    ) -> None:
+        documents = [each for each in lines("running") if "pod" not in each or each["change"] != "DELETED"]
+        gone = {**next(each for each in reversed(documents) if "pod" in each), "change": "GONE"}
+        found = [immediate(each) for each in recordings("alive")]
+        testimony = read(tmp_path / "w", [*documents, gone])
+        row = join(testimony, found, complete=True, same_boot=same_boot).rows[0]
+        assert (row.state, row.cause) == ("silent", "unknown")
+        assert row.lost_seconds == (0.0 if same_boot else None)
+        known = "how it ended is not known; nothing is lost: each line was on the volume before it ran"
+        unknown = "whether its machine has restarted since is not known; how much is lost is not known"
+        assert row.note == (known if same_boot else unknown)
+
+    @pytest.mark.parametrize("same_boot", [True, None])
+    def test_a_container_that_was_gone_when_its_runtime_looked_has_no_exit_code(
+        self, tmp_path: Path, same_boot: bool | None
+    ) -> None:
+        """What containerd writes after a restart of the machine, or of what held the container."""
+        documents = lines("killed-on-the-node")
+        for status in _statuses(documents):
+            for state in (status["state"], status["lastState"]):
+                if "terminated" in state:
+                    state["terminated"] |= {"reason": "Unknown", "exitCode": 255}
+        found = immediate(recordings("killed")[0])
+        row = join(read(tmp_path / "w", documents), [found], complete=True, same_boot=same_boot).rows[0]
+        assert (row.state, row.cause, row.exit_code, row.lost_nothing) == ("silent", "unknown", None, bool(same_boot))
+        assert "it was gone when its container runtime looked, as after a restart" in row.ending
+
+    def test_a_child_may_have_ended_long_before_its_container(self, tmp_path: Path) -> None:
+        testimony = read(tmp_path / "w", lines("killed-on-the-node"))
+        parent = immediate(recordings("killed")[0])
+        early = {"snapshot_at": "2026-11-23T10:56:22.000000Z", "published_at": "2026-11-23T10:56:22.000000Z"}
+        child = child_of(parent, 1, state="running", **early)
+        assert [row.lost_seconds for row in join(testimony, [parent, child], complete=True).rows[:2]] == [0.0, 0.0]
+        finished = child_of(parent, 2, state="finished", **early)
+        ledger = join(testimony, [parent, finished], complete=True)
+        assert (ledger.rows[1].state, ledger.rows[1].note) == ("finished", "")
+        assert [loss.recording for loss in ledger.losses] == [""]  # of the next start of the container
+        assert ledger.rows[1].parent == parent.recording
+        in_intervals = mode(child, "interval")
+        assert join(testimony, [parent, in_intervals], complete=True).rows[1].lost_seconds == 23.0
+
+
+class TestLostNode:
+    """A node that was lost took along what was in its memory: a loss in every mode."""
+
+    @pytest.mark.parametrize("how", ["immediate", "interval", "final"])
+    @pytest.mark.parametrize("same_boot", [True, None])
+    def test_it_is_a_loss_in_every_mode(self, tmp_path: Path, how: Mode, same_boot: bool | None) -> None:
+        documents = disrupted(lines("force-delete"), "DeletionByPodGC")
+        found = [mode(_changed(each, state="running"), how) for each in recordings("forced")]
+        row = join(read(tmp_path / "w", documents), found, complete=True, same_boot=same_boot).rows[0]
+        assert (row.state, row.cause, row.exit_code, row.lost_seconds) == ("silent", "node lost", None, None)
+        assert row.ending == (
+            "removed by the garbage collection of pods, as its node is gone; its exit code was never told"
+        )
+        assert row.note == (
+            "its node was lost, and with it what was in its memory and not on its disk yet; "
+            "how much is lost is not known"
+        )
+
+    def test_what_ended_before_is_lost_with_the_node_that_its_pod_outlived(self, tmp_path: Path) -> None:
+        found = [immediate(each) for each in recordings("killed")[:1]]
+        row = join(
+            read(tmp_path / "w", disrupted(lines("active-deadline"), "DeletionByPodGC")),
+            [immediate(each) for each in recordings("late")],
+            complete=True,
+        ).rows[0]
+        assert (row.state, row.cause, row.exit_code, row.lost_seconds) == ("killed", "node lost", 137, 1.1)
+        restarted = join(read(tmp_path / "v", disrupted(lines("killed-on-the-node"), "DeletionByPodGC")), found).rows[0]
+        assert restarted.cause == "killed"  # its kubelet started the container again
+
+    @pytest.mark.parametrize(("sign", "says"), [
+        ("taint", "evicted because of a taint of its node, which has not told its end"),
+        ("status", "its node was lost: Node n which was running pod forced is unresponsive"),
+        ("event", "its node was not ready (NodeNotReady)"),
+    ])  # fmt: skip
+    def test_it_is_told_by_whatever_tells_it(self, tmp_path: Path, sign: str, says: str) -> None:
+        documents = lines("force-delete")
+        if sign == "taint":
+            disrupted(documents, "DeletionByTaintManager")
+        elif sign == "status":
+            for document in pods(documents):
+                message = "Node n which was running pod forced is unresponsive."
+                document["status"] |= {"reason": "NodeLost", "message": message}
+        else:
+            documents.append(not_ready(documents, "2026-11-23T10:56:45Z"))
+        found = [immediate(_changed(each, state="running")) for each in recordings("forced")]
+        row = join(read(tmp_path / "w", documents), found, complete=True).rows[0]
+        assert (row.state, row.cause, row.lost_nothing) == ("silent", "node lost", False)
+        assert row.ending.startswith(f"{says}; ")
+
+    @pytest.mark.parametrize("sign", ["taint", "event"])
+    def test_a_node_that_told_the_end_was_not_lost(self, tmp_path: Path, sign: str) -> None:
+        documents = lines("grace-overrun")
+        if sign == "taint":
+            disrupted(documents, "DeletionByTaintManager")
+        else:
+            documents.append(not_ready(documents, "2026-11-23T10:56:30Z"))
+        row = join(read(tmp_path / "w", documents), [immediate(recordings("overrun")[0])], complete=True).rows[0]
+        assert (row.cause, row.lost_nothing) == ("grace overrun", True)
+
+    def test_a_node_that_lost_sight_of_a_container_is_lost_only_if_something_says_so(self, tmp_path: Path) -> None:
+        documents = lines("grace-overrun")
+        for status in _statuses(documents):
+            if "terminated" in status["state"]:
+                status["state"]["terminated"] |= {"reason": "ContainerStatusUnknown", "finishedAt": None}
+        found = [immediate(recordings("overrun")[0])]
+        row = join(read(tmp_path / "w", documents), found, complete=True).rows[0]
+        assert (row.cause, row.lost_nothing) == ("deleted", True)
+        documents.append(not_ready(documents, "2026-11-23T10:56:30Z"))
+        row = join(read(tmp_path / "w", documents), found, complete=True).rows[0]
+        assert (row.cause, row.lost_nothing) == ("node lost", False)
+
+    def test_what_runs_on_a_node_that_does_not_answer_may_be_lost(self, tmp_path: Path) -> None:
+        documents = lines("running")
+        documents.append(not_ready(documents, "2026-11-23T10:56:45Z"))
+        row = join(read(tmp_path / "w", documents), [immediate(recordings("alive")[0])], complete=True).rows[0]
+        assert (row.state, row.cause, row.lost_nothing) == ("silent", "running", False)
+        assert row.ending == "running, as far as Kubernetes knows: its node was not ready (NodeNotReady)"
+        assert "its container still runs, but its node was lost" in loss_of(row)
+
+    def test_its_event_is_kept(self) -> None:
+        raw = {
+            "involvedObject": {"kind": "Pod", "name": "p", "uid": "u"},
+            "metadata": {"uid": "e"},
+            "reason": "NodeNotReady",
+            "message": "Node is not ready",
+            "lastTimestamp": "2026-11-23T10:56:45Z",
+        }
+        kept = keep_event(raw)
+        assert kept is not None
+        assert Event.of(kept).reason == "NodeNotReady"
+
+
 class TestMatching:
     def test_each_start_of_a_container_has_its_own_recording(self, tmp_path: Path) -> None:
         ledger = join(read(tmp_path / "w", lines("out-of-memory")), recordings("eater"))
@@ -286,6 +495,31 @@ class TestMatching:
         child = _changed(child, recording=child.recording, started_at="2026-11-23T10:56:40.000000Z")
         ledger = join(read(tmp_path / "w", lines("killed-on-the-node")), [*found, child])
         assert [(row.restart, row.state) for row in ledger.rows if row.recording] == [(0, "killed"), (0, "killed")]
+
+    def test_a_child_takes_no_instance_from_another_process(self, tmp_path: Path) -> None:
+        """Where two starts are within one second, which times alone do not tell apart."""
+        documents = lines("out-of-memory")
+        for status in _statuses(documents):
+            for state in (status["state"], status["lastState"]):
+                for times in state.values():
+                    times |= {name: "2026-11-23T10:56:18Z" for name in ("startedAt", "finishedAt") if name in times}
+        found = recordings("eater")
+        first, second = (
+            _changed(each, started_at=f"2026-11-23T10:56:18.{digit}00000Z")
+            for each, digit in zip(found, (3, 5), strict=True)
+        )
+        child = child_of(first, 1, started_at="2026-11-23T10:56:18.900000Z")
+        grandchild = child_of(child, 2, started_at="2026-11-23T10:56:18.950000Z")
+        ledger = join(read(tmp_path / "w", documents), [grandchild, first, child, second])
+        assert [row.restart for row in ledger.rows] == [0, 0, 0, 1]
+
+    def test_children_that_name_each_other_as_parents_belong_to_nobody(self, tmp_path: Path) -> None:
+        found = recordings("done")
+        one, other = child_of(found[0], 1), child_of(found[0], 2)
+        one, other = child_of(other, 1), child_of(one, 2)
+        ledger = join(read(tmp_path / "w", lines("completed")), [*found, one, other])
+        assert not ledger.proven
+        assert f"did not see the process of {one.recording}, {other.recording}" in ledger.completeness
 
     def test_two_starts_within_one_second_share_no_recording(self, tmp_path: Path) -> None:
         """Whole seconds do not tell them apart: the newer recording is that of the newer start."""
@@ -494,3 +728,48 @@ def _set(documents: list[Document], name: str, value: str | None) -> None:
 def _changed(found: Found, **changes: Any) -> Found:
     assert found.manifest is not None
     return Found(recording=found.recording, manifest=dataclasses.replace(found.manifest, **changes))
+
+
+def mode(found: Found, journal: Mode) -> Found:
+    """Return *found* with points that got to its journal in another way."""
+    assert found.manifest is not None
+    return _changed(found, process=dataclasses.replace(found.manifest.process, journal=journal))
+
+
+def immediate(found: Found, **changes: Any) -> Found:
+    return _changed(mode(found, "immediate"), **changes)
+
+
+def child_of(parent: Found, number: int, **changes: Any) -> Found:
+    """Return a recording, as that of *parent*, of a process that it started."""
+    assert parent.manifest is not None
+    name = f"{parent.recording[:-8]}{number:08}"
+    process = dataclasses.replace(parent.manifest.process, parent=parent.recording)
+    return Found(
+        recording=name, manifest=dataclasses.replace(parent.manifest, recording=name, process=process, **changes)
+    )
+
+
+def disrupted(documents: list[Document], reason: str) -> list[Document]:
+    """Let the last state of the pod say that it was disrupted."""
+    condition = {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": ""}
+    pods(documents)[-1]["status"]["conditions"] = [condition]
+    return documents
+
+
+def not_ready(documents: list[Document], moment: str) -> Document:
+    """Return the event that the node of the pod is not ready."""
+    metadata = pods(documents)[0]["metadata"]
+    return {
+        "at": documents[-1]["at"],
+        "change": "ADDED",
+        "event": {
+            "involvedObject": {"kind": "Pod", "name": metadata["name"], "uid": metadata["uid"]},
+            "metadata": {"uid": "not-ready"},
+            "reason": "NodeNotReady",
+            "message": "Node is not ready",
+            "firstTimestamp": moment,
+            "lastTimestamp": moment,
+        },
+        "version": "99999",
+    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 from collections.abc import Callable
@@ -12,16 +11,16 @@ from typing import Any
 
 import pytest
 
+from coverage_hooks.collect import files, runs
 from coverage_hooks.collect import retrieve as retrieving
-from coverage_hooks.collect import runs
 from coverage_hooks.collect.retrieve import Patience, await_beats, retrieve
 from coverage_hooks.collect.runs import Choice
 from coverage_hooks.collect.sources import Limits
 from coverage_hooks.collect.sources.directory import Directory
 from coverage_hooks.errors import VolumeError
-from coverage_hooks.volume import layout
+from coverage_hooks.volume import access, layout, machine
 from coverage_hooks.volume.manifest import parse_timestamp
-from tests.unit.collect.building import LINES, STARTED, Project, Recording, pod, record
+from tests.unit.collect.building import LINES, STARTED, Project, Recording, named, pod, record
 from tests.unit.collect.conftest import Clock, Run
 from tests.unit.record.children import opened
 
@@ -253,50 +252,190 @@ class TestSets:
         ledger = retrieve(Directory(volume), tmp_path, Choice())
         assert ledger.losses == []
         folder = tmp_path / ledger.rows[0].folder
-        assert {path.name for path in folder.iterdir()} >= {"recording.json", "data-4.coverage", "sources-3.json"}
-        assert json.loads((folder / "recording.json").read_bytes())["data"]["file"] == "data-4.coverage"
+        assert {path.name for path in folder.iterdir()} == {"recording.json", "journal-4"}
+        assert json.loads((folder / "recording.json").read_bytes())["journals"][0]["file"] == "journal-4"
 
     def test_a_publisher_that_never_rests_is_given_up(
         self, volume: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         recording = record(volume)
-        recording.data.unlink()
+        recording.journal.unlink()
         beat = iter(range(100, 1000))
         _between(monkeypatch, lambda: recording.change(beat=next(beat)), always=True)
         ledger = retrieve(Directory(volume), tmp_path, Choice())
-        assert [loss.file for loss in ledger.losses] == ["data-3.coverage"]
+        assert [loss.file for loss in ledger.losses] == ["journal-0"]
         assert next(beat) <= 100 + 2 * retrieving.ATTEMPTS
 
+    def test_a_journal_that_the_manifest_names_and_nobody_has_is_a_loss_by_name(
+        self, volume: Path, tmp_path: Path
+    ) -> None:
+        recording = record(volume).publish(b"", 12)
+        (recording.path / "journal-12").unlink()
+        ledger = retrieve(Directory(volume), tmp_path, Choice())
+        assert [(loss.file, loss.reason) for loss in ledger.losses] == [
+            ("journal-12", "'journal-12': No such file or directory")
+        ]
+        assert (ledger.rows[0].state, ledger.rows[0].folder) == ("damaged", "")
+
+    def test_journals_that_the_manifest_does_not_name_are_copied_too(self, volume: Path, tmp_path: Path) -> None:
+        recording = record(volume).append(b"behind")
+        recording.append(b"of a child", 40)
+        (recording.path / "journal-40.old").touch()
+        ledger = retrieve(Directory(volume), tmp_path, Choice())
+        assert ledger.losses == []
+        folder = tmp_path / ledger.rows[0].folder
+        assert {path.name for path in folder.iterdir()} == {"recording.json", "journal-0", "journal-40"}
+        assert (folder / "journal-40").read_bytes() == b"of a child"
+        assert (folder / "journal-0").read_bytes() == recording.journal.read_bytes()
+
+    def test_a_journal_of_a_child_that_cannot_be_had_is_lost_alone(self, volume: Path, tmp_path: Path) -> None:
+        recording = record(volume)
+        recording.append(b"of a child", 9)
+        recording.append(bytes(recording.journal.stat().st_size + 1), 30)
+        (recording.path / "journal-40").symlink_to(recording.journal)
+        limits = Limits(journal=recording.journal.stat().st_size)
+        ledger = retrieve(Directory(volume), tmp_path, Choice(), limits=limits)
+        assert [(loss.recording, loss.file) for loss in ledger.losses] == [
+            (recording.name, "journal-30"),
+            (recording.name, "journal-40"),
+        ]
+        assert f"more than the {limits.journal} allowed" in ledger.losses[0].reason
+        assert "is a link" in ledger.losses[1].reason
+        folder = tmp_path / ledger.rows[0].folder
+        assert ledger.rows[0].state == "finished"
+        assert {path.name for path in folder.iterdir()} == {"recording.json", "journal-0", "journal-9"}
+
     @pytest.mark.parametrize(
-        ("limits", "file"), [(Limits(data=100), "data-3.coverage"), (Limits(sources=100), "sources-3.json")]
+        ("recorded", "again"), [({}, False), ({"tail": bytes(16)}, True), ({"state": "running"}, True)]
     )
-    def test_more_than_allowed_is_not_copied(self, volume: Path, tmp_path: Path, limits: Limits, file: str) -> None:
+    @pytest.mark.usefixtures("clock")
+    def test_what_is_here_is_copied_again_unless_the_manifest_has_the_last_word(
+        self, volume: Path, tmp_path: Path, recorded: dict[str, Any], *, again: bool
+    ) -> None:
+        record(volume, **recorded)
+        copy = tmp_path / retrieve(Directory(volume), tmp_path, Choice()).rows[0].folder / "journal-0"
+        before = copy.stat()
+        retrieve(Directory(volume), tmp_path, Choice())
+        assert (copy.stat().st_mtime_ns != before.st_mtime_ns) is again
+
+    def test_what_is_here_and_not_as_the_manifest_says_is_copied_again(self, volume: Path, tmp_path: Path) -> None:
         recording = record(volume)
-        ledger = retrieve(Directory(volume), tmp_path / "output", Choice(), limits=limits)
+        copy = tmp_path / retrieve(Directory(volume), tmp_path, Choice()).rows[0].folder / "journal-0"
+        content = recording.journal.read_bytes()
+        for spoilt in (content[:-16], content[:-1] + b"x"):
+            copy.write_bytes(spoilt)
+            retrieve(Directory(volume), tmp_path, Choice())
+            assert copy.read_bytes() == content
+
+    def test_more_than_allowed_is_not_copied(self, volume: Path, tmp_path: Path) -> None:
+        recording = record(volume)
+        ledger = retrieve(Directory(volume), tmp_path / "output", Choice(), limits=Limits(journal=100))
         [loss] = ledger.losses
-        assert (loss.recording, loss.file) == (recording.name, file)
+        assert (loss.recording, loss.file) == (recording.name, "journal-0")
         assert "more than the 100 allowed" in loss.reason
-        assert not list((tmp_path / "output").rglob(file))
+        assert not list((tmp_path / "output").rglob("journal-0"))
 
-    def test_the_limits_are_options(self, run: Run, volume: Path) -> None:
+    def test_the_limit_is_an_option(self, run: Run, volume: Path) -> None:
         recording = record(volume)
-        recording.publish_data(recording.data.read_bytes() + bytes(1 << 20))
-        assert "more than the 1048576 allowed" in run("retrieve", "--data-limit", 1).output
+        recording.publish(recording.journal.read_bytes() + bytes(1 << 20))
+        assert "more than the 1048576 allowed" in run("retrieve", "--journal-limit", 1).output
+        assert "allowed" not in run("retrieve", "--journal-limit", 2).output
 
-    def test_a_file_that_grows_while_it_is_copied_is_cut_off(
+
+def _replace(path: Path) -> None:
+    other = path.with_name("other")
+    other.write_bytes(path.read_bytes())
+    other.replace(path)
+
+
+class TestCopies:
+    """Of a folder, where a journal changes after its first bytes were read."""
+
+    def test_a_journal_that_grows_is_copied_as_it_was_at_first(
         self, volume: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         recording = record(volume)
-        size = recording.data.stat().st_size
-        source = Directory(volume)
+        content = recording.journal.read_bytes()
+        _while_copied(monkeypatch, lambda: recording.append(bytes(16)))
+        Directory(volume).copy(recording.name, "journal-0", tmp_path / "copy", limit=len(content))
+        assert (tmp_path / "copy").read_bytes() == content
+        assert len(recording.journal.read_bytes()) > len(content) + 16
 
-        def read(_: str, descriptor: int) -> bytes:
-            return b"x" * 4096
+    def test_a_journal_that_grew_before_it_was_measured_is_cut_off_at_the_limit(
+        self, volume: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        recording = record(volume)
+        content = recording.journal.read_bytes()
+        real = files.replacing
 
-        monkeypatch.setattr("coverage_hooks.volume.access.read_chunk", read)
-        with pytest.raises(VolumeError, match="grew beyond"):
-            source.copy(recording.name, recording.data.name, tmp_path / "copy", limit=size)
+        def replacing(target: Path) -> Any:
+            recording.append(bytes(16))
+            return real(target)
+
+        monkeypatch.setattr(files, "replacing", replacing)
+        Directory(volume).copy(recording.name, "journal-0", tmp_path / "copy", limit=len(content))
+        assert (tmp_path / "copy").read_bytes() == content
+
+    @pytest.mark.parametrize(
+        ("change", "reason"),
+        [
+            (lambda path: os.truncate(path, 0), "became shorter while it was copied"),
+            (lambda path: os.truncate(path, path.stat().st_size - 1), "became shorter while it was copied"),
+            (_replace, "was replaced while it was copied"),
+            (lambda path: path.unlink(), "No such file"),
+        ],
+    )
+    def test_a_journal_that_does_anything_else_is_no_copy(
+        self,
+        volume: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        change: Callable[[Path], object],
+        reason: str,
+    ) -> None:
+        recording = record(volume)
+        _while_copied(monkeypatch, lambda: change(recording.journal), once=True)
+        with pytest.raises(VolumeError, match=f"'journal-0'.*{reason}"):
+            Directory(volume).copy(recording.name, "journal-0", tmp_path / "copy", limit=1 << 20)
         assert list(tmp_path.glob("*copy*")) == []
+
+
+class TestKnown:
+    """What is entered of a recording beside its manifest."""
+
+    def test_its_marker_is_copied_as_long_as_it_is_there(self, volume: Path, tmp_path: Path) -> None:
+        recording = record(volume, mode="immediate", complete=True)
+        row = retrieve(Directory(volume), tmp_path, Choice()).rows[0]
+        copy = tmp_path / row.folder / layout.COMPLETE
+        assert (row.mode, row.complete, copy.read_bytes()) == ("immediate", True, b"")
+        recording.complete.unlink()
+        assert retrieve(Directory(volume), tmp_path, Choice()).rows[0].complete is False
+        assert not copy.exists()
+
+    def test_a_marker_that_goes_while_the_journal_is_copied_does_not_count(
+        self, volume: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        recording = record(volume, mode="immediate", complete=True)
+        _while_copied(monkeypatch, recording.complete.unlink, once=True)
+        assert retrieve(Directory(volume), tmp_path, Choice()).rows[0].complete is False
+
+    @pytest.mark.parametrize(
+        ("recorded", "reads", "same"), [("a", "a", True), ("a", "b", False), ("", "a", None), ("a", "", None)]
+    )
+    def test_whether_the_machine_was_started_again_is_known_if_both_say(
+        self,
+        volume: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        recorded: str,
+        reads: str,
+        *,
+        same: bool | None,
+    ) -> None:
+        record(volume).change_process(boot=recorded)
+        (tmp_path / "boot_id").write_text(f"{reads}\n")
+        monkeypatch.setattr(machine, "BOOT_ID", tmp_path / "boot_id")
+        assert retrieve(Directory(volume), tmp_path, Choice()).rows[0].same_boot is same
 
 
 class TestLedger:
@@ -324,7 +463,7 @@ class TestLedger:
         assert run("retrieve", "--expect", 2, "--allow-missing", "operator-b").exit_code == 0
 
     def test_announced_and_nothing_published_is_a_loss(self, run: Run, volume: Path) -> None:
-        recording = record(volume).change(data=None, sources=None)
+        recording = record(volume, measured={})
         result = run("collect")
         assert result.exit_code == 1
         assert f"LOSS  {recording.name}: announced itself and published nothing" in result.output
@@ -377,8 +516,7 @@ class TestLedger:
 
     def test_problems_and_forks_are_shown_and_are_no_losses(self, run: Run, volume: Path) -> None:
         recording = record(volume, problems=["sigterm was overridden"])
-        process = dataclasses.replace(recording.manifest.process, forks=2)
-        recording.change(process=process)
+        recording.change_process(forks=2)
         result = run("collect")
         assert result.exit_code == 0
         assert f"problem  {recording.name}: sigterm was overridden" in result.output
@@ -397,13 +535,13 @@ class TestLedger:
     @pytest.mark.parametrize(("python", "said"), [("3.11.7", True), ("3.12.1", False)])
     def test_what_python_3_11_does_not_tell_is_said(self, run: Run, volume: Path, python: str, said: bool) -> None:
         recording = record(volume)
-        recording.change(process=dataclasses.asdict(recording.manifest.process) | {"python": python})
+        recording.change_process(python=python)
         result = run("collect")
         assert (result.exit_code, "recorded on Python 3.11" in result.output) == (0, said)
 
     def test_lines_of_asyncio_are_explained_on_python_3_11(self, run: Run, volume: Path, project: Project) -> None:
         recording = record(volume, measured={**LINES, "shop/cart.py": {1, 606}})
-        recording.change(process=dataclasses.asdict(recording.manifest.process) | {"python": "3.11.7"})
+        recording.change_process(python="3.11.7")
         result = run("collect")
         assert result.exit_code == 1
         said = " ".join(result.output.split())
@@ -422,13 +560,27 @@ class TestLedger:
 
 
 def publish_next(recording: Recording) -> None:
-    """Replace the data of *recording* as a publisher does, and take the old file away at once."""
-    assert recording.manifest.data is not None
-    old = recording.data
-    content = old.read_bytes()
-    (recording.path / layout.data_name(4)).write_bytes(content)
-    recording.change(data=dataclasses.replace(recording.manifest.data, file=layout.data_name(4)), sequence=4)
-    old.unlink()
+    """Begin another journal, as a recorder does that finds its own spoilt, and take the old one away at once."""
+    content = recording.journal.read_bytes()
+    (recording.path / "journal-4").write_bytes(content)
+    recording.change(journals=[named("journal-4", content)])
+    recording.journal.unlink()
+
+
+def _while_copied(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object], *, once: bool = False) -> None:
+    """Let something happen on the volume after each record that is copied of a journal, or after the first."""
+    real = access.read_range
+    done: list[bool] = []
+
+    def read_range(*arguments: Any) -> bytes:
+        content = real(*arguments)
+        if not (once and done):
+            act()
+            done.append(True)
+        return content
+
+    monkeypatch.setattr(access, "CHUNK", 16)
+    monkeypatch.setattr(access, "read_range", read_range)
 
 
 def _between(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object], *, always: bool = False) -> None:
@@ -436,10 +588,10 @@ def _between(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object], *, alwa
     real = retrieving._copy_set
     done: list[bool] = []
 
-    def copy_set(*arguments: Any) -> None:
+    def copy_set(*arguments: Any) -> tuple[bool, dict[str, str]]:
         if always or not done:
             act()
             done.append(True)
-        real(*arguments)
+        return real(*arguments)
 
     monkeypatch.setattr(retrieving, "_copy_set", copy_set)

@@ -62,13 +62,19 @@ def join(
     claim: str | None = None,
     run: str | None = "one",
     earlier: Iterable[Found] = (),
+    complete: bool = False,
+    same_boot: bool | None = None,
     **ledger: Any,
 ) -> Ledger:
-    """Return the ledger of *found*; a process that did not finish is one whose beat stood still."""
+    """Return the ledger of *found*; a process that did not finish is one whose beat stood still.
+
+    Of each, *complete* says whether its marker was there, and *same_boot* whether its machine has not restarted.
+    """
     rows = [Row.of(each.manifest, "raw") for each in found if each.manifest]
     rows += [Row(recording=each.recording) for each in found if each.manifest is None]
     for row in rows:
         row.state = "silent" if row.state == "running" else row.state
+        row.complete, row.same_boot = complete, same_boot
     made = Ledger(run=run, rows=rows, **ledger)
     moments = Moments(listed=LISTED, copied=COPIED)
     endings.enter(made, Chosen(run=run, found=found, earlier=list(earlier)), testimony, claim, moments)

@@ -60,6 +60,26 @@ def test_a_file_that_grows_is_read_up_to_its_limit(tmp_path: Path, monkeypatch: 
         read(tmp_path, "x")
 
 
+def test_what_was_read_is_compared_with_what_lies_there(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"12345")
+    with access.open_folder(tmp_path) as top, access.open_file("x", parent=top, limit=5) as descriptor:
+        path.write_bytes(b"1234567")
+        access.check_same("x", descriptor, parent=top, size=5)
+        os.truncate(path, 4)
+        with pytest.raises(VolumeError, match="became shorter"):
+            access.check_same("x", descriptor, parent=top, size=5)
+        with pytest.raises(VolumeError, match="became shorter"):
+            access.read_range("x", descriptor, 2, 3)
+        (tmp_path / "y").write_bytes(b"12345")
+        (tmp_path / "y").replace(path)
+        with pytest.raises(VolumeError, match="was replaced"):
+            access.check_same("x", descriptor, parent=top, size=4)
+        path.unlink()
+        with pytest.raises(VolumeError, match="No such file"):
+            access.check_same("x", descriptor, parent=top, size=4)
+
+
 def test_a_link_is_refused_below_the_top_only(tmp_path: Path) -> None:
     (tmp_path / "real/inner").mkdir(parents=True)
     (tmp_path / "link").symlink_to("real")

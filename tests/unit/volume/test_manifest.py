@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coverage_hooks.errors import ManifestError
-from coverage_hooks.volume.manifest import Fingerprint, Manifest, parse_sources, sources_to_bytes
-from tests.unit.collect.building import record
+from coverage_hooks.volume.manifest import Manifest
+from tests.unit.collect.building import named, record
 
 WEIRD = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -37,7 +37,7 @@ def parsed(content: bytes) -> Manifest | str:
 
 def test_what_is_written_is_read_back(sound: Manifest) -> None:
     assert Manifest.parse(sound.to_bytes()) == sound
-    bare = dataclasses.replace(sound, data=None, sources=None, problems=["\x00\ud800"])
+    bare = dataclasses.replace(sound, journals=[], problems=["\x00\ud800"])
     assert Manifest.parse(bare.to_bytes()) == bare
 
 
@@ -57,16 +57,18 @@ def test_no_bytes_are_more_than_a_refusal(content: bytes) -> None:
 @given(data=st.data())
 def test_any_value_in_any_field_is_taken_or_refused_by_name(sound: Manifest, data: st.DataObject) -> None:
     document = json.loads(sound.to_bytes())
-    inside = data.draw(st.sampled_from(["", "data", "sources", "process"]))
+    inside = data.draw(st.sampled_from(["", "journals", "process"]))
     place = document[inside] if inside else document
+    place = place[0] if isinstance(place, list) else place
     name = data.draw(st.sampled_from(sorted(place)))
     value = data.draw(WEIRD)
     place[name] = value
     manifest = parsed(json.dumps(document).encode())
     if isinstance(manifest, str):
-        assert name in manifest or "is not JSON" in manifest or "data and sources" in manifest
+        assert name in manifest or "is not JSON" in manifest
     else:
-        assert getattr(getattr(manifest, inside) if inside else manifest, name) == value
+        found: object = getattr(manifest, inside) if inside else manifest
+        assert getattr(found[0] if isinstance(found, list) else found, name) == value
 
 
 @settings(max_examples=200)
@@ -80,28 +82,48 @@ def test_a_manifest_cut_short_or_changed_is_refused_or_a_manifest(sound: Manifes
     assert len(str(parsed(bytes(content)))) < 5000
 
 
-class TestSources:
-    SOUND = Fingerprint(sha256="0" * 64, git="1" * 40)
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"file": "journal-"}, "journal-<number>"),
+        ({"file": "journal-0/../x"}, "journal-<number>"),
+        ({"file": "data-3.coverage"}, "journal-<number>"),
+        ({"size": 15}, "journal-0: size is 15, expected whole records"),
+        ({"size": -16}, "expected 0 or more"),
+        ({"sha256": "0" * 63}, "journal-0: sha256 is .* expected 64 hex digits"),
+        ({"sha256": "G" * 64}, "expected 64 hex digits"),
+    ],
+)
+def test_a_journal_is_named_by_its_number_its_records_and_its_hash(
+    sound: Manifest, change: dict[str, object], reason: str
+) -> None:
+    document = json.loads(sound.to_bytes())
+    document["journals"][0] |= change
+    with pytest.raises(ManifestError, match=reason):
+        Manifest.parse(json.dumps(document).encode())
 
-    def test_what_is_written_is_read_back(self) -> None:
-        sources = {"/a.py": self.SOUND, "/\ud800": self.SOUND, "": self.SOUND}
-        assert parse_sources(sources_to_bytes(sources)) == sources
 
-    @given(st.binary())
-    def test_no_bytes_are_more_than_a_refusal(self, content: bytes) -> None:
-        with pytest.raises(ManifestError):
-            parse_sources(content)
+def test_no_journal_is_named_twice(sound: Manifest) -> None:
+    several = dataclasses.replace(sound, journals=[named(f"journal-{number}", b"") for number in (0, 7)])
+    assert Manifest.parse(several.to_bytes()) == several
+    twice = dataclasses.replace(sound, journals=[named("journal-0", content) for content in (b"", bytes(16))])
+    with pytest.raises(ManifestError, match="expected each once"):
+        Manifest.parse(twice.to_bytes())
 
-    @given(st.dictionaries(st.text(max_size=5), WEIRD, min_size=1, max_size=3))
-    def test_any_value_is_refused(self, document: dict[str, object]) -> None:
-        with pytest.raises(ManifestError):
-            parse_sources(json.dumps(document).encode())
 
-    @pytest.mark.parametrize("change", [{"sha256": "0" * 63}, {"sha256": "G" * 64}, {"git": ""}, {"git": 1}])
-    def test_hashes_are_hashes(self, change: dict[str, object]) -> None:
-        content = json.dumps({"/a.py": {**dataclasses.asdict(self.SOUND), **change}})
-        with pytest.raises(ManifestError, match=r"/a\.py"):
-            parse_sources(content.encode())
+@pytest.mark.parametrize("parent", ["../etc", "x", "/"])
+def test_a_parent_is_a_recording(sound: Manifest, parent: str) -> None:
+    child = dataclasses.replace(sound, process=dataclasses.replace(sound.process, parent=sound.recording))
+    assert Manifest.parse(child.to_bytes()) == child
+    stray = dataclasses.replace(sound, process=dataclasses.replace(sound.process, parent=parent))
+    with pytest.raises(ManifestError, match=r"process\.parent"):
+        Manifest.parse(stray.to_bytes())
+
+
+def test_another_format_is_refused_by_its_number(sound: Manifest) -> None:
+    document = json.loads(sound.to_bytes())
+    with pytest.raises(ManifestError, match="format 1 is not format 2"):
+        Manifest.parse(json.dumps(document | {"format": 1}).encode())
 
 
 def test_a_volume_needs_no_package() -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 import coverage_hooks
-from coverage_hooks.volume import layout
+from coverage_hooks.volume import layout, machine
 from coverage_hooks.volume.server import AGE, DIGEST, FILE_DIGEST, RANGE_LIMIT, Server
 from tests.cluster import WITHIN, wait_until
 
@@ -76,11 +76,16 @@ def hashed(content: bytes) -> str:
 
 def test_recordings_are_listed_by_name_and_nothing_else_is(client: Client, recording: Path) -> None:
     (recording.parent / "lost+found").mkdir()
-    (recording / "data-10.coverage").touch()
-    (recording / "data-9.coverage").touch()
-    (recording / ".data-11.coverage.1.0123abcd.tmp").touch()
+    for name in ("journal-10", "journal-9", ".journal-11.1.0123abcd.tmp", "data-1.coverage", "journal-x"):
+        (recording / name).touch()
     assert json.loads(client.get("/recordings")[1]) == [NAME]
-    assert json.loads(client.get(f"{PATH}/data")[1]) == ["data-9.coverage", "data-10.coverage"]
+    assert json.loads(client.get(f"{PATH}/files")[1]) == ["journal-9", "journal-10"]
+    (recording / layout.COMPLETE).touch()
+    assert json.loads(client.get(f"{PATH}/files")[1]) == ["journal-9", "journal-10", "complete"]
+
+
+def test_the_machine_is_told(client: Client) -> None:
+    assert json.loads(client.get("/")[1])["boot"] == machine.boot_id() != ""
 
 
 def test_a_manifest_is_served_with_its_age(client: Client, recording: Path) -> None:
@@ -93,44 +98,71 @@ def test_a_manifest_is_served_with_its_age(client: Client, recording: Path) -> N
 
 def test_a_file_is_served_in_ranges_each_with_its_hash(client: Client, recording: Path) -> None:
     content = os.urandom(RANGE_LIMIT + 1000)
-    (recording / "data-1.coverage").write_bytes(content)
-    status, first, headers = client.get(f"{PATH}/data-1.coverage", Range=f"bytes=0-{len(content)}")
+    (recording / "journal-0").write_bytes(content)
+    status, first, headers = client.get(f"{PATH}/journal-0", Range=f"bytes=0-{len(content)}")
     assert (status, first) == (206, content[:RANGE_LIMIT])
     assert headers["Content-Range"] == f"bytes 0-{RANGE_LIMIT - 1}/{len(content)}"
     assert (headers[DIGEST], headers[FILE_DIGEST]) == (hashed(first), None)
-    rest = client.get(f"{PATH}/data-1.coverage", Range=f"bytes={RANGE_LIMIT}-{len(content)}", If_Match=headers["ETag"])
+    rest = client.get(f"{PATH}/journal-0", Range=f"bytes={RANGE_LIMIT}-{len(content)}", If_Match=headers["ETag"])
     assert rest[1] == content[RANGE_LIMIT:]
     assert (rest[2][DIGEST], rest[2][FILE_DIGEST]) == (hashed(rest[1]), hashed(content))
 
 
 def test_an_empty_file_is_served(client: Client, recording: Path) -> None:
-    (recording / "sources-1.json").touch()
-    status, content, headers = client.get(f"{PATH}/sources-1.json", Range="bytes=0-99")
+    (recording / "journal-0").touch()
+    status, content, headers = client.get(f"{PATH}/journal-0", Range="bytes=0-99")
     assert (status, content, headers[FILE_DIGEST]) == (206, b"", hashed(b""))
 
 
 def test_a_range_behind_the_end_is_none(client: Client, recording: Path) -> None:
-    (recording / "data-1.coverage").write_bytes(b"12345")
-    status, content, headers = client.get(f"{PATH}/data-1.coverage", Range="bytes=6-9")
+    (recording / "journal-0").write_bytes(b"12345")
+    status, content, headers = client.get(f"{PATH}/journal-0", Range="bytes=6-9")
     assert (status, content, headers["Content-Range"]) == (416, b"", "bytes */5")
 
 
 def test_a_file_that_was_replaced_is_not_continued(client: Client, recording: Path) -> None:
-    (recording / "data-1.coverage").write_bytes(b"12345")
-    tag = client.get(f"{PATH}/data-1.coverage", Range="bytes=0-1")[2]["ETag"]
+    (recording / "journal-0").write_bytes(b"12345")
+    tag = client.get(f"{PATH}/journal-0", Range="bytes=0-1")[2]["ETag"]
     (recording / "new").write_bytes(b"12345")
-    status = (recording / "data-1.coverage").stat()
+    status = (recording / "journal-0").stat()
     os.utime(recording / "new", ns=(status.st_atime_ns, status.st_mtime_ns))  # of the same size and the same time
-    (recording / "new").replace(recording / "data-1.coverage")
-    assert client.get(f"{PATH}/data-1.coverage", Range="bytes=2-4", If_Match=tag)[0] == 412
+    (recording / "new").replace(recording / "journal-0")
+    assert client.get(f"{PATH}/journal-0", Range="bytes=2-4", If_Match=tag)[0] == 412
+
+
+def test_a_file_that_grew_is_continued_as_it_was_at_first(client: Client, recording: Path) -> None:
+    (recording / "journal-0").write_bytes(b"12345")
+    tag = client.get(f"{PATH}/journal-0", Range="bytes=0-1")[2]["ETag"]
+    with (recording / "journal-0").open("ab") as file:
+        file.write(b"6789")
+    status, content, headers = client.get(f"{PATH}/journal-0", Range="bytes=2-99", If_Match=tag)
+    assert (status, content, headers["ETag"]) == (206, b"345", tag)
+    assert (headers["Content-Range"], headers[FILE_DIGEST]) == ("bytes 2-4/5", hashed(b"12345"))
+    assert client.get(f"{PATH}/journal-0", Range="bytes=6-9", If_Match=tag)[0] == 416
+    assert client.get(f"{PATH}/journal-0", Range="bytes=0-99")[1] == b"123456789"
+
+
+def test_a_file_that_became_shorter_is_not_continued(client: Client, recording: Path) -> None:
+    (recording / "journal-0").write_bytes(b"12345")
+    tag = client.get(f"{PATH}/journal-0", Range="bytes=0-1")[2]["ETag"]
+    os.truncate(recording / "journal-0", 4)
+    status, content, _ = client.get(f"{PATH}/journal-0", Range="bytes=2-3", If_Match=tag)
+    assert (status, json.loads(content)["error"]) == (422, "VolumeError")
+    assert "became shorter" in json.loads(content)["message"]
+
+
+@pytest.mark.parametrize("tag", ["", "*", '"1"', '"-5"', '"1-5", "2-5"', f'"{"f" * 17}-5"'])
+def test_a_tag_of_no_server_matches_nothing(client: Client, recording: Path, tag: str) -> None:
+    (recording / "journal-0").write_bytes(b"12345")
+    assert client.get(f"{PATH}/journal-0", Range="bytes=0-1", If_Match=tag)[0] == 412
 
 
 def test_a_tag_is_the_same_from_the_next_server(recording: Path) -> None:
-    (recording / "data-1.coverage").write_bytes(b"12345")
+    (recording / "journal-0").write_bytes(b"12345")
     tags = []
     for _ in range(2):
         with serving(recording.parent) as client:
-            tags.append(client.get(f"{PATH}/data-1.coverage", Range="bytes=0-1")[2]["ETag"])
+            tags.append(client.get(f"{PATH}/journal-0", Range="bytes=0-1")[2]["ETag"])
     assert tags[0] == tags[1]
 
 
@@ -146,7 +178,7 @@ def test_a_tag_is_the_same_from_the_next_server(recording: Path) -> None:
 def test_what_is_no_file_is_refused_with_its_reason(
     client: Client, recording: Path, kind: str, error: str, said: str
 ) -> None:
-    path = recording / "data-1.coverage"
+    path = recording / "journal-0"
     if kind == "link":
         path.symlink_to("/etc/passwd")
     elif kind == "folder":
@@ -176,7 +208,8 @@ def test_a_volume_that_is_not_there_is_refused_with_its_reason(tmp_path: Path) -
     "path",
     [
         "/etc/passwd", "/recordings/..", "/recordings/../../etc/passwd", f"{PATH}/..", f"{PATH}/../{NAME}", f"{PATH}/",
-        f"{PATH}/recording.json", f"{PATH}/data-1.coverage/", "/recordings/%2e%2e", f"{PATH}/.x.1.0123abcd.tmp",
+        f"{PATH}/recording.json", f"{PATH}/journal-0/",
+        f"{PATH}/complete", f"{PATH}/data-1.coverage", "/recordings/%2e%2e", f"{PATH}/.x.1.0123abcd.tmp",
     ],
 )  # fmt: skip
 def test_nothing_else_has_a_path(client: Client, recording: Path, path: str) -> None:

@@ -18,14 +18,14 @@ from coverage_hooks.volume.server import FILE_DIGEST, RANGE_LIMIT
 from tests.unit.collect.cluster.tunnelling import Forwarder, forwarding
 
 NAME = "operator-0-20260131T235959Z-0123abcd"
-PATH = f"/recordings/{NAME}/data-1.coverage"
+PATH = f"/recordings/{NAME}/journal-0"
 
 
 @pytest.fixture
 def content(volume: Path) -> bytes:
     made = os.urandom(RANGE_LIMIT)
     (volume / NAME).mkdir()
-    (volume / NAME / "data-1.coverage").write_bytes(made)
+    (volume / NAME / "journal-0").write_bytes(made)
     return made
 
 
