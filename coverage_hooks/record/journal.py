@@ -105,8 +105,10 @@ class Journal:
         self._base = 0
         self._prefixes: dict[str, tuple[Any, int]] = {}
         self._forked = False
-        self._owed = self._renewed = False  # everything is to be written again; it was, or is to be appended again
+        self._owed = 0  # how often everything is still to be written again
+        self._renewed = False
         self._unmarked = False  # the mark is missing, and may be made again once nothing is pending
+        self._pending: list[tuple[File, int, int]] = []
         self._begin()
 
     def _begin(self) -> None:
@@ -118,7 +120,6 @@ class Journal:
         self._torn = b""
         self._epoch = object()
         self._numbers = itertools.count(1)
-        self._pending: list[tuple[File, int, int]] = []
         self.failure: OSError | None = None
 
     @property
@@ -292,7 +293,8 @@ class Journal:
         """Begin another file, to which everything has to be written again."""
         self.close()
         self._prefixes.pop(self._file, None)
-        self._owed, self._renewed, self._unmarked = True, True, self._immediate
+        # Twice: a thread may have written a point to the old file, and not added it to its set yet. `_pending` stays.
+        self._owed, self._renewed, self._unmarked = 2, True, self._immediate
         if self._immediate:
             (self._folder / layout.COMPLETE).unlink(missing_ok=True)
         self._begin()
@@ -309,7 +311,7 @@ class Journal:
         self.failure = None
         if self._owed:
             self._replay()
-            self._owed = False
+            self._owed -= 1
         self._put_pending()
         if self.failure is not None:
             raise self.failure
@@ -377,5 +379,6 @@ class Journal:
         """Begin a journal of the child's own, with its first point."""
         self.close()
         self._base = os.getpid()
-        self._prefixes, self._forked, self._owed, self._renewed, self._unmarked = {}, False, False, False, False
+        self._pending = []
+        self._prefixes, self._forked, self._owed, self._renewed, self._unmarked = {}, False, 0, False, False
         self._begin()
