@@ -23,7 +23,7 @@ def names(volume: Path) -> set[str]:
 class TestStatus:
     def test_everything_is_listed(self, run: Run, volume: Path) -> None:
         recording = record(volume, problems=["one", "two"])
-        silent = running(volume, host="b").change(data=None, sources=None)
+        silent = running(volume, host="b", measured={}, mode="immediate")
         broken = record(volume, host="c")
         broken.manifest_path.write_bytes(b"{")
         result = run("status")
@@ -31,6 +31,9 @@ class TestStatus:
         lines = {line.split()[0]: line for line in result.output.splitlines()}
         assert "run-1" in lines[recording.name]
         assert "2: two" in lines[recording.name]
+        assert lines[recording.name].split()[2:4] == ["finished", "interval"]
+        assert f"  {recording.journal.stat().st_size} B  " in lines[recording.name]
+        assert lines[silent.name].split()[3] == "immediate"
         assert "none yet" in lines[silent.name]
         assert "not JSON" in lines[broken.name]
 
@@ -43,7 +46,7 @@ class TestStatus:
             os.utime(each.manifest_path, (at, at))
         lines = {line.split("-")[0]: line.split() for line in run("status").output.splitlines()}
         assert [lines[host][2] for host in ("old", "new", "done")] == ["silent?", "running", "finished"]
-        assert 385 <= float(lines["old"][4]) <= round(time.time() - stopped, 1)
+        assert 385 <= float(lines["old"][5]) <= round(time.time() - stopped, 1)
 
     def test_an_empty_volume_says_so(self, run: Run) -> None:
         assert "no recording in " in run("status").output
@@ -99,7 +102,7 @@ class TestPrune:
         result = run("prune", "--all", "--yes")
         assert result.exit_code == 1
         assert f"refused  {recording.name}: it is being written" in result.output
-        assert recording.data.is_file()
+        assert recording.journal.is_file()
 
     def test_forcing_does_not_ask_whether_it_is_being_written(
         self, run: Run, volume: Path, monkeypatch: pytest.MonkeyPatch
@@ -116,7 +119,7 @@ class TestPrune:
         assert run("prune", "--all", "--yes").exit_code == 0
         assert names(volume) == set()
 
-    @pytest.mark.parametrize("name", ["notes.txt", "folder/", "data-3.coverage.bak", ".hidden"])
+    @pytest.mark.parametrize("name", ["notes.txt", "folder/", "journal-0.bak", "journal-", "complete.txt", ".hidden"])
     def test_a_recording_with_anything_else_in_it_is_left_alone(self, run: Run, volume: Path, name: str) -> None:
         recording = record(volume)
         extra = recording.path / name
@@ -124,13 +127,13 @@ class TestPrune:
         result = run("prune", "--all", "--yes")
         assert result.exit_code == 1
         assert "which no recorder writes; nothing was deleted" in result.output
-        assert recording.data.is_file()
+        assert recording.journal.is_file()
 
     def test_a_folder_with_a_name_of_ours_is_left_alone(self, run: Run, volume: Path) -> None:
         recording = record(volume)
-        (recording.path / "data-9.coverage").mkdir()
+        (recording.path / "journal-9").mkdir()
         assert run("prune", "--all", "--yes").exit_code == 1
-        assert recording.data.is_file()
+        assert recording.journal.is_file()
         assert recording.manifest_path.is_file()
 
     def test_links_are_not_followed(self, run: Run, volume: Path, tmp_path: Path) -> None:
@@ -139,19 +142,20 @@ class TestPrune:
         inside = record(volume, host="b")
         precious = tmp_path / "precious"
         precious.write_text("mine")
-        inside.data.unlink()
-        inside.data.symlink_to(precious)
+        inside.journal.unlink()
+        inside.journal.symlink_to(precious)
         result = run("prune", "--all", "--yes")
         assert result.exit_code == 1
         assert f"refused  {elsewhere.name}: " in result.output
         assert names(volume) == {elsewhere.name}
         assert precious.read_text() == "mine"
-        assert elsewhere.data.is_file()
+        assert elsewhere.journal.is_file()
 
     def test_what_a_recorder_left_half_written_goes_too(self, run: Run, volume: Path) -> None:
         recording = record(volume)
-        (recording.path / ".data-4.coverage.1.0123abcd.tmp").write_bytes(b"half")
-        os.mkfifo(recording.path / "data-1.coverage")
+        (recording.path / ".recording.json.1.0123abcd.tmp").write_bytes(b"half")
+        recording.complete.touch()
+        os.mkfifo(recording.path / "journal-17")
         assert run("prune", "--all", "--yes").exit_code == 0
         assert names(volume) == set()
 
