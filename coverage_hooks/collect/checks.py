@@ -192,10 +192,12 @@ def _is_lossless(source: Directory, manifest: Manifest) -> bool:
 
 def _has_points(path: Path, manifest: Manifest) -> bool:
     """Return whether anything was recorded, be it that *manifest* does not name it yet."""
+    if any(journal.size for journal in manifest.journals):
+        return True
     with contextlib.suppress(VolumeError, OSError), listing.open_recording(path, manifest.recording) as folder:
         journals = [name for name in listing.files(folder) if name != layout.COMPLETE]
         return any(os.stat(name, dir_fd=folder, follow_symlinks=False).st_size for name in journals)
-    return bool(manifest.journals)
+    return False
 
 
 def _told(manifest: Manifest, *, measured: bool) -> Iterator[Finding]:

@@ -5,9 +5,7 @@ Nothing on the volume is changed. Raw copies are kept; a second run copies only 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -22,7 +20,7 @@ from coverage_hooks.collect.runs import Choice, Chosen, Found
 from coverage_hooks.collect.sources import Limits, Source
 from coverage_hooks.errors import SourceError, VolumeError
 from coverage_hooks.volume import layout
-from coverage_hooks.volume.manifest import JournalFile, Manifest, parse_timestamp, timestamp
+from coverage_hooks.volume.manifest import Manifest, parse_timestamp, timestamp
 
 #: How often a set is tried again because its publisher replaced it meanwhile.
 ATTEMPTS = 5
@@ -241,7 +239,7 @@ def _copy_set(source: Source, manifest: Manifest, folder: Path, limits: Limits) 
     """
     files.make_folder(folder)
     for journal in manifest.journals:
-        if manifest.state != "finished" or not _is_here(folder / journal.file, journal):
+        if manifest.state != "finished" or not _is_here(folder / journal.file, journal.sha256):
             source.copy(manifest.recording, journal.file, folder / journal.file, limit=limits.journal)
     # Listed only now: a marker that is still there says that no point was missing before.
     listed, refused = source.files(manifest.recording), {}
@@ -259,12 +257,12 @@ def _copy_set(source: Source, manifest: Manifest, folder: Path, limits: Limits) 
     return complete, refused
 
 
-def _is_here(path: Path, journal: JournalFile) -> bool:
-    """Return whether *path* is *journal*, and no more than that."""
-    with contextlib.suppress(OSError), path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size == journal.size:
-            return hashlib.file_digest(file, "sha256").hexdigest() == journal.sha256
-    return False
+def _is_here(path: Path, sha256: str) -> bool:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    except OSError:
+        return False
 
 
 def _has_points(folder: Path) -> bool:

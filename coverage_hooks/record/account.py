@@ -18,16 +18,16 @@ from typing import Literal, Protocol
 
 from coverage_hooks.log import say
 from coverage_hooks.settings import Settings
-from coverage_hooks.volume import layout
+from coverage_hooks.volume import layout, machine
 from coverage_hooks.volume.manifest import (
     PROBLEMS_LIMIT,
     TEXT_LIMIT,
     Begun,
-    DataFile,
+    JournalFile,
     Manifest,
+    Mode,
     Pod,
     Process,
-    SourcesFile,
     timestamp,
 )
 
@@ -45,17 +45,6 @@ class Facts(Protocol):
     def config_sha256(self) -> str: ...
 
 
-class Published(Protocol):
-    """What is complete on the volume; see `publisher.Publisher`."""
-
-    @property
-    def sequence(self) -> int: ...
-    @property
-    def data(self) -> DataFile | None: ...
-    @property
-    def sources(self) -> SourcesFile | None: ...
-
-
 class Account:
     """The story of one process, told anew with every manifest."""
 
@@ -70,8 +59,10 @@ class Account:
         self.start_modules: Sequence[str] = ()
         self.begun: Mapping[str, list[int]] = {}
         self.facts: Facts | None = None
+        self.journal: Mode = ""
         self._settings = settings
         self._pid = os.getpid()
+        self._boot = machine.boot_id()
         self._problems: list[str] = []
         self._forks: list[None] = []
 
@@ -84,10 +75,10 @@ class Account:
         say(level, text)
 
     def count_fork(self) -> None:
-        """Count one more child that is not recorded."""
+        """Count one more child; it has a journal of its own."""
         self._forks.append(None)  # atomic, unlike +=: threads may fork at the same time
 
-    def manifest(self, published: Published, state: Literal["running", "finished"]) -> Manifest:
+    def manifest(self, journals: list[JournalFile], state: Literal["running", "finished"]) -> Manifest:
         """Return the manifest of this moment."""
         settings = self._settings
         return Manifest(
@@ -95,14 +86,12 @@ class Account:
             run=settings.run[:TEXT_LIMIT],
             state=state,
             beat=self.beat,
-            sequence=published.sequence,
             started_at=timestamp(self.started_at),
             snapshot_at=timestamp(self.snapshot_at),
             published_at=timestamp(datetime.now(UTC)),
             publish_seconds=round(self.publish_seconds, 6),
             interval=settings.interval,
-            data=published.data,
-            sources=published.sources,
+            journals=journals,
             process=self._process(),
             pod=Pod(**{name: value[:TEXT_LIMIT] for name, value in asdict(settings.pod).items()})
             if settings.pod
@@ -124,4 +113,7 @@ class Account:
             branch=facts.branch if facts else False,
             config_sha256=facts.config_sha256 if facts else "",
             forks=len(self._forks),
+            journal=self.journal,
+            boot=self._boot,
+            parent="",
         )

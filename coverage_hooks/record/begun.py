@@ -58,10 +58,10 @@ def _modules_of_other_threads(files: Iterable[str]) -> Iterator[tuple[FrameType,
 class Begun:
     """The code that had begun in *files*, real paths, when this was made; *branch* asks for arcs instead of lines.
 
-    `points` has lines or arcs by file, grows while recording goes on, and may be read by other threads.
+    *points* has lines or arcs by file, grows while recording goes on, and may be read by other threads.
     """
 
-    def __init__(self, files: Iterable[str], *, branch: bool) -> None:
+    def __init__(self, files: Iterable[str], points: dict[str, set[Any]], *, branch: bool) -> None:
         self._files = sorted(set(files))
         frames = frames_by_file(self._files)
         self._lines: dict[str, set[int]] = {file: set() for file in self._files}
@@ -69,7 +69,7 @@ class Begun:
             self._lines[file].add(frame.f_lineno)
         for frame, file in _modules_of_other_threads(self._files):
             self._lines[file].add(frame.f_lineno)
-        self.points: dict[str, set[Any]] = {}
+        self.points = points
         self._watch: _Watch | None = None
         # Kept, which a frame of a function must not be: what it holds would live as long.
         self._modules: dict[FrameType, str] = {}
@@ -107,6 +107,8 @@ class _Watch:
         self.tool: int | None = None
         self._branch = branch
         self._points = points
+        for file in {*frames.values()} - points.keys():
+            points[file] = set()  # which may become another kind of set there
         # By their ids: code objects of two files may be equal, and comparing them takes longer than running them.
         self._codes: dict[int, tuple[CodeType, str]] = {
             id(frame.f_code): (frame.f_code, file) for frame, file in frames.items()
@@ -159,7 +161,7 @@ class _Watch:
         return None if id(code) in self._code_of.copy().values() else self._disable
 
     def _add(self, code: CodeType, last: int, line: int) -> None:
-        self._points.setdefault(self._codes[id(code)][1], set()).add((last, line) if self._branch else line)
+        self._points[self._codes[id(code)][1]].add((last, line) if self._branch else line)
 
 
 def _free_tools(monitoring: Any) -> Iterator[int]:

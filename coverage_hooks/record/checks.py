@@ -11,7 +11,6 @@ import platform
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -19,7 +18,7 @@ from types import ModuleType
 
 import coverage_hooks
 from coverage_hooks.findings import Finding, note, ok, wrong
-from coverage_hooks.record import imports, volume_checks
+from coverage_hooks.record import imports, storage, volume_checks
 from coverage_hooks.settings import Settings
 
 #: What all of this is tested on, and the least that works.
@@ -153,16 +152,17 @@ def _coverage(door: ModuleType, here: Surroundings) -> Iterator[Finding]:
             "another coverage measurement runs in this process already, and coverage_hooks starts nothing beside one: "
             "start the operator without `coverage run`, pytest-cov or coverage.py's own variables"
         )
-    yield from configuration(door, here.settings.rcfile)
+    yield from configuration(door, here.settings)
 
 
-def configuration(door: ModuleType, rcfile: str | None) -> Iterator[Finding]:
+def configuration(door: ModuleType, settings: Settings) -> Iterator[Finding]:
     """Yield what the coverage configuration would have recorded, and what of it the recorder overrides."""
     problems: list[str] = []
     try:
-        recorder = door.Recorder(rcfile, problem=problems.append, guard=nullcontext())
+        recorder = door.Recorder(settings.rcfile, problem=problems.append)
         outlook = recorder.outlook()
-        reason = recorder.why_not_live()
+        is_local = storage.is_local(volume_checks.nearest(settings.directory))
+        reason = recorder.choose(local=is_local)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything, and so it would then
         yield wrong(f"the coverage configuration cannot be used, so nothing is recorded: {_named(error)}")
         return
@@ -171,7 +171,7 @@ def configuration(door: ModuleType, rcfile: str | None) -> Iterator[Finding]:
     else:
         yield note(f"no coverage configuration in {_working_folder()}: everything is coverage.py's default")
     yield from map(note, problems)
-    yield _trial(reason, keeps_all=door.get_data_keeps_all())
+    yield _trial(recorder.current_mode, reason, is_local=is_local)
     if not (outlook.source or outlook.packages or outlook.folders):
         only = f", only run:include = {', '.join(outlook.include)}" if outlook.include else ""
         yield wrong(
@@ -190,19 +190,16 @@ def configuration(door: ModuleType, rcfile: str | None) -> Iterator[Finding]:
             yield wrong(f"`run:source_dirs` names {entry!r}, which is no folder seen from {_working_folder()}")
 
 
-def _trial(reason: str, *, keeps_all: bool) -> Finding:
-    """Return what became of a few lines that were recorded for a trial; *reason* says why they did not arrive."""
-    if not reason:
-        return ok("a trial was recorded: its lines arrived while it ran")
-    if keeps_all:
-        return note(
-            f"coverage.py keeps its live data in another shape ({reason}): its get_data() is called each interval, "
-            "which loses nothing and takes more time"
-        )
-    return wrong(
-        f"coverage.py keeps its live data in another shape ({reason}), so nothing is saved before the process ends and "
-        f"a kill loses everything: expected coverage.py {LEAST['coverage']} or newer; {_INSTALL}"
-    )
+def _trial(mode: str, reason: str, *, is_local: bool) -> Finding:
+    """Return what became of a few lines that were recorded for a trial, and what a kill would lose."""
+    if mode == "final":
+        return wrong(f"a trial was recorded: {reason}; expected coverage.py {LEAST['coverage']} or newer; {_INSTALL}")
+    if reason:
+        return note(f"a trial was recorded: {reason}")
+    if mode == "immediate":
+        return ok("a trial was recorded, and each line arrived before it ran: a kill loses nothing")
+    why = "coverage.py's core here is not sysmon" if is_local else "the volume is not known to be a local file system"
+    return ok(f"a trial was recorded: its lines arrive once per interval, so a kill loses what ran since ({why})")
 
 
 def _selected(option: str, entry: str, *, may_be_folder: bool) -> Finding:

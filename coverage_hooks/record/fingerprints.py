@@ -20,7 +20,7 @@ from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-from coverage_hooks.volume.manifest import Fingerprint
+from coverage_hooks.volume.journal import Fingerprint
 
 #: Flags in the head of a compiled file: it holds a hash of its source; and that hash is checked.
 _HASHED, _CHECKED = 1, 2
@@ -35,6 +35,43 @@ def of(content: bytes) -> Fingerprint:
     blob = hashlib.sha1(b"blob %d\0" % len(content), usedforsecurity=False)
     blob.update(content)
     return Fingerprint(sha256=hashlib.sha256(content).hexdigest(), git=blob.hexdigest())
+
+
+def at_once(file: str, since: float) -> Fingerprint | None:
+    """Return the fingerprint of *file*, which is being imported, if its time alone proves it; None if more is needed.
+
+    For the thread that imports it, right before its first line. Raises nothing but what a signal handler raises.
+    """
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            status = os.fstat(descriptor)
+            content = os.read(descriptor, status.st_size + 1)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
+            raise  # a signal handler's own
+        return None
+    if len(content) != status.st_size or status.st_ctime >= since or _is_unchecked(file):
+        return None
+    return of(content)
+
+
+def _is_unchecked(file: str) -> bool:
+    """Whether the compiled file of *file* is used whatever the source is now."""
+    try:
+        descriptor = os.open(importlib.util.cache_from_source(file), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            head = os.read(descriptor, 8)
+        finally:
+            os.close(descriptor)
+    except (OSError, NotImplementedError) as error:
+        if error.__traceback__ is not None and error.__traceback__.tb_next is not None and isinstance(error, OSError):
+            raise
+        return False
+    flags = int.from_bytes(head[4:8], "little")
+    return head[:4] == importlib.util.MAGIC_NUMBER and bool(flags & _HASHED) and not flags & _CHECKED
 
 
 def proven(file: str, modules: Mapping[str, ModuleType], since: float) -> Fingerprint:

@@ -51,14 +51,20 @@ def _refuse_context_switchers(measurement: Any, problem: Callable[[str], None]) 
 
 
 def _choose_core(measurement: Any) -> None:
-    """Choose the C tracer for plugins that trace files, unless the user chose a core.
+    """Choose the C tracer for plugins that trace files, and else ``sys.monitoring`` for lines, unless the user chose.
 
     From CPython 3.14 on coverage.py's default is ``sys.monitoring``, which disables such plugins, and what they measure
-    would be missing. Private, as above; without it coverage.py's own warning about the plugin becomes a problem.
+    would be missing. Private, as above; without it coverage.py's own warning about the plugin becomes a problem. On
+    CPython 3.12 and 3.13 it is as exact for lines, and each line can be written before it runs.
     """
-    tracers = getattr(getattr(measurement, "_plugins", None), "file_tracers", None)
-    if tracers and not (measurement.get_option("run:core") or measurement.get_option("run:timid")):
+    if measurement.get_option("run:core") or measurement.get_option("run:timid"):
+        return
+    has_threads_only = list(measurement.get_option("run:concurrency") or ["thread"]) == ["thread"]
+    is_early = sys.version_info[:2] in {(3, 12), (3, 13)}
+    if getattr(getattr(measurement, "_plugins", None), "file_tracers", None):
         measurement.set_option("run:core", "ctrace")
+    elif is_early and has_threads_only and not measurement.get_option("run:branch"):
+        measurement.set_option("run:core", "sysmon")
 
 
 def _refuse_python_tracer(measurement: Any, problem: Callable[[str], None]) -> None:

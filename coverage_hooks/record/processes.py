@@ -1,7 +1,7 @@
 """The Python processes that an operator starts: what they run is not recorded, so they are named.
 
-Forked children are counted elsewhere. Another program is told of by the interpreter's audit events before it starts,
-but for what `multiprocessing` spawns: that has a helper process of its own, which runs once it was done.
+Forked children are recorded with the operator. The interpreter's audit events tell of another program before it starts,
+but not of what `multiprocessing` spawns: that has a helper process of its own, which runs once it was done.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Processes:
         self._heard: deque[tuple[object, object]] = deque(maxlen=1000)
         self._named: set[str] = set()
 
-    def listen(self) -> None:
-        """Hear of every program that is started; there is no way to stop it."""
+    def listen(self, before_exec: Callable[[], None]) -> None:
+        """Hear of each program that is started, and call *before_exec* where one replaces this; it cannot be undone."""
         heard = self._heard
 
         # In the operator's thread, amid its call: keep it for later, and nothing else.
@@ -45,6 +45,8 @@ class Processes:
                 heard.append((arguments[0], arguments[1]))
             elif event == "os.system":
                 heard.append(("sh", ("sh", "-c", arguments[0])))
+            elif event == "os.exec":
+                before_exec()
 
         sys.addaudithook(hear)
 

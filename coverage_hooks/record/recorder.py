@@ -1,22 +1,27 @@
-"""The door to coverage.py: starts it, keeps the user's configuration from breaking it, and takes copies of its data.
+"""The door to coverage.py: starts it, keeps the user's configuration from breaking it, writes its data to a journal.
 
-`CoverageData` and `Coverage` are used through their public API. Two private attributes are used, here and nowhere else:
-``Coverage._collector`` (its live sets, see `journal`) and ``Coverage._warn`` (what it has to say). At start a few lines
-are measured for a trial, to see whether they arrive. If they do not, or other code empties the live sets later,
-the public `Coverage.get_data` is asked at each snapshot: it costs more and loses nothing, from `GET_DATA_KEEPS_ALL` on.
-Older versions are then asked once, when they have stopped, and the recording says so.
+`CoverageData` and `Coverage` are used through their public API. Four private names are used, here and in `internals`:
+``Coverage._collector`` (its live sets), ``Coverage._init_for_start`` (which makes it, before anything is measured),
+``SysMonitor.lock`` and ``lock_data`` (see `live`), and ``Coverage._warn`` (what it has to say). `internals` tries
+them at start. There are four ways, each with less of them:
+
+==========  ===========================================================================================  ===========
+mode        how                                                                                          lost by a kill
+==========  ===========================================================================================  ===========
+immediate   the live sets write each point before its line runs (`live`)                                 nothing
+interval    the pulse copies the live sets that grew                                                     an interval
+interval    the public `Coverage.get_data` is asked with each beat, from `GET_DATA_KEEPS_ALL` on         an interval
+final       it is asked once, when coverage.py has stopped                                               everything
+==========  ===========================================================================================  ===========
 """
 
 from __future__ import annotations
 
 import atexit
-import contextlib
-import functools
 import hashlib
 import json
 import os
 import re
-import sqlite3
 import sys
 import threading
 import time
@@ -29,11 +34,11 @@ from typing import Any
 import coverage
 from coverage.exceptions import CoverageWarning
 
-from coverage_hooks.record import fingerprints, imports, overrides
+from coverage_hooks.record import fingerprints, imports, internals, overrides
 from coverage_hooks.record.begun import Begun
-from coverage_hooks.record.journal import Journal
-from coverage_hooks.record.publisher import Content
-from coverage_hooks.volume.manifest import Fingerprint
+from coverage_hooks.record.journal import File, Journal
+from coverage_hooks.record.live import Lines, Live
+from coverage_hooks.volume.manifest import Mode
 
 #: The first version whose `Coverage.get_data` loses nothing that other threads record meanwhile.
 GET_DATA_KEEPS_ALL = (7, 17, 4)
@@ -48,20 +53,6 @@ _SELECTING = ("run:source", "run:source_pkgs", "run:source_dirs", "run:include")
 
 #: What coverage.py warns about whenever it is asked for its data, and what is only true at the end.
 _PREMATURE = {"module-not-imported", "module-not-measured", "no-data-collected"}
-
-#: The program of a trial: lines, branches that are and are not taken, and a function.
-_TRIAL = """\
-def tried(number):
-    while number:
-        if number > 5:
-            return -1
-        number -= 1
-    return number
-result = tried(2)
-"""
-
-#: The events that coverage.py asks sys.monitoring for, in any version.
-_MONITORED = ("PY_START", "PY_RETURN", "PY_RESUME", "LINE", "BRANCH", "BRANCH_LEFT", "BRANCH_RIGHT")
 
 #: What decides which points a data file holds; its hash tells whether two processes measured alike.
 _CONFIGURATION = (
@@ -104,16 +95,12 @@ class Outlook:
 class Recorder:
     """One measurement of the whole process.
 
-    `start` belongs to the thread that imports the operator, `snapshot` and `finish` to one other thread. *problem* is
-    called with every sentence that whoever reads the report should know; *guard* is held around work in
-    SQLite (see `recording`, forks).
+    `start` belongs to the thread that imports the operator, `catch_up` to one other thread, and to a forked child that
+    ends. *problem* is called with every sentence that a reader of the report should know.
     """
 
-    def __init__(
-        self, rcfile: str | None, *, problem: Callable[[str], None], guard: contextlib.AbstractContextManager[object]
-    ) -> None:
+    def __init__(self, rcfile: str | None, *, problem: Callable[[str], None]) -> None:
         self._problem = problem
-        self._guard = guard
         self._preimported: list[str] = []
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", CoverageWarning)
@@ -123,62 +110,98 @@ class Recorder:
             )
         for warning in caught:
             self._hear(str(warning.message))
-        self._data: coverage.CoverageData | None = None
-        self._journal: Journal[str] | None = None
         self._collector: Any = None
         self._live: list[dict[str, set[Any]]] = []
-        self._sources: dict[str, Fingerprint] = {}
-        self._counts: dict[str, tuple[int, int]] = {}
-        self._grown: set[str] = set()
+        self._seen: dict[str, set[Any]] = {}  # what was copied of live sets; takes memory, and saves far more time
+        self._told: dict[str, set[Any]] = {}  # the same of what came otherwise, as points of the data
+        self._files: dict[str, File] = {}
+        self._unproven: dict[str, File] = {}
         self._begun: Begun | None = None
         self._begun_files: set[str] = set()
-        self._begun_stored: dict[str, int] = {}
-        self._begun_named = False
         self._modules: set[str] = set()
-        self._unproven: set[str] = set()
-        self._since = 0.0
-        self._stale = False
+        self._since = self._process_began = 0.0
+        self._trusts_lengths = True
+        self._is_sysmon = False
+        self._not_live = self._not_copied = ""  # why the live sets cannot be used in these ways, if they cannot
+        self._pid = os.getpid()
         self._started = False
         self._ended = False
+        self.journal: Journal | None = None
+        self._mode: Mode = ""
 
-    def start(self) -> list[str]:
-        """Start measuring, and return the measured files that were imported before: their first lines are lost."""
-        self._prepare()
+    def prepare(self) -> None:
+        """Load the configuration, and try what of coverage.py is not public; takes some milliseconds."""
+        self._configure()
         if not any(self._option(name) for name in _SELECTING):
             self._problem("[run] names no source: which modules were imported too early to be recorded is unknown")
         if coverage.version_info[:3] < GET_DATA_KEEPS_ALL:
             oldest = ".".join(map(str, GET_DATA_KEEPS_ALL))
             self._problem(f"coverage {coverage.__version__} is older than {oldest}, the oldest that recording supports")
-        reason = self.why_not_live()
-        self._since = time.time()
-        self._coverage.start()
-        self._attach(reason)
-        tracer = self.facts.core
-        if sys.version_info < (3, 12) and tracer == "pytrace":
+        self._try()
+
+    def choose(self, *, local: bool) -> str:
+        """Choose how points get to a journal on a volume that is *local* or not, and return what there is to tell.
+
+        For a recorder that is prepared; the last choice before `start` counts.
+        """
+        if self.journal is not None:
+            return ""
+        self._mode = "interval"
+        if local and self._is_sysmon and not self._not_live:
+            self._mode = "immediate"
+        elif self._not_copied and not get_data_keeps_all():
+            self._mode = "final"
+            return self._other_shape(self._not_copied, "at the end of the process only, so a kill loses all of it")
+        elif self._not_copied:
+            return self._other_shape(self._not_copied, "by get_data() each interval, which takes more time")
+        elif local and self._is_sysmon:
+            return self._other_shape(self._not_live, "each interval instead of before each line")
+        return ""
+
+    def start(self, folder: Path) -> list[str]:
+        """Start measuring to a journal in *folder*, and return the measured files that were imported before.
+
+        Their first lines are lost.
+        """
+        try:
+            self._start(folder)
+        except BaseException:
+            self._mode = ""
+            raise
+        return self._preimported
+
+    def _start(self, folder: Path) -> None:
+        self.journal = Journal(folder, self._identify, immediate=self._mode == "immediate", replay=self._replay)
+        self._since, self._process_began = time.time(), fingerprints.process_began()
+        if self._mode == "immediate":
+            live = Live(self.journal, branch=bool(self._option("run:branch")))
+            self._collector = internals.install(self._coverage, live)
+            self._coverage.start()
+            internals.unlock(self._collector)
+        else:
+            internals.release_locks_in_c(self._coverage)
+            self._coverage.start()
+            self._collector = getattr(self._coverage, "_collector", None)
+        if sys.version_info < (3, 12) and self.facts.core == "pytrace":
             self._coverage.stop()
             raise RuntimeError("coverage.py lacks its C tracer, and the one in Python can end an operator before 3.12")
+        if not self._not_copied or self._mode == "immediate":
+            self._live = [self._collector.data]
         self._begun_files = {os.path.realpath(file) for file in self._preimported}
-        self._begun = Begun(self._begun_files, branch=self.facts.branch)
+        points = self._live[0] if self._mode == "immediate" else {}
+        self._begun = Begun(self._begun_files, points, branch=self.facts.branch)
         self._begun.start()
         self._started = True
         atexit.register(self._look_whether_it_still_traces)
-        return self._preimported
 
-    def disarms(self) -> list[Callable[[], object]]:
-        """Return what keeps a forked child from being measured, in C code as far as it runs before anything else."""
-        handlers = (self._coverage._atexit, self._look_whether_it_still_traces)  # noqa: SLF001 - to unregister it
-        calls: list[Callable[[], object]] = [functools.partial(atexit.unregister, handler) for handler in handlers]
-        monitoring: Any = getattr(sys, "monitoring", None)
-        own = [] if self._begun is None or self._begun.tool is None else [self._begun.tool]
-        for tool in [*self._tools(), *own]:
-            for name in _MONITORED:
-                if event := getattr(monitoring.events, name, 0):
-                    calls.insert(0, functools.partial(monitoring.register_callback, tool, event, None))
-        return calls
+    def fork_locks(self) -> list[Callable[[], object]]:
+        """Return what frees the locks of coverage.py in a forked child, in C code: the child is measured, too."""
+        return internals.fork_locks(self._collector)
 
     def outlook(self) -> Outlook:
         """Return what would be measured, without measuring anything; for one that is not, and will not be, started."""
-        self._prepare()
+        self._configure()
+        self._try()
         return Outlook(
             configuration=self._coverage.config.config_file or "",
             source=self._entries("run:source"),
@@ -187,22 +210,32 @@ class Recorder:
             include=self._entries("run:include"),
         )
 
-    @property
-    def is_live(self) -> bool:
-        """Whether `snapshot` knows everything; else only `finish` does."""
-        return self._journal is not None or get_data_keeps_all() or not self._started
+    def _other_shape(self, reason: str, how: str) -> str:
+        return f"coverage {coverage.__version__} keeps its live data in another shape ({reason}): it is saved {how}"
+
+    def _trial(self, file: str) -> coverage.Coverage:
+        trial = coverage.Coverage(data_file=None, config_file=False, include=[file], branch=self._option("run:branch"))
+        for option in ("run:core", "run:timid"):
+            if (value := self._option(option)) is not None:
+                trial.set_option(option, value)
+        return trial
 
     @property
     def facts(self) -> Facts:
-        """What is known about the measurement; the core only after `start`."""
+        """What is known about the measurement; the core after `start` in any case, and before if its shape is known."""
         configuration = {name: self._option(name) for name in _CONFIGURATION}
-        tracer = getattr(self._collector, "tracer_name", str)()
+        tracer = internals.tracer_name(self._collector)
         return Facts(
             coverage=coverage.__version__,
             core=_CORES.get(tracer, tracer),
             branch=bool(self._option("run:branch")),
             config_sha256=hashlib.sha256(json.dumps(configuration, default=str).encode()).hexdigest(),
         )
+
+    @property
+    def current_mode(self) -> Mode:
+        """How points get to the journal now: in mode `immediate` by the pulse while some could not be written."""
+        return "interval" if self._mode == "immediate" and self.journal and not self.journal.is_whole else self._mode
 
     def begun(self) -> dict[str, list[int]]:
         """Return where the measured code stood that had begun before: lines by path, none where a module had ended."""
@@ -215,29 +248,37 @@ class Recorder:
         if self._begun is not None:
             self._begun.release()
 
-    def snapshot(self, *, again: bool = False) -> Content | None:
-        """Return everything recorded before this call, or None if that is what the last call returned.
+    def catch_up(self, *, last: bool = False) -> bool:
+        """Write to the journal what was recorded before this call; False while that is not known before the end.
 
-        Never empties a live set; whatever threads record meanwhile comes with the next call. What was returned before
-        is returned *again* where it got lost.
+        Never empties a live set; what threads record meanwhile comes with the next call. For the *last* time
+        coverage.py has stopped (its own exit handler sees to that), or the process ends at once. Raises `OSError`.
         """
-        self._stale |= again
+        if not self._started or self.journal is None:
+            return True
+        self._ended = last
         self._look_for_rivals()
-        self._catch_up(asking=get_data_keeps_all())
-        return self._content()
-
-    def finish(self, *, again: bool = False) -> Content | None:
-        """As `snapshot`, for the last time; coverage.py has stopped by now (its own exit handler saw to that)."""
-        self._stale |= again
-        self._ended = True
-        self._catch_up(asking=True)
-        content = self._content()
-        self._look_for_unmeasured()
-        return content
+        for path, new in self._grown():
+            self._append(path, internals.unpacked(self._collector, path, new.copy()))
+            self._seen.setdefault(path, set()).update(new)
+            time.sleep(0)  # hands the interpreter over: without it a handler waits for all files together
+        self._add_begun()
+        if not (self._live and self._trusts_lengths) and (last or get_data_keeps_all()):
+            self._ask()
+        self._prove()
+        if last:
+            self._look_for_unmeasured()
+        return last or self._mode != "final"
 
     # -- starting ---------------------------------------------------------------------------------------------------
 
-    def _prepare(self) -> None:
+    def _try(self) -> None:
+        self._not_copied = internals.try_copies(self._trial)
+        self._collector = internals.collector_of(self._coverage)
+        self._is_sysmon = internals.tracer_name(self._collector) == "SysMonitor"
+        self._not_live = internals.try_live(self._trial) if self._is_sysmon else ""
+
+    def _configure(self) -> None:
         # Everything that coverage.py warns about from now on, also while it runs, is for whoever reads the report.
         self._coverage._warn = self._hear  # type: ignore[method-assign]  # noqa: SLF001 - there is no public way to listen
         self._coverage._init()  # noqa: SLF001 - loads the plugins: they may change the configuration, so it goes first
@@ -267,71 +308,6 @@ class Recorder:
         else:
             self._problem(f"coverage: {msg}")
 
-    def why_not_live(self) -> str:
-        """Return why the live sets of this coverage.py cannot be copied while it measures, or nothing if they can.
-
-        Tried for real, on a few lines of no file: they are copied while coverage.py measures them, and have to be what
-        it hands out itself afterwards. For a recorder that is prepared and not started; takes some milliseconds.
-        """
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # what there is to warn of comes from the measurement itself
-                return self._tried()
-        except Exception as error:  # noqa: BLE001 - whatever a version of another shape raises
-            return f"{type(error).__name__}: {error}"
-
-    def _tried(self) -> str:
-        file = "/coverage-hooks-trial.py"  # it need not exist, and no link leads to where nothing is
-        trial = coverage.Coverage(data_file=None, config_file=False, include=[file], branch=self._option("run:branch"))
-        for option in ("run:core", "run:timid"):
-            if (value := self._option(option)) is not None:
-                trial.set_option(option, value)
-        with _in_memory(coverage.CoverageData(no_disk=True)) as copied:
-            trial.start()
-            try:
-                exec(compile(_TRIAL, file, "exec"), {"__name__": "trial"})  # noqa: S102 - the lines above
-                collector: Any = getattr(trial, "_collector", None)
-                if reason := _unexpected(collector):
-                    return reason
-                _store_copies(collector, {path: points.copy() for path, points in collector.data.items()}, copied)
-            finally:
-                trial.stop()
-            with _in_memory(trial.get_data()) as expected:
-                if not (copied.lines(file) and expected.lines(file)):
-                    return "no line of a trial arrived"
-                if (copied.lines(file), copied.arcs(file)) != (expected.lines(file), expected.arcs(file)):
-                    return "a trial came out differently"
-        return ""
-
-    def _attach(self, reason: str) -> None:
-        self._collector = getattr(self._coverage, "_collector", None)
-        if not reason:
-            self._live = [self._collector.data]
-            self._journal = Journal(self._live_sets, self._add, self._warn_of_interference)
-        elif get_data_keeps_all():
-            self._problem(
-                f"coverage {coverage.__version__} keeps its live data in another shape ({reason}); nothing is lost: "
-                "its get_data() is called each interval, which takes more time"
-            )
-        else:
-            self._problem(
-                f"coverage {coverage.__version__} keeps its live data in another shape ({reason}); "
-                "nothing is saved before the process ends"
-            )
-
-    def _live_sets(self) -> list[tuple[str, set[Any]]]:
-        if self._collector.data is not self._live[-1]:
-            self._live.append(self._collector.data)
-            if self._journal is not None:
-                self._journal.distrust("the live sets were replaced")
-        return [pair for live in self._live for pair in list(live.items())]
-
-    def _warn_of_interference(self, reason: str) -> None:
-        self._problem(
-            f"other code saved or erased coverage's data while recording ({reason}); what was erased is lost, and "
-            "get_data() is called each interval from now on"
-        )
-
     def _look_for_rivals(self) -> None:
         stack = getattr(type(self._collector), "_collectors", None)
         if self._started and stack and stack[-1] is not self._collector:
@@ -339,8 +315,9 @@ class Recorder:
 
     def _look_for_unmeasured(self) -> None:
         """Name the modules of ``run:source`` that were loaded under a name which coverage.py does not know them by."""
+        measured = {self._mapped(path) for sets in (*self._live, self._told) for path, points in sets.items() if points}
         for name, file, _ in imports.modules_from(self._modules):
-            if self._mapped(file) not in self._counts:
+            if self._mapped(file) not in measured:
                 self._problem(
                     f"{file} was loaded as module {name!r}, which `run:source` does not name, so it is not recorded: "
                     "name its folder in `run:source`, or load it by its own name"
@@ -348,6 +325,8 @@ class Recorder:
 
     def _look_whether_it_still_traces(self) -> None:
         """Notice, right before coverage.py stops, that other code took its trace function or its tool away."""
+        if os.getpid() != self._pid:
+            return
         in_main = threading.current_thread() is threading.main_thread()
         if in_main and self.facts.core == "ctrace" and sys.gettrace() not in self._collector.tracers:
             self._problem("other code replaced the main thread's trace function; what ran in it since is not recorded")
@@ -363,95 +342,110 @@ class Recorder:
         # It takes another id where its own is taken.
         return [getattr(tracer, "myid", 1) for tracer in self._collector.tracers]
 
-    # -- taking copies ----------------------------------------------------------------------------------------------
+    # -- writing what is new --------------------------------------------------------------------------------------
 
-    def _store(self) -> coverage.CoverageData:
-        # Made by the thread that uses it: an in-memory database lives as long as its first connection.
-        if self._data is None:
-            self._data = coverage.CoverageData(no_disk=True)
-            self._data.set_context(self._option("run:context"))
-        return self._data
+    def _grown(self) -> Iterator[tuple[str, set[Any]]]:
+        """Yield by path what is new in the live sets, but for those that write it themselves.
 
-    def _add(self, grown: dict[str, set[Any]]) -> None:
-        with self._guard:
-            _store_copies(self._collector, grown, self._store())
-
-    def _catch_up(self, *, asking: bool) -> None:
-        """Store what is new: from the live sets, and by *asking* coverage.py where these do not tell all."""
-        if self._journal is not None:
-            self._grown |= self._journal.catch_up()
-        self._add_begun()
-        if self._started and asking and (self._journal is None or not self._journal.trusts_lengths):
-            with self._guard:
-                data, store = self._coverage.get_data(), self._store()
-                store.update(data)
-                self._grown |= {file for file in data.measured_files() if self._counts.get(file) != _sizes(store, file)}
-
-    def _add_begun(self) -> None:
-        """Store what the frames ran that had begun before; through the public API alone, as no collector has it."""
-        for file, points in list(self._begun.points.items()) if self._begun is not None else ():
-            copy, path = points.copy(), self._mapped(file)
-            if len(copy) == self._begun_stored.get(file):
+        coverage.py only adds to them, so one that is no longer than before holds nothing new. `set.copy` and
+        `list(dict.items())` are single C calls, atomic under the GIL, so no thread that records is stopped.
+        """
+        if self._live and self._collector.data is not self._live[-1]:
+            self._live.append(self._collector.data)
+            self._distrust("the live sets were replaced")
+        for path, points in [pair for live in self._live for pair in list(live.items())]:
+            if isinstance(points, Lines):
                 continue
-            with self._guard:
-                if self.facts.branch:
-                    self._store().add_arcs({path: copy})
-                else:
-                    self._store().add_lines({path: copy})
-            self._begun_stored[file] = len(copy)
-            self._grown.add(file)
+            seen = self._seen.get(path, set())
+            if len(points) < len(seen):
+                self._distrust(f"{path!r} went from {len(seen)} points to {len(points)}")
+            if self._trusts_lengths and len(points) == len(seen):
+                continue
+            if new := points.copy() - seen:
+                yield path, new
 
-    def _content(self) -> Content | None:
-        if not self._grown and not self._stale and (self._begun_named or not self._begun_files):
-            return None
-        self._stale = True  # until it was built: an error below must not pass for "nothing new"
-        data = self._store()
-        self._touch_begun(data)
-        self._fingerprint()
-        with self._guard:
-            self._count(data)
-            with contextlib.closing(sqlite3.connect(data.data_filename(), uri=True)) as database:
-                serialized = database.serialize()
-        self._grown.clear()
-        self._stale = False
-        counts = self._counts.values()
-        return Content(
-            data=serialized,
-            files=len(self._counts),
-            lines=sum(lines for lines, _ in counts),
-            arcs=sum(arcs for _, arcs in counts),
-            sources=dict(self._sources),
+    def _distrust(self, reason: str) -> None:
+        """Stop drawing conclusions from lengths: other code emptied a set."""
+        if not self._trusts_lengths:
+            return
+        self._trusts_lengths = False
+        if self._mode == "immediate" and self.journal is not None:
+            self._mode = "interval"
+            self.journal.relax()
+        self._problem(
+            f"other code saved or erased coverage's data while recording ({reason}); what was erased is lost, and "
+            "get_data() is called each interval from now on"
         )
 
-    def _count(self, data: coverage.CoverageData) -> None:
-        for path in {self._mapped(file) for file in self._grown}:
-            self._counts[path] = _sizes(data, path)
+    def _add_begun(self) -> None:
+        """Write what the frames ran that had begun before, and name their files, of which something may be proven."""
+        if self._begun is None:
+            return
+        for path, lines in self._begun.positions().items():
+            # Where it stands it has been.
+            points = {(line, line) for line in lines} if self.facts.branch else set(lines)
+            found = self._begun.points.get(path, ())
+            self._append_new(path, points if isinstance(found, Lines) else points.union(found))
 
-    def _touch_begun(self, data: coverage.CoverageData) -> None:
-        """Name what had begun in *data*, too: what it ran before is proven later, and only for a file with a name."""
-        if not self._begun_named:
-            with self._guard:
-                # Where it stands it has been; and without a kind of data no file can be named.
-                if self.facts.branch:
-                    data.add_arcs({file: [(line, line) for line in lines] for file, lines in self.begun().items()})
-                else:
-                    data.add_lines(self.begun())
-                data.touch_files([self._mapped(file) for file in self._begun_files])
-            self._grown |= self._begun_files
-            self._begun_named = True
+    def _ask(self) -> None:
+        data = self._coverage.get_data()
+        for path in data.measured_files():
+            found: list[Any] | None = data.arcs(path) if self.facts.branch else data.lines(path)
+            self._append_new(path, set(found or ()), data)
 
-    def _fingerprint(self) -> None:
-        """Remember what each file was when it was first seen, at most one beat after it was imported."""
-        new = {file for file in self._grown if self._mapped(file) not in self._sources}
-        modules = {file: module for _, file, module in imports.modules_from(new)}
-        for file in sorted(new - self._unproven):
-            since = fingerprints.process_began() if file in self._begun_files else self._since
+    def _append_new(self, path: str, points: set[Any], data: coverage.CoverageData | None = None) -> None:
+        told = self._told.get(path)
+        if told is None or points - told:
+            tracer = (data.file_tracer(path) or "") if data is not None else ""
+            self._append(path, list(points - (told or set())), tracer)
+            self._told.setdefault(path, set()).update(points)
+
+    def _append(self, path: str, points: list[Any], tracer: str = "") -> None:
+        assert self.journal is not None
+        pairs = points if self.facts.branch else [(line, 0) for line in points]
+        self.journal.append(self._file(path, tracer), pairs)
+
+    def _file(self, path: str, tracer: str = "") -> File:
+        if isinstance(points := self._live[0].get(path) if self._live else None, Lines):
+            return points.file
+        if path not in self._files:
+            self._files[path] = File(path, tracer or getattr(self._collector, "file_tracers", {}).get(path, ""))
+        return self._files[path]
+
+    def _replay(self) -> None:
+        """Write everything again: now what writes itself, and the rest with the next `catch_up`."""
+        assert self.journal is not None
+        self._seen.clear()
+        self._told.clear()
+        for points in [points for live in self._live for points in list(live.values())]:
+            if isinstance(points, Lines):
+                self.journal.append(points.file, points.pairs())
+
+    def _identify(self, file: File) -> str:
+        """Fill in what *file* was when it was imported, if that is known at once, and return its path in the data."""
+        if file.fingerprint is None and not file.problem:
+            since = self._process_began if file.path in self._begun_files else self._since
+            file.fingerprint = fingerprints.at_once(file.path, since)
+            if file.fingerprint is None:
+                self._unproven[file.path] = file
+        return self._mapped(file.path)
+
+    def _prove(self) -> None:
+        """Find out what the files were whose time alone does not tell, at most one beat after they were imported."""
+        assert self.journal is not None
+        if not self._unproven:
+            return
+        modules = {file: module for _, file, module in imports.modules_from(set(self._unproven))}
+        while self._unproven:
+            path, file = self._unproven.popitem()
+            since = self._process_began if path in self._begun_files else self._since
             try:
-                self._sources[self._mapped(file)] = fingerprints.proven(file, modules, since)
-            except Exception as error:  # noqa: BLE001 - of one file; what all others have is published all the same
-                self._unproven.add(file)  # what is read later can only be further from what was imported
+                file.fingerprint = fingerprints.proven(path, modules, since)
+            except Exception as error:  # noqa: BLE001 - of one file; what all others have is written all the same
                 why = error.strerror if isinstance(error, OSError) and error.strerror else error
-                self._problem(f"{file}: no fingerprint, so no line of it can be trusted: {why}")
+                file.problem = str(why)  # what is read later can only be further from what was imported
+                self._problem(f"{path}: no fingerprint, so no line of it can be trusted: {why}")
+            self.journal.name(file)
 
     def _mapped(self, file: str) -> str:
         mapper = getattr(self._collector, "cached_mapped_file", str)
@@ -465,50 +459,6 @@ class Recorder:
             return self._coverage.get_option(name)
         except coverage.CoverageException:
             return None  # an option that this version of coverage.py does not have
-
-
-class _Copies:
-    """Stands in for a collector that holds copies of some sets, so that coverage.py's own code stores them.
-
-    How arcs are packed and paths mapped differs between versions; asking the collector's own ``flush_data`` makes it
-    right in each. What it would empty afterwards is this stand-in, not the live data.
-    """
-
-    tracers: tuple[()] = ()  # it would tell them that what they recorded is saved
-
-    def __init__(self, collector: Any, data: dict[str, set[Any]], covdata: coverage.CoverageData) -> None:
-        self._collector = collector
-        self.data = data
-        self.covdata = covdata
-        self.file_tracers = {file: plugin for file, plugin in list(collector.file_tracers.items()) if file in data}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._collector, name)
-
-    def _activity(self) -> bool:
-        return True
-
-    def _clear_data(self) -> None:
-        """Empty nothing; the name that versions before 7.17.4 have for it."""
-
-
-@contextlib.contextmanager
-def _in_memory(data: coverage.CoverageData) -> Iterator[coverage.CoverageData]:
-    """Close *data*, which is in memory, in the end; unless it is forced to, it stays open."""
-    try:
-        yield data
-    finally:
-        data.close(force=True)
-
-
-def _store_copies(collector: Any, copies: dict[str, set[Any]], store: coverage.CoverageData) -> None:
-    """Add *copies* of live sets of *collector* to *store*; the copies may be emptied."""
-    type(collector).flush_data(_Copies(collector, copies, store))
-
-
-def _sizes(data: coverage.CoverageData, path: str) -> tuple[int, int]:
-    """Return how many lines and arcs *data* has of *path*."""
-    return len(data.lines(path) or ()), len(data.arcs(path) or ()) if data.has_arcs() else 0
 
 
 def version() -> str:
@@ -531,17 +481,3 @@ def has_c_tracer() -> bool:
 def is_measuring_already() -> bool:
     """Whether coverage.py measures this process by other means already (``coverage run``, pytest-cov)."""
     return coverage.Coverage.current() is not None
-
-
-def _unexpected(collector: Any) -> str:
-    """Return what about *collector* is not as `Recorder` needs it, or nothing."""
-    if not isinstance(getattr(collector, "data", None), dict):
-        return "no dictionary of live sets"
-    if not isinstance(getattr(collector, "file_tracers", None), dict):
-        return "no dictionary of file tracers"
-    for name in ("flush_data", "cached_mapped_file", "mapped_file_dict", "tracer_name"):
-        if not callable(getattr(collector, name, None)):
-            return f"no method {name}"
-    if not getattr(sys, "_is_gil_enabled", lambda: True)():
-        return "an interpreter without GIL, where copying a live set is not atomic"
-    return ""

@@ -1,37 +1,37 @@
 """One process's recording, from its announcement to its last save.
 
-Promises: at most one per process; the volume is touched by the pulse alone, and nobody waits for it in vain longer than
-`Settings.exit_timeout`: once when starting, and once for all saves together. A process that is killed loses what it
-recorded within the last interval plus the length of one publish.
+Promises: at most one per process; nobody waits for the volume in vain longer than `Settings.exit_timeout`: once when
+starting, and once for all saves together. In mode `immediate` a process that is killed loses nothing, and the threads
+that run new lines write them themselves; else it loses what it ran since the last beat, and the pulse alone writes.
+Forked children are recorded with it, in journals of their own; they have no pulse.
 
-Not promised: anything for lines executed before `start`, in threads older than it, or in forked children. The first two
-are named, children are counted.
+Not promised: anything for lines executed before `start`, or in threads older than it. Both are named.
 """
 
 from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import functools
 import importlib
 import logging
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from coverage_hooks.log import say
-from coverage_hooks.record import imports
+from coverage_hooks.record import imports, storage
 from coverage_hooks.record.account import Account
 from coverage_hooks.record.processes import Processes
-from coverage_hooks.record.publisher import Content, Publisher
+from coverage_hooks.record.publisher import Publisher
 from coverage_hooks.record.pulse import Pulse
 from coverage_hooks.settings import Settings, rivals
-from coverage_hooks.volume.manifest import Manifest
+from coverage_hooks.volume.manifest import JournalFile, Manifest
 
 if TYPE_CHECKING:
     from coverage_hooks.record.recorder import Recorder
@@ -42,6 +42,8 @@ _RIVALLED = (
     "another coverage measurement runs in this process already ({because}), so nothing is recorded; start the operator "
     "without it"
 )
+
+_NOT_STARTED = "coverage.py did not start, so nothing is recorded"
 
 _current: Recording | None = None
 
@@ -77,10 +79,8 @@ class Recording:
         self._publisher = Publisher(settings.directory, self._account.recording)
         self._pulse = Pulse(self._beat, settings.interval)
         self._patience = settings.exit_timeout
-        # Reentrant: should whatever runs in the pulse's own thread fork, it must not wait for itself.
-        self._sqlite_guard = threading.RLock()
         self._recorder: Recorder | None = None
-        self._unpublished: Content | None = None
+        self._prefixes: list[JournalFile] = []
         self._settled = False
         self._processes = Processes()
         self._door = self._attempt(
@@ -117,18 +117,19 @@ class Recording:
         self._note_what_is_too_late()
         if self.is_rivalled:
             self.problem(_RIVALLED.format(because=", ".join(rivals()) or "`coverage run` or pytest-cov"))
+        elif self._door is not None:
+            self._attempt(_NOT_STARTED, self._prepare)
         # Handlers run in reverse: whatever the operator registers later, and coverage.py's own, which stops the tracer,
         # come before this one, so it sees everything there will ever be.
         atexit.register(self.finish)
-        if not self.is_rivalled:  # whose tracer goes on in children
-            self._disarm_in_children()
-            self._processes.listen()
+        if not self.is_rivalled:
+            self._processes.listen(self._before_exec)
         self._attempt("nothing is saved: the pulse did not start", self._pulse.begin)
-        if not self._wait(self._pulse.ask()):
+        if not (announced := self._wait(self._pulse.ask())):
             say(logging.ERROR, f"The recording could not be announced in {self._settings.directory}; trying on.")
         self._patience = self._settings.exit_timeout
-        if self._door is not None and not self.is_rivalled:
-            self._attempt("coverage.py did not start, so nothing is recorded", self._measure)
+        if self._recorder is not None:
+            self._attempt(_NOT_STARTED, lambda: self._measure(announced=announced))
 
     def _note_what_is_too_late(self) -> None:
         for problem in self._settings.problems:
@@ -141,37 +142,53 @@ class Recording:
             if thread is not threading.current_thread():
                 self.problem(f"thread {thread.name!r} is older than the recording; what it executes is not recorded")
 
-    def _measure(self) -> None:
+    def _prepare(self) -> None:
         assert self._door is not None
-        recorder: Recorder = self._door.Recorder(self._settings.rcfile, problem=self.problem, guard=self._sqlite_guard)
+        recorder: Recorder = self._door.Recorder(self._settings.rcfile, problem=self.problem)
+        recorder.prepare()
+        self._account.facts = recorder.facts
+        self._recorder = recorder  # last: from now on the pulse asks it
+
+    def _measure(self, *, announced: bool) -> None:
+        """Start measuring; unless the volume has *announced* the recording, no thread of the operator waits for it."""
+        assert self._recorder is not None
+        if not announced:
+            self._choose(local=False)
         try:
-            before = imports.names_of(recorder.start())
+            before = imports.names_of(self._recorder.start(self._publisher.folder))
             self._account.imported_before_start = before
             self._account.start_modules = imports.excused(before)
-            self._account.facts = recorder.facts
-            for disarm in recorder.disarms():
-                os.register_at_fork(after_in_child=disarm)
         finally:
-            self._recorder = recorder  # last: from now on the pulse publishes what it has, with the facts about it
+            self._account.facts = self._recorder.facts
+        self._follow_children(self._recorder)
         say(logging.INFO, f"Coverage is recorded to {self._settings.directory / self._account.recording}.")
 
-    def _disarm_in_children(self) -> None:
-        """Keep forked children from recording, and forks from happening in the middle of work in SQLite.
+    def _choose(self, *, local: bool) -> None:
+        if self._recorder is not None and (told := self._recorder.choose(local=local)):
+            self.problem(told)
 
-        A child inherits locks in the state they are in: SQLite's, and the one that coverage's tracer takes at every
-        call. So the first thing that runs in a child is C code which removes the tracer: a Python function in a
-        measured file would already wait for that lock.
-        """
-        os.register_at_fork(
-            before=self._sqlite_guard.acquire,
-            after_in_parent=self._sqlite_guard.release,
-            after_in_child=functools.partial(sys.settrace, None),
-        )
-        os.register_at_fork(
-            after_in_parent=self._account.count_fork,
-            after_in_child=functools.partial(threading.settrace, None),
-        )
-        os.register_at_fork(after_in_child=self._sqlite_guard.release)
+    def _follow_children(self, recorder: Recorder) -> None:
+        """Record forked children, too: first their locks are freed, as they inherit them in the state they are in."""
+        for free in recorder.fork_locks():
+            os.register_at_fork(after_in_child=free)
+        assert recorder.journal is not None
+        os.register_at_fork(after_in_parent=self._account.count_fork, after_in_child=recorder.journal.after_in_child)
+        os.register_at_fork(after_in_parent=recorder.journal.forked)
+        os._exit = functools.partial(self._exit, os._exit)
+
+    def _exit(self, end: Callable[[int], NoReturn], status: int) -> NoReturn:
+        """Save, then end the process; most forked children end like this."""
+        try:
+            self.finish()
+        finally:
+            end(status)
+
+    def _before_exec(self) -> None:
+        """Save before another program takes the place of this one; it may fail to, so nothing ends here."""
+        if self.is_mine():
+            self.save()
+        else:
+            self._finish_child()
 
     # -- saving -----------------------------------------------------------------------------------------------------
 
@@ -189,10 +206,18 @@ class Recording:
 
     def finish(self) -> None:
         """Save a last time and end the pulse; called when the interpreter exits."""
-        if self.is_mine():
-            self._wait(self._pulse.ask(last=True))
-            if self._recorder is not None:
-                self._recorder.release()
+        if not self.is_mine():
+            self._finish_child()
+            return
+        self._wait(self._pulse.ask(last=True))
+        if self._recorder is not None:
+            self._recorder.release()
+
+    def _finish_child(self) -> None:
+        """Write what a forked child has not written; it has no pulse, and nobody reads what it would say of itself."""
+        if self._recorder is not None and (mode := self._recorder.current_mode) != "immediate":
+            with contextlib.suppress(Exception):
+                self._recorder.catch_up(last=mode == "final")
 
     def _wait(self, answer: Future[bool]) -> bool:
         began = time.monotonic()
@@ -211,36 +236,40 @@ class Recording:
 
     def _beat(self, *, last: bool) -> bool:
         """Publish what is new, or just show that the process lives; returns whether everything is on the volume."""
-        snapshot_at, before = datetime.now(UTC), self._publisher.sequence
+        snapshot_at, before = datetime.now(UTC), self._prefixes
         account = self._account
         account.beat += 1
         for told in self._attempt("processes that it starts are not named", lambda: [*self._processes.new()]) or ():
             account.problem(told, logging.WARNING)
-        complete = bool(self._attempt("recorded, but not saved", lambda: self._put_content(last=last)))
+        complete = bool(self._attempt("recorded, but not saved", lambda: self._settle(last=last)))
         if complete:
             account.snapshot_at = snapshot_at
         if self._recorder is not None:
             account.begun = self._attempt("where code stood is not known", self._recorder.begun) or account.begun
-        durable = last or account.beat == 0 or self._publisher.sequence != before
-        manifest = account.manifest(self._publisher, "finished" if last and complete else "running")
+            account.journal = self._recorder.current_mode
+            if self._recorder.journal is not None:
+                self._prefixes = self._recorder.journal.prefixes()
+        durable = last or account.beat == 0 or self._prefixes != before
+        manifest = account.manifest(self._prefixes, "finished" if last and complete else "running")
         written = self._attempt("the manifest was not written", lambda: self._put_manifest(manifest, durable=durable))
         self._settled = complete and bool(written)
         return self._settled
 
-    def _put_content(self, *, last: bool) -> bool:
-        """Put what is new on the volume; False while nothing can be known before the end."""
+    def _settle(self, *, last: bool) -> bool:
+        """Get what was recorded to the disk; False while nothing can be known before the end."""
         began = time.monotonic()
         if not self._settled:  # the first time, and again after a failure
             self._publisher.make_folder()
-        if self._recorder is not None:
-            again = self._publisher.is_robbed()  # somebody may have cleared the volume
-            content = self._recorder.finish(again=again) if last else self._recorder.snapshot(again=again)
-            self._unpublished = content or self._unpublished
-        if self._unpublished is not None:
-            self._publisher.put_content(self._unpublished)
-            self._unpublished = None
-            self._account.publish_seconds = time.monotonic() - began
-        return last or self._recorder is None or self._recorder.is_live
+        if self._recorder is None:
+            return True
+        if self._recorder.journal is None:  # not started: the announcement says how it will be recorded
+            self._choose(local=storage.is_local(self._publisher.folder))
+            return True
+        complete = self._recorder.catch_up(last=last)
+        if not self._recorder.journal.settle():  # it was gone, and what is appended has to be appended again
+            complete = self._recorder.catch_up(last=last) and self._recorder.journal.settle()
+        self._account.publish_seconds = time.monotonic() - began
+        return complete
 
     def _put_manifest(self, manifest: Manifest, *, durable: bool) -> bool:
         self._publisher.put_manifest(manifest, durable=durable)

@@ -16,14 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coverage_hooks.findings import Finding, note, ok, wrong
-from coverage_hooks.record.publisher import Content, Publisher
+from coverage_hooks.record.journal import File, Journal
+from coverage_hooks.record.publisher import Publisher
 from coverage_hooks.settings import Settings
 from coverage_hooks.volume import layout
 
 #: Seconds that a volume has for an answer, at least.
 PATIENCE = 5.0
 
-#: Free bytes below which a dozen states, which is what lies there at most, may not fit.
+#: Free bytes below which a few recordings may not fit.
 LITTLE = 16 << 20
 
 _MIB = 1 << 20
@@ -64,7 +65,7 @@ def volume(settings: Settings, *, is_operators: bool) -> Iterator[Finding]:
 def _volume(settings: Settings, *, is_operators: bool) -> Iterator[Finding]:
     directory = settings.directory
     try:
-        there = _nearest(directory)
+        there = nearest(directory)
         mount = mount_of(there)
         if is_operators and mount is not None and mount.point == Path("/"):
             yield wrong(
@@ -83,7 +84,7 @@ def _volume(settings: Settings, *, is_operators: bool) -> Iterator[Finding]:
         yield wrong(f"{directory} cannot be used: {error.strerror or error}{_owner(directory)}")
 
 
-def _nearest(path: Path) -> Path:
+def nearest(path: Path) -> Path:
     """Return *path*, or the nearest of what is above it that is there; `PermissionError` when that cannot be seen."""
     for each in (path, *path.parents):
         try:
@@ -121,7 +122,10 @@ def _written(directory: Path, mount: Mount | None, exit_timeout: float) -> Findi
     try:
         try:
             publisher.make_folder()
-            publisher.put_content(Content(data=bytes(4096), files=0, lines=0, arcs=0, sources={}))
+            journal = Journal(publisher.folder, lambda file: file.path)
+            journal.append(File("doctor"), [(line, 0) for line in range(256)])
+            journal.settle()
+            journal.close()
         finally:
             _remove(directory / name)
     except OSError as error:
@@ -130,7 +134,7 @@ def _written(directory: Path, mount: Mount | None, exit_timeout: float) -> Findi
             "volume belong to this user (in a pod: fsGroup), and have room"
         )
     took = time.monotonic() - began
-    text = f"{_described(directory, mount)}: written, synchronised, renamed and removed in {took:.3f} s"
+    text = f"{_described(directory, mount)}: written, synchronised and removed in {took:.3f} s"
     if took > exit_timeout:
         return wrong(f"{text}, more than the {exit_timeout:g} s that stopping waits; raise COVERAGE_HOOKS_EXIT_TIMEOUT")
     return ok(text)
@@ -154,7 +158,7 @@ def _space(directory: Path) -> Iterator[Finding]:
         )
     elif free < LITTLE:
         yield note(
-            f"{text} on {directory}: a dozen states of a recording lie there at a time; `coverage-hooks prune` helps"
+            f"{text} on {directory}: a recording of a large operator takes some MiB; `coverage-hooks prune` helps"
         )
     else:
         yield ok(f"{text} on {directory}")

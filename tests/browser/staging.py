@@ -1,15 +1,14 @@
 """A collect that has something to tell, for the pictures: real recordings and real endings, put together.
 
-What was recorded is the demo's: each state that it left on its volume becomes the recording of one pod, as if the pod
-had got no further. How the pods ended is what a witness saw of pods on a real node, for the tests of endings. Names and
-times are changed, so that both are about the same, and nothing else.
+What was recorded is the demo's: beginnings of the journal that it left on its volume become the recordings of pods, as
+if each pod had got no further. How the pods ended is what a witness saw of pods on a real node, for the tests of
+endings. Names and times are changed, so that both are about the same, and nothing else.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import fcntl
-import hashlib
 import json
 import os
 import pty
@@ -22,11 +21,10 @@ import termios
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from coverage_hooks.collect.contents import read_content
-from coverage_hooks.collect.verify import schema
-from coverage_hooks.volume import layout, listing
-from coverage_hooks.volume.access import open_folder
-from coverage_hooks.volume.manifest import DataFile, Manifest, Pod, timestamp
+from coverage_hooks.volume import layout
+from coverage_hooks.volume.journal import NAME, RECORD, padded
+from coverage_hooks.volume.manifest import Manifest, Pod, timestamp
+from tests.unit.collect.building import named
 from tests.unit.collect.witnessed import FOLDER, lines
 
 ROOT = Path(__file__).parents[2]
@@ -97,34 +95,33 @@ def _moved(text: str, shift: timedelta) -> str:
 
 
 def _record(recordings: Path, volume: Path, shift: timedelta) -> None:
-    """Make a recording for each pod that made one, of the states of the only one in *recordings*."""
+    """Make a recording for each pod that made one, of the journal of the only one in *recordings*."""
     [real] = recordings.iterdir()
     manifest = Manifest.parse((real / layout.MANIFEST).read_bytes())
-    with open_folder(real) as folder:
-        states = listing.data_files(folder)
+    journal = layout.journal_name(0)
     pods = {there for there, _ in _ENDINGS.values()}
     known = json.loads((FOLDER / "recordings.json").read_text())
     first = {each["pod"]["name"]: each for each in reversed(known)}  # of each pod the first process
     made = [each for name, each in first.items() if name in pods]
-    for each, state in zip(made, states[-len(made) :], strict=True):
+    for each, state in zip(made, _beginnings((real / journal).read_bytes(), len(made)), strict=True):
         told = json.loads(_moved(json.dumps(each), shift))
         started = datetime.fromisoformat(told["started_at"])
         name = f"{told['pod']['name']}-{started:%Y%m%dT%H%M%SZ}-{each['recording'][-8:]}"
-        described = {**told, "recording": name, "run": _RUN, "pod": Pod(**told["pod"]), "data": _data(real / state)}
+        pod = Pod(**told["pod"])
+        described = {**told, "recording": name, "run": _RUN, "pod": pod, "journals": [named(journal, state)]}
         shutil.copytree(real, volume / name)
+        (volume / name / journal).write_bytes(state)
         (volume / name / layout.MANIFEST).write_bytes(dataclasses.replace(manifest, **described).to_bytes())
 
 
-def _data(path: Path) -> DataFile:
-    content, text = read_content(path, schema()), path.read_bytes()
-    return DataFile(
-        file=path.name,
-        size=len(text),
-        sha256=hashlib.sha256(text).hexdigest(),
-        files=len(content.paths),
-        lines=content.line_count,
-        arcs=content.arc_count,
-    )
+def _beginnings(journal: bytes, count: int) -> list[bytes]:
+    """Return *count* beginnings of *journal*, each of whole points and names; the last is all of it."""
+    ends, end = [], 0
+    while end + RECORD.size <= len(journal):
+        number, kind, size, _ = RECORD.unpack_from(journal, end)
+        end += RECORD.size + (padded(size) if (number, kind) == (0, NAME) else 0)
+        ends.append(end)
+    return [journal[: ends[len(ends) * part // count - 1]] for part in range(1, count + 1)]
 
 
 def _on_a_terminal(arguments: list[str], columns: int) -> str:

@@ -48,19 +48,19 @@ def ledger(project: Project) -> dict[str, Any]:
 
 
 def raw(project: Project, recording: Recording) -> Path:
-    return project.root / "build/coverage/raw/run-1" / recording.name / recording.data.name
+    return project.root / "build/coverage/raw/run-1" / recording.name / recording.journal.name
 
 
 def large(volume: Claimed, size: int = LARGE) -> Recording:
     """Put a recording on *volume* that takes a while."""
-    made = record(volume.folder).publish_data(os.urandom(size))
+    made = record(volume.folder).publish(os.urandom(size))
     volume.give()
     return made
 
 
 def read_by_kubectl(namespace: Namespace, recording: Recording) -> float:
-    """Return how many seconds it takes to read the data of *recording* from the pod that holds the claim."""
-    path = f"/claim/{recording.name}/{recording.data.name}"
+    """Return how many seconds it takes to read the journal of *recording* from the pod that holds the claim."""
+    path = f"/claim/{recording.name}/{recording.journal.name}"
     program = f"import shutil, sys; shutil.copyfileobj(open({path!r}, 'rb'), sys.stdout.buffer)"
     command = ["exec", f"--namespace={namespace.name}", "operator", "--", "python", "-c", program]
     began = time.monotonic()
@@ -73,7 +73,7 @@ def read_by_kubectl(namespace: Namespace, recording: Recording) -> float:
 def arriving(project: Project, beyond: int = 4 * MIB) -> Callable[[], bool]:
     """Return whether more than *beyond* bytes of a file have arrived, and not all of it."""
     return lambda: any(
-        path.stat().st_size > beyond for path in (project.root / "build").rglob(".data-*.tmp") if path.exists()
+        path.stat().st_size > beyond for path in (project.root / "build").rglob(".journal-*.tmp") if path.exists()
     )
 
 
@@ -89,7 +89,7 @@ class TestSource:
             done = call(namespace, project.root, "collect", *options)
             assert done.code == 0, done.said
             assert "TOTAL - 60.0 % 60.0 %" in done.said
-            assert raw(project, recording).read_bytes() == recording.data.read_bytes()
+            assert raw(project, recording).read_bytes() == recording.journal.read_bytes()
             assert volume.reader_pod() is None
             namespace.try_kubectl("delete", "pod", "operator")
         assert {path: path.stat().st_mtime_ns for path in volume.folder.rglob("*")} == before
@@ -117,13 +117,13 @@ class TestSource:
     ) -> None:
         volume = claimed(namespace, coverage_image)
         sound, linked = record(volume.folder), record(volume.folder, host="linked", measured={"shop/cart.py": {1}})
-        linked.data.unlink()
-        linked.data.symlink_to(sound.data)
+        linked.journal.unlink()
+        linked.journal.symlink_to(sound.journal)
         (volume.folder / "operator-1-20260131T235959Z-0123abcd").symlink_to(tmp_path)
         volume.give()
         done = call(namespace, project.root, "collect", "--claim=recordings")
         assert done.code == 1
-        assert f"LOSS {linked.name} data-3.coverage: 'data-3.coverage' is a link" in done.said
+        assert f"LOSS {linked.name} journal-0: 'journal-0' is a link" in done.said
         assert "operator-1-20260131T235959Z-0123abcd recording.json" in done.said
         assert "TOTAL - 60.0 % 60.0 %" in done.said
 
@@ -159,7 +159,7 @@ class TestBreaking:
             said, _ = process.communicate(timeout=WITHIN)
         assert process.returncode == 0, said
         assert "broke" in said
-        assert raw(project, recording).read_bytes() == recording.data.read_bytes()
+        assert raw(project, recording).read_bytes() == recording.journal.read_bytes()
         assert volume.reader_pod() is None
 
     def test_a_tunnel_that_is_cut_is_opened_again(
@@ -177,7 +177,7 @@ class TestBreaking:
             assert said.count("broke") == 1
             # What was here by then did not come again.
             assert between.passed < LARGE + 20 * MIB
-        assert raw(project, recording).read_bytes() == recording.data.read_bytes()
+        assert raw(project, recording).read_bytes() == recording.journal.read_bytes()
 
     def test_a_reader_left_by_a_killed_collect_is_said_and_replaced(
         self, namespace: Namespace, coverage_image: str, project: Project
@@ -221,21 +221,20 @@ class TestBreaking:
     ) -> None:
         volume = claimed(namespace, coverage_image)
         peaks = []
-        for size in (1, LARGE):
+        for size in (16, LARGE):
             recording = large(volume, size)
             done = call(namespace, project.root, "retrieve", "--claim=recordings", measured=True)
             assert done.code == 0, done.said
             peaks.append(int(re.findall(r"VmHWM: (\d+) kB", done.said)[-1]) / 1024)
             plainly = read_by_kubectl(namespace, recording)
-            recording.data.unlink()
-            recording.sources.unlink()
+            recording.journal.unlink()
             recording.manifest_path.unlink()
             recording.path.rmdir()
         [took] = re.findall(r"copied \S+: 200\.0 MiB in ([\d.]+) s", done.said)
         speed = LARGE / MIB / float(took)
         record_property("MiB per second", round(speed, 1))
-        record_property("peak MiB of memory above that of a byte", round(peaks[1] - peaks[0], 1))
-        sys.stdout.write(f"{speed:.0f} MiB/s; {peaks[0]:.0f} MiB of memory for a byte, {peaks[1]:.0f} for 200 MiB\n")
+        record_property("peak MiB of memory above that of a record", round(peaks[1] - peaks[0], 1))
+        sys.stdout.write(f"{speed:.0f} MiB/s; {peaks[0]:.0f} MiB of memory for a record, {peaks[1]:.0f} for 200 MiB\n")
         assert float(took) < 5 * plainly, "the same bytes by the same API server, through a program in the pod"
         assert peaks[1] - peaks[0] < 32
 

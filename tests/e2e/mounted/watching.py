@@ -51,7 +51,7 @@ class Volume:
     def wait_for(self, namespace: Namespace, pod: str, processes: int = 1) -> None:
         """Wait until so many processes of *pod* have saved something."""
         wait_until(
-            lambda: sum(each["data"] is not None for each in self.manifests(pod)) >= processes,
+            lambda: sum(bool(each["journals"]) for each in self.manifests(pod)) >= processes,
             f"{pod} recorded {processes} times",
             details=lambda: namespace.describe(pod),
         )

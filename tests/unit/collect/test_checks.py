@@ -185,12 +185,14 @@ class TestFolder:
         assert "not among the chosen ones" in of(result, "source", "note")
 
     def test_what_a_chosen_recording_lost_is_wrong(self, doctor: Doctor, volume: Path) -> None:
-        record(volume, problems=["the volume is full"], measured={})
+        record(volume, measured={}, problems=["the volume is full"])
+        begun = record(volume, host="c", measured={}, tail=bytes(16))  # and its manifest has yet to say so
         record(volume, host="b", imported_before_start=["shop.cart"])
         wrong = of(doctor("--from", volume), "source", "wrong")
         assert "announced itself and published nothing: the volume is full" in wrong
         assert "shop.cart imported before recording started" in wrong
         assert "call coverage_hooks.start() first" in wrong
+        assert begun.name not in wrong
 
     def test_other_versions_are_a_note(self, doctor: Doctor, volume: Path) -> None:
         record(volume).change_process(python="3.99.1")

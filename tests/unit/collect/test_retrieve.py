@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 from collections.abc import Callable
@@ -292,10 +291,16 @@ class TestSets:
     def test_a_journal_of_a_child_that_cannot_be_had_is_lost_alone(self, volume: Path, tmp_path: Path) -> None:
         recording = record(volume)
         recording.append(b"of a child", 9)
+        recording.append(bytes(recording.journal.stat().st_size + 1), 30)
         (recording.path / "journal-40").symlink_to(recording.journal)
-        ledger = retrieve(Directory(volume), tmp_path, Choice())
-        assert [(loss.recording, loss.file) for loss in ledger.losses] == [(recording.name, "journal-40")]
-        assert "is a link" in ledger.losses[0].reason
+        limits = Limits(journal=recording.journal.stat().st_size)
+        ledger = retrieve(Directory(volume), tmp_path, Choice(), limits=limits)
+        assert [(loss.recording, loss.file) for loss in ledger.losses] == [
+            (recording.name, "journal-30"),
+            (recording.name, "journal-40"),
+        ]
+        assert f"more than the {limits.journal} allowed" in ledger.losses[0].reason
+        assert "is a link" in ledger.losses[1].reason
         folder = tmp_path / ledger.rows[0].folder
         assert ledger.rows[0].state == "finished"
         assert {path.name for path in folder.iterdir()} == {"recording.json", "journal-0", "journal-9"}
@@ -458,7 +463,7 @@ class TestLedger:
         assert run("retrieve", "--expect", 2, "--allow-missing", "operator-b").exit_code == 0
 
     def test_announced_and_nothing_published_is_a_loss(self, run: Run, volume: Path) -> None:
-        recording = record(volume).change(data=None, sources=None)
+        recording = record(volume, measured={})
         result = run("collect")
         assert result.exit_code == 1
         assert f"LOSS  {recording.name}: announced itself and published nothing" in result.output
@@ -511,8 +516,7 @@ class TestLedger:
 
     def test_problems_and_forks_are_shown_and_are_no_losses(self, run: Run, volume: Path) -> None:
         recording = record(volume, problems=["sigterm was overridden"])
-        process = dataclasses.replace(recording.manifest.process, forks=2)
-        recording.change(process=process)
+        recording.change_process(forks=2)
         result = run("collect")
         assert result.exit_code == 0
         assert f"problem  {recording.name}: sigterm was overridden" in result.output
@@ -531,13 +535,13 @@ class TestLedger:
     @pytest.mark.parametrize(("python", "said"), [("3.11.7", True), ("3.12.1", False)])
     def test_what_python_3_11_does_not_tell_is_said(self, run: Run, volume: Path, python: str, said: bool) -> None:
         recording = record(volume)
-        recording.change(process=dataclasses.asdict(recording.manifest.process) | {"python": python})
+        recording.change_process(python=python)
         result = run("collect")
         assert (result.exit_code, "recorded on Python 3.11" in result.output) == (0, said)
 
     def test_lines_of_asyncio_are_explained_on_python_3_11(self, run: Run, volume: Path, project: Project) -> None:
         recording = record(volume, measured={**LINES, "shop/cart.py": {1, 606}})
-        recording.change(process=dataclasses.asdict(recording.manifest.process) | {"python": "3.11.7"})
+        recording.change_process(python="3.11.7")
         result = run("collect")
         assert result.exit_code == 1
         said = " ".join(result.output.split())

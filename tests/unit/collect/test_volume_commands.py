@@ -57,7 +57,7 @@ class TestStatus:
 
 class TestPrune:
     def test_a_run_is_deleted_and_others_stay(self, run: Run, volume: Path) -> None:
-        record(volume, run="old")
+        record(volume, run="old", mode="immediate", complete=True).append(b"of a child", 7)
         other = record(volume, run="new")
         result = run("prune", "--run", "old", "--yes")
         assert result.exit_code == 0
@@ -119,7 +119,9 @@ class TestPrune:
         assert run("prune", "--all", "--yes").exit_code == 0
         assert names(volume) == set()
 
-    @pytest.mark.parametrize("name", ["notes.txt", "folder/", "journal-0.bak", "journal-", "complete.txt", ".hidden"])
+    @pytest.mark.parametrize(
+        "name", ["notes.txt", "folder/", "journal-0.bak", "data-3.coverage", "complete.txt", ".hidden"]
+    )
     def test_a_recording_with_anything_else_in_it_is_left_alone(self, run: Run, volume: Path, name: str) -> None:
         recording = record(volume)
         extra = recording.path / name

@@ -20,7 +20,7 @@ from coverage_hooks.collect.retrieve import retrieve
 from coverage_hooks.collect.runs import Choice
 from coverage_hooks.collect.sources.directory import Directory
 from coverage_hooks.errors import SourceError, TooLarge, UnsafeEntry, VolumeError
-from coverage_hooks.volume import machine
+from coverage_hooks.volume import machine, server
 from coverage_hooks.volume.server import RANGE_LIMIT
 from tests.unit.collect.building import record
 from tests.unit.collect.cluster.tunnelling import Forwarder, forwarding_elsewhere, running
@@ -170,6 +170,23 @@ def test_a_journal_that_grows_between_ranges_is_copied_as_it_was_at_first(
             claim.copy(recording.name, "journal-0", tmp_path / "again", limit=len(content))
     assert (tmp_path / "copy").read_bytes() == content
     assert told == [("journal-0", here, len(content)) for here in (RANGE_LIMIT, 2 * RANGE_LIMIT, len(content))]
+
+
+def test_a_reader_that_goes_on_with_more_than_it_began_with_is_not_believed(
+    ways: Ways, volume: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = record(volume).publish(os.urandom(2 * RANGE_LIMIT))
+    monkeypatch.setattr(server._Handler, "_known", lambda _: None)
+
+    def grow(*_: object) -> None:
+        recording.append(bytes(16))
+
+    with (
+        Claim(ways.wish, say=ways.said.append, progress=grow) as claim,
+        pytest.raises(VolumeError, match="sent something else than what it was asked for"),
+    ):
+        claim.copy(recording.name, "journal-0", tmp_path / "copy", limit=3 * RANGE_LIMIT)
+    assert not (tmp_path / "copy").exists()
 
 
 def test_a_journal_that_becomes_shorter_between_ranges_is_refused(ways: Ways, volume: Path, tmp_path: Path) -> None:
