@@ -8,9 +8,12 @@ from pathlib import Path
 from coverage_hooks.volume import machine
 from tests.functional.volumes import Volume, volume
 
-_ASK = "import sys; from coverage_hooks.collect.sources.directory import Directory; from pathlib import Path; " + (
-    "print(Directory(Path(sys.argv[1])).boot())"
-)
+_ASK = """
+import sys
+from pathlib import Path
+from coverage_hooks.collect.sources.directory import Directory
+print(Directory(Path(sys.argv[1])).boot())
+"""
 
 
 def boot(place: Volume) -> str:

@@ -6,7 +6,6 @@ Read as it is, and never written: see `coverage_hooks.volume.access` for what ma
 from __future__ import annotations
 
 import os
-import os
 from pathlib import Path
 
 from coverage_hooks.collect import files
