@@ -224,6 +224,22 @@ def test_more_than_any_program_has_does_not_fill_the_memory(
         read(content, branch=branch)[0].content()
 
 
+def test_what_is_said_again_is_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "MOST_POINTS", 3)
+    points = b"".join(point(1, line) for line in (1, 2, 3))
+    journals, _ = read((A.to_bytes() + points) * 3, A.to_bytes() + points)
+    assert journals.content().line_count == 3
+    with pytest.raises(VolumeError, match="more than any program has"):
+        read(A.to_bytes() + points, A.to_bytes() + point(1, 4))
+
+
+def test_names_of_more_bytes_than_any_program_has_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "MOST_BYTES", 3 * len(A.to_bytes()))
+    read(A.to_bytes() * 3)
+    with pytest.raises(VolumeError, match="more than any program has"):
+        read(A.to_bytes() * 4)
+
+
 def test_lines_of_more_bytes_than_any_program_has_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     names = journal_bytes({"/a.py": {1, 799}, "/b.py": {1, 799}}, {"/a.py": None, "/b.py": None})
     assert read(names)[0].content().line_count == 4

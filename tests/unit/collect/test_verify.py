@@ -249,6 +249,13 @@ class TestTwins:
             record(tmp_path / "volume", host=str(number), begun=[Begun(path=CART, lines=[number + 1])])
         assert self.rows(tmp_path / "volume", tmp_path / "output") == ["", ""]
 
+    def test_so_is_what_was_measured(self, tmp_path: Path) -> None:
+        """Of an empty module, a line and an arc are the same bytes."""
+        one = record(tmp_path / "volume", measured={"shop/__init__.py": {0}})
+        other = record(tmp_path / "volume", measured={"shop/__init__.py": {(0, 0)}}, branch=True, host="b")
+        assert one.journal.read_bytes() == other.journal.read_bytes()
+        assert ledger_of(tmp_path / "volume", tmp_path / "output")[1] == 2
+
     def test_so_is_all_that_follows_what_the_manifest_names(self, tmp_path: Path) -> None:
         ran = {"shop/cart.py": range(1, 9)}
         whole = record(tmp_path / "volume", measured=ran)
