@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -11,12 +12,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import coverage
 
-from coverage_hooks.volume.manifest import Manifest
+from coverage_hooks.volume import layout
+from coverage_hooks.volume.manifest import Manifest, Mode
 from tests import pacing
 from tests.cluster.waiting import WITHIN
+from tests.journals import read
 
 RCFILE = """\
 [run]
@@ -27,30 +31,64 @@ source = program
 
 @dataclass(frozen=True)
 class Left:
-    """One recording as it lies on the volume."""
+    """One recording as it lies on the volume, with the journals of forked children."""
 
     folder: Path
     manifest: Manifest
 
     @property
-    def data_file(self) -> Path:
-        assert self.manifest.data is not None, "nothing was published"
-        return self.folder / self.manifest.data.file
+    def mode(self) -> Mode:
+        """How points got to the journal."""
+        return self.manifest.process.journal
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it says of itself that no line is missing."""
+        return (self.folder / layout.COMPLETE).exists()
+
+    def points(self) -> dict[str, set[Any]]:
+        """Return the recorded lines, or arcs where branches are measured, by path."""
+        found = read(self.folder).points
+        if self.manifest.process.branch:
+            return {path: set(arcs) for path, arcs in found.items()}
+        return {path: {line for line, _ in points} for path, points in found.items()}
 
     def lines(self) -> dict[str, set[int]]:
         """Return the recorded lines by file name without folder."""
-        with opened(self.data_file) as data:
-            return {Path(file).name: set(data.lines(file) or ()) for file in data.measured_files()}
+        branch = self.manifest.process.branch
+        return {
+            Path(path).name: {line for arc in points for line in arc if line > 0} if branch else points
+            for path, points in self.points().items()
+        }
 
     def arcs(self) -> dict[str, set[tuple[int, int]]]:
-        """Return the recorded arcs by file name without folder."""
-        with opened(self.data_file) as data:
-            return {Path(file).name: set(data.arcs(file) or ()) for file in data.measured_files()}
+        """Return the recorded arcs by file name without folder; none where lines are measured."""
+        branch = self.manifest.process.branch
+        return {Path(path).name: points if branch else set() for path, points in self.points().items()}
+
+    def sources(self) -> dict[str, dict[str, Any]]:
+        """Return what the journals say of each file, by its name without folder."""
+        return {Path(path).name: told for path, told in read(self.folder).sources.items()}
+
+    def journals(self) -> dict[str, bytes]:
+        """Return the journals by name."""
+        return {path.name: path.read_bytes() for path in sorted(self.folder.glob("journal-*"))}
+
+    def is_on_the_disk(self) -> bool:
+        """Whether the manifest names all that is in the journals, with the right hashes."""
+        named = {each.file: (each.size, each.sha256) for each in self.manifest.journals}
+        there = {name: (len(text), hashlib.sha256(text).hexdigest()) for name, text in self.journals().items()}
+        return named == there
+
+
+def usual_mode(*, branch: bool = True) -> Mode:
+    """Return how points get to the journal on this Python where the user chose nothing, and the volume is local."""
+    return "immediate" if sys.version_info >= ((3, 14) if branch else (3, 12)) else "interval"
 
 
 @contextmanager
 def opened(data_file: Path) -> Iterator[coverage.CoverageData]:
-    """Open a data file for reading only."""
+    """Open a data file of coverage.py's for reading only."""
     data = coverage.CoverageData(basename=str(data_file))
     data.read()
     try:

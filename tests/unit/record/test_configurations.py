@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
 import pytest
 
-from tests.unit.record.children import Program, opened
+from tests.cluster.waiting import WITHIN
+from tests.unit.record.children import Left, Program, left_on, usual_mode
 
 MAIN = """
     import coverage_hooks
@@ -84,7 +87,7 @@ def test_what_would_empty_the_live_sets_is_overridden_and_named(tmp_path: Path, 
     assert left.lines()["work.py"] == ALL
     assert [problem for problem in left.manifest.problems if named in problem]
     assert named in result.stderr
-    assert left.manifest.sequence >= 3, "it must not have fallen back to a single save at the end"
+    assert left.mode == usual_mode(), "it must not have fallen back to a single save at the end"
 
 
 def test_harmless_configurations_are_no_problem(tmp_path: Path) -> None:
@@ -101,9 +104,7 @@ def test_harmless_configurations_are_no_problem(tmp_path: Path) -> None:
     assert left.manifest.problems == []
     assert left.lines()["work.py"] == ALL
     assert not (tmp_path / "no").exists()
-    with opened(left.data_file) as data:
-        assert "program/work.py" in data.measured_files()
-        assert data.measured_contexts() == {"cluster"}
+    assert "program/work.py" in left.points()
 
 
 def test_a_file_tracer_keeps_its_files(tmp_path: Path) -> None:
@@ -111,9 +112,9 @@ def test_a_file_tracer_keeps_its_files(tmp_path: Path) -> None:
     assert made.run().returncode == 0
     left = made.left_one()
     assert left.lines()["work.py"] == ALL
-    with opened(left.data_file) as data:
-        (work,) = [file for file in data.measured_files() if file.endswith("work.py")]
-        assert data.file_tracer(work) == "program.plugin.Plugin"
+    assert left.sources()["work.py"]["tracer"] == "program.plugin.Plugin"
+    assert left.sources()["plugin.py"].keys().isdisjoint({"tracer"})
+    assert (left.mode, left.manifest.process.core) == ("interval", "ctrace")
 
 
 # sys.monitoring came with Python 3.12, and before that the tracer written in Python is refused.
@@ -129,7 +130,37 @@ def test_every_core_is_journalled(tmp_path: Path, core: str) -> None:
     left = made.left_one()
     assert (left.manifest.process.core, left.manifest.process.branch, left.manifest.problems) == (core, False, [])
     assert left.lines()["work.py"] == ALL
-    assert left.manifest.sequence >= 3
+    assert left.mode == ("immediate" if core == "sysmon" else "interval")
+
+
+@pytest.mark.parametrize("branch", [True, False], ids=["arcs", "lines"])
+def test_where_the_user_chose_no_core_each_line_is_written_before_it_runs_if_that_is_exact(
+    tmp_path: Path, branch: bool
+) -> None:
+    made = Program(tmp_path, branch, __main__=MAIN, work=WORK)
+    assert made.run().returncode == 0
+    left = made.left_one()
+    assert left.mode == usual_mode(branch=branch)
+    assert left.manifest.process.core == ("sysmon" if left.mode == "immediate" else "ctrace")
+    assert left.is_complete == (left.mode == "immediate")
+    assert left.is_on_the_disk()
+    assert left.manifest.problems == []
+
+
+def test_a_volume_that_is_not_known_to_be_local_is_written_by_the_pulse(tmp_path: Path) -> None:
+    """A RAM file system is none of those that are known; it stands for one over a network."""
+    made = Program(tmp_path, False, __main__=MAIN, work=WORK)
+    made.volume.mkdir()
+    as_root = () if os.geteuid() == 0 else ("--user", "--map-root-user")
+    script = 'mount -t ramfs none volume && "$0" -m program && cp -r volume left'
+    subprocess.run(
+        ["unshare", *as_root, "--mount", "sh", "-c", script, sys.executable],
+        cwd=tmp_path, env=made.environment(), check=True, capture_output=True, timeout=WITHIN,
+    )  # fmt: skip
+    (left,) = left_on(tmp_path / "left")
+    assert (left.mode, left.is_complete, left.manifest.problems) == ("interval", False, [])
+    assert left.manifest.process.core == ("sysmon" if usual_mode(branch=False) == "immediate" else "ctrace")
+    assert left.lines()["work.py"] == ALL
 
 
 @pytest.mark.parametrize("warnings", ["error", "always"])
@@ -187,28 +218,45 @@ def test_no_tracer_ends_an_operator_that_swallows_cancellations(tmp_path: Path, 
 
 
 @pytest.mark.parametrize(
-    ("interference", "sequence", "named"),
+    "interference",
     [
-        ("current.get_data()", 4, "other code saved or erased coverage's data while recording"),
-        ("current.save()", 4, "other code saved or erased coverage's data while recording"),
-        ("current.switch_context(str(number))", 4, "other code saved or erased coverage's data while recording"),
-        ("[live.clear() for live in list(current._collector.data.values())]", 2, "other code saved or erased"),
-        ("current._collector.data = dict(current._collector.data)", 4, "the live sets were replaced"),
+        "current.get_data()",
+        "current.save()",
+        "current.switch_context(str(number))",
+        "[live.clear() for live in list(current._collector.data.values())]",
     ],
 )
-def test_interference_is_named_and_loses_nothing(tmp_path: Path, interference: str, sequence: int, named: str) -> None:
+def test_sets_that_others_empty_are_named_where_they_are_what_is_copied(tmp_path: Path, interference: str) -> None:
+    left = interfered_with(tmp_path, interference)
+    named = [problem for problem in left.manifest.problems if "other code saved or erased coverage's data" in problem]
+    assert len(named) == (left.mode == "interval")
+    assert left.mode == usual_mode()
+    assert left.is_complete == (left.mode == "immediate"), "each point was written before its set was emptied"
+
+
+@pytest.mark.parametrize(
+    "interference", ["current._collector.data = dict(current._collector.data)", "current.erase()"]
+)
+def test_sets_that_others_replace_are_named_and_read_from_then_on(tmp_path: Path, interference: str) -> None:
+    left = interfered_with(tmp_path, interference)
+    (named,) = (problem for problem in left.manifest.problems if "the live sets were replaced" in problem)
+    assert "get_data() is called each interval from now on" in named
+    assert (left.mode, left.is_complete) == ("interval", False)
+
+
+def interfered_with(folder: Path, interference: str) -> Left:
+    """Return what was recorded, to the last line, beside other code that interferes after each function."""
     main = MAIN.replace(
         "        until_published()",
         "        coverage_hooks.save()\n        current = __import__('coverage').Coverage.current()\n"
         f"        {interference}",
     )
-    made = Program(tmp_path, __main__=main, work=WORK)
+    made = Program(folder, __main__=main, work=WORK)
     result = made.run()
     assert result.returncode == 0, result.stderr
     left = made.left_one()
     assert left.lines()["work.py"] == ALL
-    assert any(named in problem for problem in left.manifest.problems)
-    assert left.manifest.sequence >= sequence
+    return left
 
 
 # Each makes coverage.py what it may be one day, or was, before recording starts.
@@ -220,6 +268,34 @@ OTHER_SHAPES = {
     "flush_data(self) if isinstance(self, coverage.collector.Collector) else True",
 }
 
+#: Makes coverage.py keep what it measures in sets of its own, whatever it was given.
+SETS_OF_ITS_OWN = """
+start_tracer = coverage.collector.Collector._start_tracer
+def start_with_sets_of_its_own(self):
+    self.data = dict(self.data)
+    return start_tracer(self)
+coverage.collector.Collector._start_tracer = start_with_sets_of_its_own
+"""
+
+
+def of_another_shape(folder: Path, changes: str, *, published: bool = True) -> tuple[Left, Left]:
+    """Return what a killed and an ended process left on the volume beside a coverage.py with *changes*.
+
+    Each asks for a save after each function, which is *published* or not.
+    """
+    changes = textwrap.indent(f"import sys, coverage, coverage.collector\n{changes}\n", " " * 4)
+    main = MAIN.replace("import coverage_hooks\n", f"import coverage_hooks\n{changes}", 1)
+    if not published:
+        main = main.replace("assert coverage_hooks.save()", "assert not coverage_hooks.save()")
+    made = Program(folder, __main__=main + "\n    if input() == 'die':\n        os.kill(os.getpid(), 9)\n", work=WORK)
+    for last_words in ("die", "end"):
+        with made.start() as process:
+            process.communicate(last_words)
+    killed, finished = sorted(made.left(), key=lambda left: left.manifest.state == "finished")
+    assert (killed.manifest.state, finished.manifest.state) == ("running", "finished")
+    assert finished.lines()["work.py"] == ALL
+    return killed, finished
+
 
 @pytest.mark.parametrize("shape", OTHER_SHAPES)
 @pytest.mark.parametrize("keeps_all", [True, False])
@@ -227,24 +303,31 @@ def test_live_data_of_another_shape_is_asked_for_where_that_loses_nothing(
     tmp_path: Path, shape: str, keeps_all: bool
 ) -> None:
     older = "" if keeps_all else "\ncoverage.version_info = (7, 17, 3, 'final', 0)"
-    changes = textwrap.indent(f"import sys, coverage, coverage.collector\n{OTHER_SHAPES[shape]}{older}\n", " " * 4)
-    main = MAIN.replace("import coverage_hooks\n", f"import coverage_hooks\n{changes}", 1)
-    if not keeps_all:
-        main = main.replace("assert coverage_hooks.save()", "assert not coverage_hooks.save()")
-    made = Program(tmp_path, __main__=main + "\n    if input() == 'die':\n        os.kill(os.getpid(), 9)\n", work=WORK)
-    for last_words in ("die", "end"):
-        with made.start() as process:
-            process.communicate(last_words)
-    killed, finished = sorted(made.left(), key=lambda left: left.manifest.state == "finished")
-    assert finished.manifest.state == "finished"
-    assert finished.lines()["work.py"] == ALL
-    assert any("keeps its live data in another shape" in problem for problem in finished.manifest.problems)
-    if keeps_all:
-        assert killed.lines()["work.py"] == ALL
-        assert finished.manifest.sequence >= 4
+    published = keeps_all or usual_mode() == "immediate"
+    killed, finished = of_another_shape(tmp_path, OTHER_SHAPES[shape] + older, published=published)
+    problems = "\n".join(finished.manifest.problems)
+    assert ("is older than 7.17.4" in problems) == (not keeps_all)
+    if usual_mode() == "immediate":  # which copies nothing
+        assert (killed.mode, killed.is_complete) == ("immediate", True)
+        assert "another shape" not in problems
     else:
-        assert not killed.lines().get("work.py")
-        assert any("is older than 7.17.4" in problem for problem in killed.manifest.problems)
+        assert "keeps its live data in another shape" in problems
+        assert killed.mode == finished.mode == ("interval" if keeps_all else "final")
+    assert killed.lines().get("work.py", set()) == (ALL if published else set())
+
+
+@pytest.mark.parametrize("and_more", ["", *OTHER_SHAPES])
+def test_sets_that_cannot_be_exchanged_are_copied_or_asked_for(tmp_path: Path, and_more: str) -> None:
+    killed, finished = of_another_shape(tmp_path, SETS_OF_ITS_OWN + OTHER_SHAPES.get(and_more, ""))
+    assert killed.mode == finished.mode == "interval"
+    assert not finished.is_complete
+    assert killed.lines()["work.py"] == ALL
+    told = [problem for problem in finished.manifest.problems if "keeps its live data in another shape" in problem]
+    if and_more:
+        assert told[0].endswith("it is saved by get_data() each interval, which takes more time")
+    elif usual_mode() == "immediate":
+        assert told[0].endswith("it is saved each interval instead of before each line")
+    assert len(told) == bool(and_more or usual_mode() == "immediate")
 
 
 def test_what_was_imported_too_early_is_listed(tmp_path: Path) -> None:
@@ -368,11 +451,11 @@ def test_a_file_that_is_loaded_by_its_path_is_measured(
         (tmp_path / file).write_text("loaded = 1\n")
     (tmp_path / "load.py").write_text(LOADING)
     (tmp_path / ".coveragerc").write_text(f"[run]\nsource = {source}\n")
-    made.more_environment = {"PYTHONPATH": str(tmp_path / "src")}
+    more = os.environ.get("PYTHONPATH")
+    made.more_environment = {"PYTHONPATH": os.pathsep.join(filter(None, [str(tmp_path / "src"), more]))}
     done = made.run("load.py", name, "src/other.py", path)
     assert done.returncode == 0, done.stderr
     left = made.left_one()
-    assert (left.manifest.data is not None) == bool(measured)
-    assert not measured or left.lines() == {Path(path).name: {1}}
+    assert left.lines() == ({Path(path).name: {1}} if measured else {})
     told = "was loaded as module 'of_any_name'" in "\n".join(left.manifest.problems)
     assert told == (measured is False)
