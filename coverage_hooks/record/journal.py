@@ -204,7 +204,7 @@ class Journal:
         file.number, file.place = number, place
         return place is self._place
 
-    def _write_slowly(self, place: _Place, content: bytes, done: int = -1) -> bool:
+    def _write_slowly(self, place: _Place, content: bytes, done: int = -1, *, may_reopen: bool = True) -> bool:
         """Write *content*, of which *done* bytes are written, and find out what keeps it from being written.
 
         False if nothing of it could be written; what was cut short is finished by `settle`.
@@ -216,6 +216,9 @@ class Journal:
                 if _is_from_elsewhere(error):
                     raise
                 if place is self._place:
+                    # At once, as a forked child has no pulse that would see to it.
+                    if error.errno == errno.EBADF and may_reopen and self._reopen(place):
+                        return self._write_slowly(place, content, may_reopen=False)
                     self._fail(error)
                 return False
         place.written += done
@@ -251,6 +254,20 @@ class Journal:
         if opened is not self._opened:  # a signal handler forked meanwhile, and this is the child
             return False
         self._place = opened[0]
+        return True
+
+    def _reopen(self, place: _Place) -> bool:
+        """Open the file of *place* again, whose descriptor other code has closed; False if it is gone."""
+        try:
+            descriptor = os.open(self._folder / place.name, _MODE & ~os.O_CREAT)
+        except OSError as error:
+            if _is_from_elsewhere(error):
+                raise
+            return False
+        if os.fstat(descriptor).st_ino != place.inode:
+            os.close(descriptor)
+            return False
+        place.keep(descriptor)
         return True
 
     def _fail(self, error: OSError) -> None:
