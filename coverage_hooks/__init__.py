@@ -43,7 +43,8 @@ def start() -> None:
 
     A second call does nothing, and neither does a call in a forked child, which is recorded with its parent. While
     another coverage measurement runs (``coverage run``, pytest-cov) nothing is recorded, and the recording is announced
-    with that reason. Waits for the volume at most ``COVERAGE_HOOKS_EXIT_TIMEOUT`` seconds, so that the recording is announced before its first line.
+    with that reason. Waits for the volume at most ``COVERAGE_HOOKS_EXIT_TIMEOUT`` seconds, so that the recording is
+    announced before its first line.
     """
     settings = Settings.from_environment()
     if not settings.enabled:
