@@ -19,6 +19,7 @@ import fcntl
 import hashlib
 import itertools
 import os
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -105,20 +106,23 @@ class Journal:
         self._base = 0
         self._prefixes: dict[str, tuple[Any, int]] = {}
         self._forked = False
-        self._owed = self._renewed = False  # everything is to be written again; it was, or is to be appended again
+        self._owed = 0  # how often everything is still to be written again
+        self._renewed = False
         self._unmarked = False  # the mark is missing, and may be made again once nothing is pending
+        self._pending: list[tuple[File, int, int]] = []
+        self._old: list[int] = []
         self._begin()
 
     def _begin(self) -> None:
         """Have no journal yet: the next point opens one, with names and numbers of its own."""
+        self._epoch = object()
         self._descriptor = -1
         self._file = ""
         self._inode = 0
         self._written = 0
         self._torn = b""
-        self._epoch = object()
+        self._may_open = [None]
         self._numbers = itertools.count(1)
-        self._pending: list[tuple[File, int, int]] = []
         self.failure: OSError | None = None
 
     @property
@@ -131,12 +135,13 @@ class Journal:
     def put(self, file: File, start: int, end: int) -> None:
         """Write one point of *file*; never raises, but for what a signal handler of the operator raises meanwhile."""
         if self.failure is None:
+            descriptor = self._descriptor  # before the epoch is asked for: see `_renew`
             if file.epoch is self._epoch:
                 record = _pack(file.number, 0, start, end)
-                if (done := write(self._descriptor, record, _SIZE)) == _SIZE:
+                if (done := write(descriptor, record, _SIZE)) == _SIZE:
                     self._written += _SIZE
                     return
-                if self._write_slowly(record, done):
+                if self._write_slowly(descriptor, record, done):
                     return
             elif self._introduce(file, ((start, end),)):
                 return
@@ -146,13 +151,18 @@ class Journal:
 
     def _introduce(self, file: File, points: Iterable[tuple[int, int]]) -> bool:
         """Write the name of *file* with its first *points*; False if it cannot be written."""
-        if self._descriptor < 0 and not self._open():
-            return False
-        number, epoch = next(self._numbers), self._epoch
+        while True:
+            if self._descriptor < 0 and not self._open():
+                return False
+            epoch = self._epoch
+            descriptor, numbers = self._descriptor, self._numbers
+            if epoch is self._epoch and descriptor >= 0:  # else the pulse has begun another file in between
+                break
+        number = next(numbers)
         content = self._name(file, number) + b"".join([_pack(number, 0, start, end) for start, end in points])
-        if (done := write(self._descriptor, content, len(content))) == len(content):
+        if (done := write(descriptor, content, len(content))) == len(content):
             self._written += done
-        elif not self._write_slowly(content, done):
+        elif not self._write_slowly(descriptor, content, done):
             return False
         file.number, file.epoch = number, epoch
         return True
@@ -163,14 +173,14 @@ class Journal:
             number=number, path=path, fingerprint=file.fingerprint, tracer=file.tracer, problem=file.problem
         ).to_bytes()
 
-    def _write_slowly(self, content: bytes, done: int = -1) -> bool:
+    def _write_slowly(self, descriptor: int, content: bytes, done: int = -1) -> bool:
         """Write *content*, of which *done* bytes are written, and find out what keeps it from being written.
 
         False if nothing of it could be written; what was cut short is finished by `settle`.
         """
         if done < 0:
             try:
-                done = _os_write(self._descriptor, content)
+                done = _os_write(descriptor, content)
             except OSError as error:
                 if _is_from_elsewhere(error):
                     raise
@@ -183,6 +193,19 @@ class Journal:
         return True
 
     def _open(self) -> bool:
+        """Open a journal; False if that does not work. Of several threads one does, and the others wait for it."""
+        may_open = self._may_open
+        try:
+            may_open.pop()
+        except IndexError:
+            time.sleep(0.001)  # no lock: a fork would leave it taken
+            return self.failure is None
+        try:
+            return self._descriptor >= 0 or self._open_alone()
+        finally:
+            may_open.append(None)
+
+    def _open_alone(self) -> bool:
         for number in itertools.count(self._base, _APART):
             name = layout.journal_name(number)
             try:
@@ -247,7 +270,9 @@ class Journal:
         else:
             name = self._name(file, file.number) if again else b""
             number = file.number
-            self._write_slowly(name + b"".join([_pack(number, 0, start, end) for start, end in points]))
+            self._write_slowly(
+                self._descriptor, name + b"".join([_pack(number, 0, start, end) for start, end in points])
+            )
         if self.failure is not None:
             raise self.failure
 
@@ -260,8 +285,11 @@ class Journal:
             self._renew()
         if not self.is_whole:
             self._mend()
-        if self._unmarked and not self._forked and self.is_whole:
-            self._mark()
+        if self.is_whole:
+            while self._old:
+                os.close(self._old.pop())
+            if self._unmarked and not self._forked:
+                self._mark()
         self._synchronise()
         renewed, self._renewed = self._renewed, False
         return not renewed
@@ -289,10 +317,16 @@ class Journal:
             return False
 
     def _renew(self) -> None:
-        """Begin another file, to which everything has to be written again."""
-        self.close()
+        """Begin another file, to which everything has to be written again.
+
+        A thread may be about to write a record of the old file. So the epoch changes first, and the old descriptor
+        stays open until the new file is whole: its number must not become that of the new file.
+        """
+        if self._descriptor >= 0 and self._is_mine():
+            self._old.append(self._descriptor)
         self._prefixes.pop(self._file, None)
-        self._owed, self._renewed, self._unmarked = True, True, self._immediate
+        # Twice: a thread may have written a point to the old file, and not added it to its set yet. `_pending` stays.
+        self._owed, self._renewed, self._unmarked = 2, True, self._immediate
         if self._immediate:
             (self._folder / layout.COMPLETE).unlink(missing_ok=True)
         self._begin()
@@ -309,7 +343,7 @@ class Journal:
         self.failure = None
         if self._owed:
             self._replay()
-            self._owed = False
+            self._owed -= 1
         self._put_pending()
         if self.failure is not None:
             raise self.failure
@@ -377,5 +411,6 @@ class Journal:
         """Begin a journal of the child's own, with its first point."""
         self.close()
         self._base = os.getpid()
-        self._prefixes, self._forked, self._owed, self._renewed, self._unmarked = {}, False, False, False, False
+        self._pending = []
+        self._prefixes, self._forked, self._owed, self._renewed, self._unmarked = {}, False, 0, False, False
         self._begin()
