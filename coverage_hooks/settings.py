@@ -18,6 +18,9 @@ PREFIX = "COVERAGE_HOOKS_"
 #: coverage.py's own: each starts a measurement of its own, beside which this package starts none.
 RIVALS = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
 
+#: Whether Python programs that an operator starts are recorded, too; and whose recording has started this process.
+CHILDREN, PARENT = f"{PREFIX}CHILDREN", f"{PREFIX}PARENT"
+
 _ON = {"1", "true", "yes", "on"}
 _OFF = {"", "0", "false", "no", "off"}
 
@@ -51,6 +54,8 @@ class Settings:
     rcfile: str | None = None
     revision: str = ""
     context: str = "none"
+    children: bool = False
+    parent: str = ""
     pod: PodIdentity | None = None
     problems: list[str] = field(default_factory=list)
 
@@ -91,9 +96,12 @@ class Settings:
             problems.append(f"{PREFIX}{name}={value!r}: expected {low:g} to {high:g} seconds; using {default:g}")
             return default
 
-        switch = text("ENABLED").lower()
-        if switch not in _ON | _OFF:
-            problems.append(f"{PREFIX}ENABLED={switch!r}: expected one of 1, true, yes, on; coverage stays off")
+        def switch(name: str, otherwise: str) -> bool:
+            value = text(name).lower()
+            if value not in _ON | _OFF:
+                problems.append(f"{PREFIX}{name}={value!r}: expected one of 1, true, yes, on; {otherwise}")
+            return value in _ON
+
         context = text("CONTEXT").lower() or "none"
         if context not in {"none", "handler"}:
             problems.append(f"{PREFIX}CONTEXT={context!r}: expected none or handler; using none")
@@ -102,7 +110,7 @@ class Settings:
             **{name: literal(f"POD_{name.upper()}") for name in ("name", "namespace", "uid", "node", "container")}
         )
         return cls(
-            enabled=switch in _ON,
+            enabled=switch("ENABLED", "coverage stays off"),
             directory=_absolute(Path(literal("DIR", is_path=True) or ".coverage-hooks"), problems),
             interval=seconds("INTERVAL", 1.0, 0.1, 60.0),
             exit_timeout=seconds("EXIT_TIMEOUT", 5.0, 0.0, 3600.0),
@@ -110,6 +118,8 @@ class Settings:
             rcfile=literal("RCFILE", is_path=True) or None,
             revision=literal("REVISION"),
             context=context,
+            children=switch("CHILDREN", "Python programs that the operator starts are not recorded"),
+            parent=text("PARENT"),
             pod=pod if pod != PodIdentity() else None,
             problems=problems,
         )
@@ -119,7 +129,7 @@ class Settings:
 NAMES = tuple(
     PREFIX + name
     for name in (
-        *("ENABLED", "DIR", "INTERVAL", "EXIT_TIMEOUT", "RUN", "RCFILE", "REVISION", "CONTEXT"),
+        *("ENABLED", "DIR", "INTERVAL", "EXIT_TIMEOUT", "RUN", "RCFILE", "REVISION", "CONTEXT", "CHILDREN", "PARENT"),
         *(f"POD_{each.name.upper()}" for each in fields(PodIdentity)),
     )
 )

@@ -115,5 +115,5 @@ class Account:
             forks=len(self._forks),
             journal=self.journal,
             boot=self._boot,
-            parent="",
+            parent=self._settings.parent if layout.RECORDING.fullmatch(self._settings.parent) else "",
         )

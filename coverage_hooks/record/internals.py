@@ -34,6 +34,11 @@ _TRIED_FILE = "/coverage-hooks-trial.py"  # it need not exist, and no link leads
 Make = Callable[[str], coverage.Coverage]
 
 
+def has_gil() -> bool:
+    """Whether this interpreter runs one thread at a time."""
+    return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
+
+
 def tracer_name(collector: Any) -> str:
     """Return the class name of what *collector* traces with; empty if it does not say."""
     return str(getattr(collector, "tracer_name", str)())
@@ -145,6 +150,8 @@ def try_live(make: Make) -> str:
     """Return why points cannot be written while coverage.py adds them, or nothing if they can."""
 
     def tried() -> str:
+        if not has_gil():
+            return "an interpreter without GIL, where a set is not added to in one step"
         put: list[tuple[int, int]] = []
         measurement = make(_TRIED_FILE)
         journal: Any = _Heard(put)
@@ -232,6 +239,6 @@ def _unexpected(collector: Any) -> str:
     for name in ("flush_data", "cached_mapped_file", "mapped_file_dict", "tracer_name"):
         if not callable(getattr(collector, name, None)):
             return f"no method {name}"
-    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+    if not has_gil():
         return "an interpreter without GIL, where copying a live set is not atomic"
     return ""

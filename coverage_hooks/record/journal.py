@@ -13,7 +13,6 @@ opens a journal of its own with its first new point.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import hashlib
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from coverage_hooks.volume import layout
-from coverage_hooks.volume.journal import RECORD, Fingerprint, Name
+from coverage_hooks.volume.journal import RECORD, Fingerprint, Name, padded
 from coverage_hooks.volume.manifest import JournalFile
 
 #: From which number on the descriptor is: operators close and reuse the low ones, and our bytes must not land there.
@@ -49,6 +48,10 @@ def _is_from_elsewhere(error: OSError) -> bool:
     return error.__traceback__ is not None and error.__traceback__.tb_next is not None
 
 
+#: Writes to a descriptor some bytes of a content, and returns how many, or -1.
+Write = Callable[[int, bytes, int], int]
+
+
 def _write(descriptor: int, content: bytes, size: int) -> int:
     """Write *content*, which has *size* bytes, and return how many bytes were written, or -1."""
     try:
@@ -63,23 +66,68 @@ try:
     import ctypes
 
     # Unlike `os.write` it keeps the interpreter lock: beside busy threads a line waits a thousand times longer else.
-    write: Callable[[int, bytes, int], int] = ctypes.PyDLL(None).write
+    write: Write = ctypes.PyDLL(None).write
 except (ImportError, OSError, AttributeError):
     write = _write
 
 
 class File:
-    """A measured file: its path, the number that it has in the journal of `epoch`, and what is known of it."""
+    """A measured file: its path, the number that it has in the journal at `place`, and what is known of it."""
 
-    __slots__ = ("epoch", "fingerprint", "number", "path", "problem", "tracer")
+    __slots__ = ("fingerprint", "number", "path", "place", "problem", "tracer")
 
     def __init__(self, path: str, tracer: str = "") -> None:
         self.path = path
         self.tracer = tracer
         self.number = 0
-        self.epoch: object = None
+        self.place: _Place | None = None
         self.fingerprint: Fingerprint | None = None
         self.problem = ""
+
+
+class _Place:
+    """One file of the journal while it is open; its names and numbers are its own.
+
+    What a thread began to write when the file was another one goes to that one, and is noticed there.
+    """
+
+    __slots__ = ("descriptor", "inode", "name", "numbers", "torn", "torn_at", "written")
+
+    def __init__(self, name: str = "", descriptor: int = -1) -> None:
+        self.name = name
+        self.numbers = itertools.count(1)
+        self.written = self.torn_at = 0
+        self.torn = b""  # what is missing of the record that ends at `torn_at`
+        self.descriptor, self.inode = -1, 0
+        if descriptor >= 0:
+            self.keep(descriptor)
+
+    def keep(self, descriptor: int) -> None:
+        """Write to the file that is open as *descriptor* from now on."""
+        self.inode = os.fstat(descriptor).st_ino
+        try:
+            high = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _DESCRIPTORS)
+        except OSError as error:  # as where fewer are allowed
+            if _is_from_elsewhere(error):
+                raise
+        else:
+            os.close(descriptor)
+            descriptor = high
+        self.descriptor = descriptor
+
+    def is_mine(self) -> bool:
+        """Whether the descriptor is still this file's, and not closed, or that of another file by now."""
+        try:
+            return os.fstat(self.descriptor).st_ino == self.inode
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Let go of the file; a thread that comes too late has no descriptor to write to."""
+        descriptor, is_mine = self.descriptor, self.descriptor >= 0 and self.is_mine()
+        self.descriptor = -1
+        if is_mine:
+            os.close(descriptor)
 
 
 class Journal:
@@ -106,19 +154,14 @@ class Journal:
         self._prefixes: dict[str, tuple[Any, int]] = {}
         self._forked = False
         self._owed = self._renewed = False  # everything is to be written again; it was, or is to be appended again
-        self._unmarked = False  # the mark is missing, and may be made again once nothing is pending
+        self._marked = False
+        self._pending: list[tuple[File, int, int]] = []
         self._begin()
 
     def _begin(self) -> None:
-        """Have no journal yet: the next point opens one, with names and numbers of its own."""
-        self._descriptor = -1
-        self._file = ""
-        self._inode = 0
-        self._written = 0
-        self._torn = b""
-        self._epoch = object()
-        self._numbers = itertools.count(1)
-        self._pending: list[tuple[File, int, int]] = []
+        """Have no file yet: the next point opens one."""
+        self._place = _Place()
+        self._opened: list[_Place] = []  # the first of it is the one
         self.failure: OSError | None = None
 
     @property
@@ -127,69 +170,77 @@ class Journal:
         return not (self.failure or self._pending or self._owed)
 
     # -- in the thread that runs a line -------------------------------------------------------------------------------
+    # Between any two calls of functions in C another thread or a signal handler may run, and the file be another one.
 
     def put(self, file: File, start: int, end: int) -> None:
         """Write one point of *file*; never raises, but for what a signal handler of the operator raises meanwhile."""
-        if self.failure is None:
-            if file.epoch is self._epoch:
-                record = _pack(file.number, 0, start, end)
-                if (done := write(self._descriptor, record, _SIZE)) == _SIZE:
-                    self._written += _SIZE
+        while True:
+            while self.failure is None:
+                if file.place is (place := self._place):
+                    record = _pack(file.number, 0, start, end)
+                    if (done := write(place.descriptor, record, _SIZE)) == _SIZE:
+                        place.written += _SIZE
+                    elif not self._write_slowly(place, record, done):
+                        continue
+                    if place is self._place:
+                        return
+                elif self._introduce(file, ((start, end),)):
                     return
-                if self._write_slowly(record, done):
-                    return
-            elif self._introduce(file, ((start, end),)):
+            if self._marked:  # by another thread's failure, which may not have come so far
+                self._unmark()
+            self._pending.append((file, start, end))
+            if self.failure is not None:  # else mended in between, and nothing else comes for this point
                 return
-        self._pending.append((file, start, end))
-        if self.failure is None:  # mended in between: nothing else comes for this point
-            self._put_pending()
 
-    def _introduce(self, file: File, points: Iterable[tuple[int, int]]) -> bool:
-        """Write the name of *file* with its first *points*; False if it cannot be written."""
-        if self._descriptor < 0 and not self._open():
+    def _introduce(self, file: File, points: Iterable[tuple[int, int]], writes: Write = write) -> bool:
+        """Write the name of *file* with its first *points*; False if it cannot be written, or the file is gone."""
+        if self._place.descriptor < 0 and not self._open():
             return False
-        number, epoch = next(self._numbers), self._epoch
-        content = self._name(file, number) + b"".join([_pack(number, 0, start, end) for start, end in points])
-        if (done := write(self._descriptor, content, len(content))) == len(content):
-            self._written += done
-        elif not self._write_slowly(content, done):
+        place, path = self._place, self._identify(file)
+        if self.failure is not None:
             return False
-        file.number, file.epoch = number, epoch
-        return True
+        number = next(place.numbers)
+        content = _name(file, number, path) + b"".join([_pack(number, 0, start, end) for start, end in points])
+        if (done := writes(place.descriptor, content, len(content))) == len(content):
+            place.written += done
+        elif not self._write_slowly(place, content, done):
+            return False
+        file.number, file.place = number, place
+        return place is self._place
 
-    def _name(self, file: File, number: int) -> bytes:
-        path = self._identify(file)
-        return Name(
-            number=number, path=path, fingerprint=file.fingerprint, tracer=file.tracer, problem=file.problem
-        ).to_bytes()
-
-    def _write_slowly(self, content: bytes, done: int = -1, *, may_reopen: bool = True) -> bool:
+    def _write_slowly(self, place: _Place, content: bytes, done: int = -1, *, may_reopen: bool = True) -> bool:
         """Write *content*, of which *done* bytes are written, and find out what keeps it from being written.
 
         False if nothing of it could be written; what was cut short is finished by `settle`.
         """
         if done < 0:
             try:
-                done = _os_write(self._descriptor, content)
+                done = _os_write(place.descriptor, content)
             except OSError as error:
                 if _is_from_elsewhere(error):
                     raise
-                if error.errno == errno.EBADF and may_reopen and self._reopen():
-                    return self._write_slowly(content, may_reopen=False)
-                self._fail(error)
+                if place is self._place:
+                    # At once, as a forked child has no pulse that would see to it.
+                    if error.errno == errno.EBADF and may_reopen and self._reopen(place):
+                        return self._write_slowly(place, content, may_reopen=False)
+                    self._fail(error)
                 return False
-        self._written += done
+        place.written += done
         if done < len(content):
-            self._torn = content[done:]
+            place.torn, place.torn_at = content[done:], os.fstat(place.descriptor).st_size
             self._fail(OSError(errno.ENOSPC, "a write was cut short"))
         return True
 
     def _open(self) -> bool:
+        """Open a file; False if that does not work. Of threads that do so at once one has its way."""
+        opened = self._opened
         for number in itertools.count(self._base, _APART):
             name = layout.journal_name(number)
             try:
                 descriptor = os.open(self._folder / name, _MODE | os.O_EXCL, 0o666)
-            except FileExistsError:
+            except FileExistsError as error:
+                if _is_from_elsewhere(error):
+                    raise
                 continue
             except OSError as error:
                 if _is_from_elsewhere(error):
@@ -197,53 +248,68 @@ class Journal:
                 self._fail(error)
                 return False
             break
-        self._keep(descriptor, name)
-        if self._immediate and not (self._base or self._owed):
-            self._mark()
+        mine = _Place(name, descriptor)
+        opened.append(mine)
+        if opened[0] is not mine:
+            mine.close()
+            self._unlink(name)
+        elif self._immediate and not (self._base or self._owed):
+            self._mark(first=True)
+        if opened is not self._opened:  # a signal handler forked meanwhile, and this is the child
+            return False
+        self._place = opened[0]
         return True
 
-    def _reopen(self) -> bool:
-        """Open the journal again, whose descriptor other code has closed; False if it is gone."""
+    def _reopen(self, place: _Place) -> bool:
+        """Open the file of *place* again, whose descriptor other code has closed; False if it is gone."""
         try:
-            descriptor = os.open(self._folder / self._file, _MODE & ~os.O_CREAT)
+            descriptor = os.open(self._folder / place.name, _MODE & ~os.O_CREAT)
         except OSError as error:
             if _is_from_elsewhere(error):
                 raise
             return False
-        if os.fstat(descriptor).st_ino != self._inode:
+        if os.fstat(descriptor).st_ino != place.inode:
             os.close(descriptor)
             return False
-        self._keep(descriptor, self._file)
+        place.keep(descriptor)
         return True
-
-    def _keep(self, descriptor: int, name: str) -> None:
-        inode = os.fstat(descriptor).st_ino
-        try:
-            high = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _DESCRIPTORS)
-        except OSError as error:  # as where fewer are allowed
-            if _is_from_elsewhere(error):
-                raise
-        else:
-            os.close(descriptor)
-            descriptor = high
-        self._file, self._inode, self._descriptor = name, inode, descriptor
 
     def _fail(self, error: OSError) -> None:
         """Stop writing until `settle` has mended it."""
         self.failure = error
-        if not self._immediate:
+        if self._marked:
+            self._unmark()
+
+    def _mark(self, *, first: bool = False) -> None:
+        """Say that the journal is complete; without the mark it is not, so a mark that cannot be made costs nothing.
+
+        After a fork it is made no more, unless for the *first* time: a child may have removed it.
+        """
+        if self._forked and not first:
             return
         try:
-            os.unlink(self._folder / layout.COMPLETE)  # noqa: PTH108 - one frame: see `_is_from_elsewhere`
-            self._unmarked = not self._base
-        except OSError as failed:  # if a child has removed it, what that child ran is missing for good
-            if _is_from_elsewhere(failed):
+            os.close(os.open(self._folder / layout.COMPLETE, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
+        except OSError as error:
+            if _is_from_elsewhere(error):
                 raise
+            return
+        self._marked = True
+        if not self.is_whole or (self._forked and not first):  # by now
+            self._unmark()
 
-    def _put_pending(self) -> None:
-        with contextlib.suppress(IndexError):  # the pulse takes from it, too
-            while self._pending and self.failure is None:
-                self.put(*self._pending.pop())
+    def _unmark(self) -> None:
+        if self._unlink(layout.COMPLETE):
+            self._marked = False
+
+    def _unlink(self, name: str) -> bool:
+        """Remove *name*; False if that does not work."""
+        try:
+            os.unlink(self._folder / name)  # noqa: PTH108 - one frame: see `_is_from_elsewhere`
+        except OSError as error:
+            if _is_from_elsewhere(error):
+                raise
+            return error.errno == errno.ENOENT
+        return True
 
     # -- in the pulse's thread ----------------------------------------------------------------------------------------
 
@@ -257,13 +323,14 @@ class Journal:
 
     def _write(self, file: File, points: Iterable[tuple[int, int]], *, again: bool = False) -> None:
         if self.failure is not None:
+            self._look()
             self._mend()
-        if file.epoch is not self._epoch:
-            self._introduce(file, points)
-        else:
-            name = self._name(file, file.number) if again else b""
+        if file.place is self._place:
+            name = _name(file, file.number, self._identify(file)) if again else b""
             number = file.number
-            self._write_slowly(name + b"".join([_pack(number, 0, start, end) for start, end in points]))
+            self._write_slowly(self._place, name + b"".join([_pack(number, 0, start, end) for start, end in points]))
+        else:
+            self._introduce(file, points, _write)  # which lets the operator go on where the volume hangs
         if self.failure is not None:
             raise self.failure
 
@@ -272,88 +339,83 @@ class Journal:
 
         False if the journal was gone: then what was appended has to be appended again.
         """
-        if self._descriptor >= 0 and not self._is_there():
-            self._renew()
+        self._look()
         if not self.is_whole:
             self._mend()
-        if self._unmarked and not self._forked and self.is_whole:
+        if self._immediate and self._place.descriptor >= 0 and not (self._marked or self._base):
             self._mark()
         self._synchronise()
         renewed, self._renewed = self._renewed, False
         return not renewed
 
-    def _is_there(self) -> bool:
-        """Whether the journal was neither removed nor replaced nor cut, of which no write tells."""
-        path = self._folder / self._file
+    def _look(self) -> None:
+        """Begin another file if the journal was removed or replaced or cut, of which no write tells."""
+        if self._place.descriptor >= 0 and not self._is_there(self._place):
+            self._renew()
+
+    def _is_there(self, place: _Place) -> bool:
+        path = self._folder / place.name
         try:
             there = path.stat()
         except FileNotFoundError:
             return False
-        _, hashed = self._prefixes.get(self._file, (None, 0))
-        if there.st_ino != self._inode or there.st_size < max(self._written, hashed):
-            if there.st_ino == self._inode:  # cut: what is left of it may end within a record
+        _, hashed = self._prefixes.get(place.name, (None, 0))
+        if there.st_ino != place.inode or there.st_size < max(place.written, hashed):
+            if there.st_ino == place.inode:  # cut: what is left of it may end within a record
                 path.unlink()
             return False
-        if not self._is_mine():  # other code closed the descriptor, or has it by now
-            self._keep(os.open(path, _MODE), self._file)
+        if not place.is_mine():  # other code closed the descriptor, or has it by now
+            place.keep(os.open(path, _MODE))
         return True
-
-    def _is_mine(self) -> bool:
-        """Whether the descriptor is still the journal's, and not closed, or that of another file by now."""
-        try:
-            return os.fstat(self._descriptor).st_ino == self._inode
-        except OSError:
-            return False
 
     def _renew(self) -> None:
         """Begin another file, to which everything has to be written again."""
-        self.close()
-        self._prefixes.pop(self._file, None)
-        self._owed, self._renewed, self._unmarked = True, True, self._immediate
+        place = self._place
+        self._prefixes.pop(place.name, None)
+        self._owed = self._renewed = True
         if self._immediate:
-            (self._folder / layout.COMPLETE).unlink(missing_ok=True)
+            self._unmark()
         self._begin()
+        place.close()
 
     def _mend(self) -> None:
         """Write what could not be written before; `OSError` if it still cannot be."""
-        if self._torn and os.fstat(self._descriptor).st_size != self._written:  # a thread wrote behind it
-            (self._folder / self._file).unlink(missing_ok=True)
+        place = self._place
+        if place.torn and os.fstat(place.descriptor).st_size != place.torn_at:  # a thread wrote behind it
+            self._unlink(place.name)
             self._renew()
-        while self._torn:
-            done = _os_write(self._descriptor, self._torn)
-            self._torn = self._torn[done:]
-            self._written += done
+            place = self._place
+        while place.torn:
+            done = _os_write(place.descriptor, place.torn)
+            place.torn = place.torn[done:]
+            place.torn_at += done
+            place.written += done
         self.failure = None
         if self._owed:
             self._replay()
             self._owed = False
-        self._put_pending()
+        while self._pending and self.failure is None:
+            self.put(*self._pending.pop())
         if self.failure is not None:
             raise self.failure
 
-    def _mark(self) -> None:
-        """Say that the journal is complete; without the mark it is not, so a mark that cannot be made costs nothing."""
-        try:
-            os.close(os.open(self._folder / layout.COMPLETE, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
-            self._unmarked = False
-        except OSError as error:
-            if _is_from_elsewhere(error):
-                raise
-            self._unmarked = True
-
     def _synchronise(self) -> None:
-        if self._descriptor >= 0:
+        place = self._place
+        if place.descriptor >= 0:
             # Not what was counted: threads that count at the same time may count too little.
-            self._hash(self._file, (self._folder / self._file).stat().st_size // _SIZE * _SIZE)
+            self._hash(place.name, (self._folder / place.name).stat().st_size // _SIZE * _SIZE)
         if self._forked:
             with os.scandir(self._folder) as entries:
                 children = [entry for entry in entries if layout.JOURNAL.fullmatch(entry.name)]
             for entry in children[: _NAMED * 2]:
-                if entry.name != self._file:
-                    self._hash(entry.name, entry.stat(follow_symlinks=False).st_size // _SIZE * _SIZE)
+                if entry.name != place.name:
+                    self._hash(entry.name, entry.stat(follow_symlinks=False).st_size, is_whole=False)
 
-    def _hash(self, name: str, size: int) -> None:
-        """Get the first *size* bytes of journal *name* to the disk, and hash what is new of them."""
+    def _hash(self, name: str, size: int, *, is_whole: bool = True) -> None:
+        """Get the first *size* bytes of journal *name* to the disk, and hash what is new of them.
+
+        Where it is not known that it *is_whole*, only the records and names that are whole are hashed.
+        """
         content, before = self._prefixes.get(name) or (hashlib.sha256(), 0)
         if size <= before or (name not in self._prefixes and len(self._prefixes) >= _NAMED):
             return
@@ -361,6 +423,10 @@ class Journal:
         try:
             os.fdatasync(descriptor)
             while before < size and (part := os.pread(descriptor, min(1 << 20, size - before), before)):
+                if not is_whole:
+                    part = part[: _whole(part)]
+                    if not part:
+                        break
                 content.update(part)
                 before += len(part)
                 self._prefixes[name] = content, before
@@ -376,14 +442,12 @@ class Journal:
 
     def close(self) -> None:
         """Let go of the file; for who writes nothing any more."""
-        if self._descriptor >= 0 and self._is_mine():
-            os.close(self._descriptor)
-        self._descriptor = -1
+        self._place.close()
 
     def relax(self) -> None:
         """Say that it is not complete, and never will be: points come from elsewhere, too."""
-        self._immediate = self._unmarked = False
-        (self._folder / layout.COMPLETE).unlink(missing_ok=True)
+        self._immediate = False
+        self._unmark()
 
     # -- forks --------------------------------------------------------------------------------------------------------
 
@@ -393,7 +457,27 @@ class Journal:
 
     def after_in_child(self) -> None:
         """Begin a journal of the child's own, with its first point."""
-        self.close()
+        self._place.close()
         self._base = os.getpid()
-        self._prefixes, self._forked, self._owed, self._renewed, self._unmarked = {}, False, False, False, False
+        self._prefixes, self._pending = {}, []
+        self._forked = self._owed = self._renewed = False
+        self._marked = self._immediate  # by the parent, if at all
         self._begin()
+
+
+def _name(file: File, number: int, path: str) -> bytes:
+    return Name(
+        number=number, path=path, fingerprint=file.fingerprint, tracer=file.tracer, problem=file.problem
+    ).to_bytes()
+
+
+def _whole(content: bytes) -> int:
+    """Return how many bytes the whole records of *content* have, each name with all of its text."""
+    at = 0
+    while at + _SIZE <= len(content):
+        number, _, size, _ = RECORD.unpack_from(content, at)
+        after = at + _SIZE + (0 if number else padded(size))
+        if after > len(content):
+            break
+        at = after
+    return at

@@ -1,7 +1,7 @@
-"""The Python processes that an operator starts: what they run is not recorded, so they are named.
+"""The Python programs that an operator starts and that are not recorded, so they are named.
 
-Forked children are recorded with the operator. The interpreter's audit events tell of another program before it starts,
-but not of what `multiprocessing` spawns: that has a helper process of its own, which runs once it was done.
+Forked children, and what `multiprocessing` starts, are recorded (see `children`). The interpreter's audit events tell
+of any other program before it starts.
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ NAMED = 10
 
 _PYTHON = re.compile(r"(python|pypy)[\d.]*[a-z]?")
 _IN_A_SHELL = re.compile(r"(?:^|[\s;&|(])(?:\S*/)?((?:python|pypy)[\d.]*[a-z]?(?:[ \t]+[^\s;&|)]+)*)")
-#: By method: the module that starts processes, which may be imported for nothing, and where its helper has its id.
-_SPAWNING = {
-    "spawn": ("popen_spawn_posix", "resource_tracker", "_resource_tracker", "_pid"),
-    "forkserver": ("popen_forkserver", "forkserver", "_forkserver", "_forkserver_pid"),
-}
 #: The one-letter options of the interpreter that take a value, be it the rest of the word or the next one.
 _WITH_VALUE = "WXcm"
+#: Those that keep it from reading the PYTHONPATH, or from importing ``sitecustomize``.
+_ISOLATED = frozenset("IES")
 
 
 class Processes:
-    """Notices which programs written in Python this process starts, from `listen` on."""
+    """Notices which programs written in Python this process starts, from `listen` on.
 
-    def __init__(self) -> None:
+    With *recorded* those are that take the PYTHONPATH, and only others are named.
+    """
+
+    def __init__(self, *, recorded: bool = False) -> None:
+        self._recorded = recorded
         self._heard: deque[tuple[object, object]] = deque(maxlen=1000)
         self._named: set[str] = set()
 
@@ -52,7 +53,7 @@ class Processes:
 
     def new(self) -> Iterator[str]:
         """Yield a sentence for each program that was not named before; meant for the pulse."""
-        for told in (*self._programs(), *_spawned()):
+        for told in self._programs():
             if told not in self._named and len(self._named) <= NAMED:
                 self._named.add(told)
                 more = "; there are more, which are not named" if len(self._named) > NAMED else ""
@@ -62,6 +63,8 @@ class Processes:
         while self._heard:
             executable, arguments = self._heard.popleft()
             words = list(map(_text, arguments)) if isinstance(arguments, (list, tuple)) else [_text(arguments)]
+            if self._recorded and not _ISOLATED.intersection(_options(words)):
+                continue
             if name := described(_text(executable) or (words[0] if words else ""), words):
                 yield f"process {name!r}"
 
@@ -78,6 +81,17 @@ def described(executable: str, words: Sequence[str], *, is_script: Callable[[str
         found = _IN_A_SHELL.search(words[words.index("-c") + 1] if words.index("-c") + 1 < len(words) else "")
         return described(parts[0], parts) if found and (parts := found[1].split()) else ""
     return name if (is_script or _is_script)(executable) else ""
+
+
+def _options(words: Sequence[str]) -> Iterator[str]:
+    """Yield the one-letter options of the interpreter with command line *words*, up to the first that takes a value."""
+    for word in words[1:]:
+        if not word.startswith("-") or word.startswith("--"):
+            return
+        for letter in word[1:]:
+            if letter in _WITH_VALUE:
+                return
+            yield letter
 
 
 def _program(words: Sequence[str]) -> list[str]:
@@ -113,16 +127,6 @@ def _is_script(executable: str) -> bool:
         return False
     words = first.removeprefix(b"#!").decode(errors="replace").split()
     return first.startswith(b"#!") and any(_PYTHON.fullmatch(word.rpartition("/")[2]) for word in words)
-
-
-def _spawned() -> Iterator[str]:
-    for method, (module, helping, helper, pid) in _SPAWNING.items():
-        at = getattr(sys.modules.get(f"multiprocessing.{helping}"), helper, None)
-        # Its last name, as another thread may be amid importing it. Where a later Python keeps the id elsewhere, the
-        # module alone tells: better one too many than one missing.
-        is_there = hasattr(sys.modules.get(f"multiprocessing.{module}"), "Popen")
-        if is_there and getattr(at, pid, module) is not None:
-            yield f"a process of multiprocessing ({method})"
 
 
 def _text(value: object) -> str:

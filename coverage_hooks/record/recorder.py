@@ -468,8 +468,7 @@ def version() -> str:
 
 def get_data_keeps_all() -> bool:
     """Whether `Coverage.get_data` may be called while other threads record, and nothing of it is lost."""
-    has_gil = getattr(sys, "_is_gil_enabled", lambda: True)()
-    return has_gil and coverage.version_info[:3] >= GET_DATA_KEEPS_ALL
+    return internals.has_gil() and coverage.version_info[:3] >= GET_DATA_KEEPS_ALL
 
 
 def has_c_tracer() -> bool:

@@ -17,6 +17,7 @@ import functools
 import importlib
 import logging
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -25,7 +26,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from coverage_hooks.log import say
-from coverage_hooks.record import imports, storage
+from coverage_hooks.record import children, imports, storage
 from coverage_hooks.record.account import Account
 from coverage_hooks.record.processes import Processes
 from coverage_hooks.record.publisher import Publisher
@@ -82,7 +83,7 @@ class Recording:
         self._recorder: Recorder | None = None
         self._prefixes: list[JournalFile] = []
         self._settled = False
-        self._processes = Processes()
+        self._processes = Processes(recorded=settings.children)
         self._door = self._attempt(
             "coverage.py cannot be imported, so nothing is recorded",
             lambda: importlib.import_module("coverage_hooks.record.recorder"),
@@ -174,7 +175,25 @@ class Recording:
         assert recorder.journal is not None
         os.register_at_fork(after_in_parent=self._account.count_fork, after_in_child=recorder.journal.after_in_child)
         os.register_at_fork(after_in_parent=recorder.journal.forked)
+        os.register_at_fork(after_in_child=self._save_when_terminated)
+        if self._settings.parent:
+            self._save_when_terminated()
+        children.follow(self._account.recording, self.problem, programs=self._settings.children)
         os._exit = functools.partial(self._exit, os._exit)
+
+    def _save_when_terminated(self) -> None:
+        """Save on a SIGTERM that would end this child without a word: a `multiprocessing.Pool` ends its workers so."""
+        assert self._recorder is not None
+        if self._recorder.current_mode != "immediate" and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            with contextlib.suppress(ValueError):  # not in its main thread
+                signal.signal(signal.SIGTERM, self._terminated)
+
+    def _terminated(self, number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        try:
+            self.finish()
+        finally:
+            os.kill(os.getpid(), number)
 
     def _exit(self, end: Callable[[int], NoReturn], status: int) -> NoReturn:
         """Save, then end the process; most forked children end like this."""

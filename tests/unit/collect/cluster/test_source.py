@@ -177,8 +177,12 @@ def test_a_reader_that_goes_on_with_more_than_it_began_with_is_not_believed(
 ) -> None:
     recording = record(volume).publish(os.urandom(2 * RANGE_LIMIT))
     monkeypatch.setattr(server._Handler, "_known", lambda _: None)
+
+    def grow(*_: object) -> None:
+        recording.append(bytes(16))
+
     with (
-        Claim(ways.wish, say=ways.said.append, progress=lambda *_: recording.append(bytes(16))) as claim,
+        Claim(ways.wish, say=ways.said.append, progress=grow) as claim,
         pytest.raises(VolumeError, match="sent something else than what it was asked for"),
     ):
         claim.copy(recording.name, "journal-0", tmp_path / "copy", limit=3 * RANGE_LIMIT)
