@@ -76,8 +76,8 @@ class Faulty:
     ) -> Document:
         """Return the template of its pods.
 
-        *fault* is how it fails by itself; *memory* and *scratch* are limits; *core* is what coverage.py measures with, if
-        not by its own choice; *spec* is added to that of the pod.
+        *fault* is how it fails by itself; *memory* and *scratch* are limits; *core* is what coverage.py measures with,
+        if not by its own choice; *spec* is added to that of the pod.
         """
         environment: list[Document] = [
             {"name": f"COVERAGE_HOOKS_POD_{name}", "valueFrom": {"fieldRef": {"fieldPath": path}}}
