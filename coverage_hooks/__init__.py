@@ -41,9 +41,10 @@ __all__ = [
 def start() -> None:
     """Start recording if ``COVERAGE_HOOKS_ENABLED`` says so; call it before importing what is to be measured.
 
-    A second call does nothing, and neither does a call in a forked child. While another coverage measurement runs
-    (``coverage run``, pytest-cov) nothing is recorded, and the recording is announced with that reason. Waits for the
-    volume at most ``COVERAGE_HOOKS_EXIT_TIMEOUT`` seconds, so that the recording is announced before its first line.
+    A second call does nothing, and neither does a call in a forked child, which is recorded with its parent. While
+    another coverage measurement runs (``coverage run``, pytest-cov) nothing is recorded, and the recording is announced
+    with that reason. Waits for the volume at most ``COVERAGE_HOOKS_EXIT_TIMEOUT`` seconds, so that the recording is
+    announced before its first line.
     """
     settings = Settings.from_environment()
     if not settings.enabled:
@@ -59,7 +60,7 @@ def start() -> None:
 
 
 def save() -> bool:
-    """Publish what was recorded so far, and return whether it is on the volume.
+    """Get what was recorded so far to the disk of the volume, and return whether that worked.
 
     For code after ``kopf.run()`` returns. Waits at most what is left of ``COVERAGE_HOOKS_EXIT_TIMEOUT``, all waits of
     the process taken together. Without a recording there is nothing to save, and the answer is False.

@@ -55,10 +55,8 @@ def blame(loss: Loss) -> str:
 
 def cause(row: Row) -> str:
     """Return what there is to say about *row* besides its state."""
-    # In mode `immediate` a forked child goes on with a journal of its own.
-    forks = f"{row.forks} forked children are not recorded" if row.forks and row.mode != "immediate" else ""
     parent = f"child of {row.parent}" if row.parent else ""
-    return "; ".join(filter(None, (row.note, forks, parent)))
+    return "; ".join(filter(None, (row.note, parent)))
 
 
 def ending(row: Row) -> str:

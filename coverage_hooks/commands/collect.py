@@ -171,7 +171,7 @@ def retrieve(source: Source, progress: Progress, request: Request, output: Path)
 @options.writing
 @options.output
 def verify(output: Path) -> None:
-    """Check every raw copy against its manifest, and whether coverage.py may open it."""
+    """Check every raw copy against its manifest, and each record of its journals."""
     _end(collecting.verify(output), output)
 
 

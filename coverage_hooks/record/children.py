@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from coverage_hooks.record import imports
 from coverage_hooks.settings import PARENT, Settings
 
 _MODULE = "multiprocessing.util"
@@ -29,15 +30,17 @@ try:
 except ImportError:
     pass
 else:
-    children.start({parent!r})
+    children.start({parent!r}, {main!r})
 """
 
 
-def start(parent: str = "") -> None:
+def start(parent: str = "", main: str = "") -> None:
     """Start recording this process, which the process of recording *parent* has started.
 
-    Without *parent* the environment names it.
+    Without *parent* the environment names it. *main* is the file of that process's ``__main__``, which
+    `multiprocessing` imports under another name.
     """
+    imports.spawned_main = main
     settings = Settings.from_environment(os.environ | ({PARENT: parent} if parent else {}))
     if settings.enabled:
         importlib.import_module("coverage_hooks.record.recording").start(settings)
@@ -96,7 +99,8 @@ def _follow(module: Any, recording: str) -> bool:
     def recorded(path: Any, arguments: Sequence[Any], passed: Any) -> int:
         words = list(arguments)
         if "-c" in words[:-1] and "resource_tracker" not in (code := words[at := words.index("-c") + 1]):
-            words[at] = _BEFORE.format(parent=recording) + code
+            main = imports.file_of(sys.modules.get("__main__"))
+            words[at] = _BEFORE.format(parent=recording, main=main and os.path.realpath(main)) + code
         return spawn(path, words, passed)
 
     module.spawnv_passfds = recorded

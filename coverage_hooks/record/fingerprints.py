@@ -53,25 +53,29 @@ def at_once(file: str, since: float) -> Fingerprint | None:
         if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
             raise  # a signal handler's own
         return None
-    if len(content) != status.st_size or status.st_ctime >= since or _is_unchecked(file):
+    if len(content) != status.st_size or status.st_ctime >= since or not _may_be_compiled_of(content, file):
         return None
     return of(content)
 
 
-def _is_unchecked(file: str) -> bool:
-    """Whether the compiled file of *file* is used whatever the source is now."""
+def _may_be_compiled_of(content: bytes, file: str) -> bool:
+    """Whether the compiled file of *file* is used only if *content* is its source, or says that this is its source."""
     try:
         descriptor = os.open(importlib.util.cache_from_source(file), os.O_RDONLY | os.O_CLOEXEC)
         try:
-            head = os.read(descriptor, 8)
+            head = os.read(descriptor, 16)
         finally:
             os.close(descriptor)
-    except (OSError, NotImplementedError) as error:
-        if error.__traceback__ is not None and error.__traceback__.tb_next is not None and isinstance(error, OSError):
-            raise
-        return False
+    except OSError as error:
+        if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
+            raise  # a signal handler's own
+        return True
+    except NotImplementedError:  # no compiled file is used at all
+        return True
     flags = int.from_bytes(head[4:8], "little")
-    return head[:4] == importlib.util.MAGIC_NUMBER and bool(flags & _HASHED) and not flags & _CHECKED
+    if head[:4] != importlib.util.MAGIC_NUMBER or not flags & _HASHED or flags & _CHECKED:
+        return True
+    return importlib.util.source_hash(content) == head[8:]
 
 
 def proven(file: str, modules: Mapping[str, ModuleType], since: float) -> Fingerprint:

@@ -16,6 +16,10 @@ from pathlib import Path
 from types import FrameType, ModuleType
 
 
+#: The real path of the ``__main__`` of the process that spawned this one; empty where that is not so.
+spawned_main = ""
+
+
 def names_of(files: Iterable[str]) -> list[str]:
     """Return the names of the loaded modules that were made from *files*, sorted."""
     wanted = set(files)
@@ -79,12 +83,13 @@ def _found(spec: ModuleSpec | None) -> tuple[list[str], list[str]]:
 
 
 def script_names(file: str) -> list[str]:
-    """Return the names that Kopf may give the module of *file*, a real path, when this command line names it.
+    """Return the names that Kopf, or `multiprocessing`, may give the module of *file*, a real path.
 
-    It numbers the files and adds the path as given; without its ending, as what coverage.py knows as a package.
+    Kopf gives one when this command line names it. It numbers the files and adds the path as given; without its ending, as what coverage.py knows as a package.
     """
     words = [word for word in sys.argv if word.endswith(".py") and os.path.realpath(word) == file]
-    return [f"__kopf_script_{number}__{word[:-3]}" for word in words for number in range(len(sys.argv))]
+    scripts = [f"__kopf_script_{number}__{word[:-3]}" for word in words for number in range(len(sys.argv))]
+    return [*scripts, *(["__mp_main__"] if file == spawned_main else [])]
 
 
 def modules_from(files: set[str]) -> Iterator[tuple[str, str, ModuleType]]:

@@ -48,6 +48,10 @@ def _is_from_elsewhere(error: OSError) -> bool:
     return error.__traceback__ is not None and error.__traceback__.tb_next is not None
 
 
+#: Writes to a descriptor some bytes of a content, and returns how many, or -1.
+Write = Callable[[int, bytes, int], int]
+
+
 def _write(descriptor: int, content: bytes, size: int) -> int:
     """Write *content*, which has *size* bytes, and return how many bytes were written, or -1."""
     try:
@@ -62,7 +66,7 @@ try:
     import ctypes
 
     # Unlike `os.write` it keeps the interpreter lock: beside busy threads a line waits a thousand times longer else.
-    write: Callable[[int, bytes, int], int] = ctypes.PyDLL(None).write
+    write: Write = ctypes.PyDLL(None).write
 except (ImportError, OSError, AttributeError):
     write = _write
 
@@ -188,7 +192,7 @@ class Journal:
             if self.failure is not None:  # else mended in between, and nothing else comes for this point
                 return
 
-    def _introduce(self, file: File, points: Iterable[tuple[int, int]]) -> bool:
+    def _introduce(self, file: File, points: Iterable[tuple[int, int]], writes: Write = write) -> bool:
         """Write the name of *file* with its first *points*; False if it cannot be written, or the file is gone."""
         if self._place.descriptor < 0 and not self._open():
             return False
@@ -197,14 +201,14 @@ class Journal:
             return False
         number = next(place.numbers)
         content = _name(file, number, path) + b"".join([_pack(number, 0, start, end) for start, end in points])
-        if (done := write(place.descriptor, content, len(content))) == len(content):
+        if (done := writes(place.descriptor, content, len(content))) == len(content):
             place.written += done
         elif not self._write_slowly(place, content, done):
             return False
         file.number, file.place = number, place
         return place is self._place
 
-    def _write_slowly(self, place: _Place, content: bytes, done: int = -1) -> bool:
+    def _write_slowly(self, place: _Place, content: bytes, done: int = -1, *, may_reopen: bool = True) -> bool:
         """Write *content*, of which *done* bytes are written, and find out what keeps it from being written.
 
         False if nothing of it could be written; what was cut short is finished by `settle`.
@@ -216,6 +220,9 @@ class Journal:
                 if _is_from_elsewhere(error):
                     raise
                 if place is self._place:
+                    # At once, as a forked child has no pulse that would see to it.
+                    if error.errno == errno.EBADF and may_reopen and self._reopen(place):
+                        return self._write_slowly(place, content, may_reopen=False)
                     self._fail(error)
                 return False
         place.written += done
@@ -251,6 +258,20 @@ class Journal:
         if opened is not self._opened:  # a signal handler forked meanwhile, and this is the child
             return False
         self._place = opened[0]
+        return True
+
+    def _reopen(self, place: _Place) -> bool:
+        """Open the file of *place* again, whose descriptor other code has closed; False if it is gone."""
+        try:
+            descriptor = os.open(self._folder / place.name, _MODE & ~os.O_CREAT)
+        except OSError as error:
+            if _is_from_elsewhere(error):
+                raise
+            return False
+        if os.fstat(descriptor).st_ino != place.inode:
+            os.close(descriptor)
+            return False
+        place.keep(descriptor)
         return True
 
     def _fail(self, error: OSError) -> None:
@@ -309,7 +330,7 @@ class Journal:
             number = file.number
             self._write_slowly(self._place, name + b"".join([_pack(number, 0, start, end) for start, end in points]))
         else:
-            self._introduce(file, points)
+            self._introduce(file, points, _write)  # which lets the operator go on where the volume hangs
         if self.failure is not None:
             raise self.failure
 

@@ -36,7 +36,7 @@ def override(measurement: Any, problem: Callable[[str], None]) -> None:
 def _refuse_multiprocessing(measurement: Any, problem: Callable[[str], None]) -> None:
     concurrency = list(measurement.get_option("run:concurrency") or [])
     if "multiprocessing" in concurrency:
-        problem("[run] concurrency = multiprocessing is ignored while recording: forked children are counted")
+        problem("[run] concurrency = multiprocessing is ignored while recording: its processes are recorded anyway")
         concurrency.remove("multiprocessing")
         measurement.set_option("run:concurrency", concurrency or ["thread"])
 

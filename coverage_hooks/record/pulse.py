@@ -1,7 +1,7 @@
 """When: a daemon thread that beats once per interval, and whenever somebody asks.
 
-Everything that may block (the volume) or take long (copying) happens in this thread, so whoever waits can stop waiting:
-no thread of the operator ever touches the volume.
+Whatever may block (the volume) or take long (copying) happens in this thread, so a thread that waits for it can stop
+waiting. The one exception: in mode `immediate` the threads that run new lines write them themselves.
 """
 
 from __future__ import annotations

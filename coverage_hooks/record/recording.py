@@ -237,6 +237,8 @@ class Recording:
         if self._recorder is not None and (mode := self._recorder.current_mode) != "immediate":
             with contextlib.suppress(Exception):
                 self._recorder.catch_up(last=mode == "final")
+                if self._recorder.journal is not None and not self._recorder.journal.is_whole:
+                    self._recorder.journal.settle()
 
     def _wait(self, answer: Future[bool]) -> bool:
         began = time.monotonic()

@@ -98,7 +98,7 @@ class Pod:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """``recording.json``; times are RFC 3339 in UTC, durations in seconds. DESIGN names every field.
+    """``recording.json``; times are RFC 3339 in UTC, durations in seconds. docs/reference.md names every field.
 
     `start_modules` are the modules that were running when recording started (the entrypoint and who imported it):
     what they executed before is listed in `imported_before_start` but is no loss, as somebody has to start.

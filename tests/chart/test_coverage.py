@@ -70,7 +70,15 @@ def test_the_hooks_accept_what_the_chart_tells_them(helm: Helm) -> None:
 def test_the_hooks_are_told_what_is_set(helm: Helm) -> None:
     settings = _recorded(helm.overlay("everything", options=["--set=coverage.enabled=true"]))
     expected = Settings(enabled=True, interval=0.5, exit_timeout=12.5, run="nightly", context="handler", pod=POD)
-    assert settings == replace(expected, directory=Path(DIRECTORY))
+    assert settings == replace(expected, directory=Path(DIRECTORY), children=True)
+
+
+def test_recording_children_adds_one_variable(helm: Helm) -> None:
+    off, found = on(helm), on(helm, children=True)
+    assert on(helm, children=False).text == off.text
+    line = '            - name: COVERAGE_HOOKS_CHILDREN\n              value: "1"\n'
+    assert found.text.count(line) == 1
+    assert found.text.replace(line, "") == off.text
 
 
 def test_switched_off_the_hooks_hear_nothing(helm: Helm) -> None:

@@ -112,6 +112,7 @@ MISTYPED: list[tuple[str, Any]] = [
     ("coverage.interval", 61),
     ("coverage.run", 20260131),
     ("coverage.context", "test"),
+    ("coverage.children", 1),
     ("coverage.exitTimeout", -1),
     ("coverage.image.tag", "a:b"),
     ("coverage.image.digest", "sha256:"),

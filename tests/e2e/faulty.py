@@ -71,11 +71,13 @@ class Faulty:
         scratch: str = "",
         read_only: bool = False,
         grace: int = 120,
+        core: str = "",
         **spec: Any,
     ) -> Document:
         """Return the template of its pods.
 
-        *fault* is how it fails by itself; *memory* and *scratch* are limits; *spec* is added to that of the pod.
+        *fault* is how it fails by itself; *memory* and *scratch* are limits; *core* is what coverage.py measures with,
+        if not by its own choice; *spec* is added to that of the pod.
         """
         environment: list[Document] = [
             {"name": f"COVERAGE_HOOKS_POD_{name}", "valueFrom": {"fieldRef": {"fieldPath": path}}}
@@ -90,7 +92,7 @@ class Faulty:
             "COVERAGE_HOOKS_EXIT_TIMEOUT": "60",
             "PYTHONPATH": _FOLDER,
             "FAULT": fault,
-        }
+        } | ({"COVERAGE_CORE": core} if core else {})
         environment += [{"name": name, "value": value} for name, value in values.items()]
         environment.append({"name": "POD_ID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}})
         # Each file by itself: as a whole, a ConfigMap is a folder of links.

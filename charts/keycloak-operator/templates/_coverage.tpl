@@ -20,6 +20,10 @@
   value: {{ .Values.coverage.run | quote }}
 - name: COVERAGE_HOOKS_CONTEXT
   value: {{ .Values.coverage.context | quote }}
+{{- if .Values.coverage.children }}
+- name: COVERAGE_HOOKS_CHILDREN
+  value: "1"
+{{- end }}
 {{- range $name, $path := dict "NAME" "metadata.name" "NAMESPACE" "metadata.namespace" "NODE" "spec.nodeName" "UID" "metadata.uid" }}
 - name: COVERAGE_HOOKS_POD_{{ $name }}
   valueFrom:

@@ -57,8 +57,15 @@ class Directory:
             access.check_same(name, descriptor, parent=folder, size=size)
 
     def boot(self) -> str:
-        """Return the boot id of this machine."""
-        return machine.boot_id()
+        """Return the boot id of this machine; empty where the folder cannot be written.
+
+        A volume that became read-only keeps what says that a recording is complete, and takes nothing any more.
+        """
+        try:
+            is_read_only = os.statvfs(self.path).f_flag & os.ST_RDONLY
+        except OSError:
+            return ""
+        return "" if is_read_only else machine.boot_id()
 
     def close(self) -> None:
         """Nothing was taken."""

@@ -108,7 +108,8 @@ class TestSource:
         done = call(namespace, project.root, "retrieve", "--claim=recordings", "--expect=1", "--run=live")
         assert done.code == 0, done.said
         [row] = ledger(project)["rows"]
-        assert (row["state"], row["files"] > 0) == ("running", True)
+        assert (row["state"], row["mode"]) == ("running", "immediate")
+        assert list((project.root / "build/coverage" / row["folder"]).glob("journal-*"))
         status = call(namespace, project.root, "status", "--claim=recordings")
         assert row["recording"] in status.said
 

@@ -48,7 +48,7 @@ def test_a_status_that_is_watched_shows_a_kill_and_leaves_its_word_for_collect(
     arguments = ["retrieve", *place, "--silent-after=3"]
     result = CliRunner().invoke(commands, arguments, env={"NO_PROXY": "*"}, catch_exceptions=False)
     rows = json.loads((tmp_path / "ledger.json").read_text())["rows"]
-    assert result.exit_code == 1
+    assert result.exit_code == 0, result.output  # each line was on the volume before it ran
     # The reader mounts the claim, too, and is nobody who should have recorded.
     found = [(row["state"], row["cause"], row["restart"]) for row in rows]
     assert sorted(found) == [("killed", "killed", 0), ("running", "running", 1)], result.output

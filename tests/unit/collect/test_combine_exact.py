@@ -16,6 +16,7 @@ from coverage_hooks import collecting
 from coverage_hooks.collect.combine import Inputs
 from coverage_hooks.collect.report import Configuration
 from coverage_hooks.collect.sources.directory import Directory
+from coverage_hooks.collect.union import Union
 from coverage_hooks.collecting import Request
 from tests.unit.collect.building import SOURCES, Project, data_bytes, examples, make_project, record
 
@@ -56,22 +57,21 @@ def test_the_union_is_that_of_coverage(
 ) -> None:
     base, root = tmp_path_factory.mktemp("union"), checkout.root
     measured = st.dictionaries(st.sampled_from(_NAMES), _ARCS if branch else _LINES, min_size=1)
-    recordings = [
+    raw: list[str] = []
+    for number, ran in enumerate(data.draw(st.lists(measured, min_size=1, max_size=4))):
         record(
-            base / "volume", host=str(number), branch=branch, contexts=data.draw(_CONTEXTS),
-            measured=data.draw(measured), sources=dict.fromkeys(_NAMES, "pass\n" * 8),
+            base / "volume", host=str(number), branch=branch, measured=ran, sources=dict.fromkeys(_NAMES, "pass\n" * 8)
         )
-        for number in range(data.draw(st.integers(1, 4)))
-    ]  # fmt: skip
+        raw.append(str(base / f"raw-{number}"))
+        Path(raw[-1]).write_bytes(data_bytes({f"/app/{name}": found for name, found in ran.items()}, branch=branch))
     unit = {str(root / name): found for name, found in data.draw(measured).items()}
-    (base / "unit").write_bytes(data_bytes(unit, branch=branch))
+    (base / "unit").write_bytes(data_bytes(unit, branch=branch, contexts=data.draw(_CONTEXTS)))
     configuration = Configuration(root / ".coveragerc", root)
     collecting.retrieve(Directory(base / "volume"), base / "out", Request())
     ledger = collecting.combine(base / "out", configuration, Inputs(units=[base / "unit"]))
     assert not ledger.open_losses
 
     (base / "rc").write_text(f"[paths]\nall =\n    {root}\n    /app\n")
-    raw = [str(recording.data) for recording in recordings]
     for name, parts in {"cluster.coverage": raw, ".coverage": [*raw, str(base / "unit")]}.items():
         plain = coverage.Coverage(data_file=str(base / f"plain{name}"), config_file=str(base / "rc"))
         plain.combine(parts, keep=True)
@@ -85,12 +85,13 @@ def test_the_union_is_that_of_coverage(
 
 def test_two_paths_of_one_file_are_joined(checkout: Project, tmp_path: Path) -> None:
     """A process may import a file under two names, such as through a link to its folder."""
-    twice = record(tmp_path / "volume", measured={"shop/cart.py": {1}}, sources={"shop/cart.py": "pass\n" * 8})
-    content = data_bytes({"/app/shop/cart.py": {1}, "/link/shop/cart.py": {2}})
-    text = twice.sources.read_text()
-    text = text.strip()[:-1] + ", " + text.strip()[1:].replace("/app/", "/link/")
-    named = twice.publish_sources(text.encode())
-    named.publish_data(content, files=2, lines=2)
+    source = "pass\n" * 8
+    twice = record(
+        tmp_path / "volume",
+        prefix="",
+        measured={"/app/shop/cart.py": {1}, "/link/shop/cart.py": {2}},
+        sources={"/app/shop/cart.py": source, "/link/shop/cart.py": source},
+    )
     collecting.retrieve(Directory(tmp_path / "volume"), tmp_path / "out", Request())
     configuration = Configuration(checkout.root / ".coveragerc", checkout.root)
     ledger = collecting.combine(tmp_path / "out", configuration, Inputs())
@@ -98,3 +99,36 @@ def test_two_paths_of_one_file_are_joined(checkout: Project, tmp_path: Path) -> 
     for name in ("cluster.coverage", f"data/.coverage.{twice.name}"):
         lines = {line for name, *rest in content_of(tmp_path / "out" / name) if rest for line in rest[1:]}
         assert lines == {1, 2}
+
+
+def test_replicas_have_files_of_their_own(checkout: Project, tmp_path: Path) -> None:
+    """Where one ran what the one before did, too, and imported one file more."""
+    sources = dict.fromkeys([*_NAMES, "shop/hooks/more.py"], "pass\n" * 8)
+    checkout.write(sources)  # coverage.py does not look into a folder without an `__init__.py`
+    ran = {"shop/cart.py": [3, 1], "shop/parts/till.py": [2]}
+    same = [
+        record(tmp_path / "volume", measured=each, sources=sources, host=str(number))
+        for number, each in enumerate(
+            ({**ran, "shop/cart.py": [1]}, ran, {**ran, "shop/cart.py": [1, 3]}, {**ran, "shop/hooks/more.py": []})
+        )
+    ]
+    collecting.retrieve(Directory(tmp_path / "volume"), tmp_path / "out", Request())
+    collecting.combine(tmp_path / "out", Configuration(checkout.root / ".coveragerc", checkout.root), Inputs())
+    first, second, third, last = (content_of(tmp_path / f"out/data/.coverage.{each.name}") for each in same)
+    cart, more = str(checkout.root / "shop/cart.py"), (str(checkout.root / "shop/hooks/more.py"),)
+    assert second - first == {(cart, "", 3)}
+    assert third == second
+    assert last - third == {more}
+
+
+@pytest.mark.parametrize("branch", [False, True])
+def test_what_is_joined_stays_as_it_was(*, branch: bool) -> None:
+    def proven(*lines: int) -> Union:
+        union = Union()
+        union.add_proven("a.py", set(lines), branch=branch)
+        return union
+
+    one, other, joined = proven(1), proven(2), Union()
+    for each in (one, other):
+        joined.update(each)
+    assert (joined, one, other) == (proven(1, 2), proven(1), proven(2))

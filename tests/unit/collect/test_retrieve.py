@@ -520,7 +520,6 @@ class TestLedger:
         result = run("collect")
         assert result.exit_code == 0
         assert f"problem  {recording.name}: sigterm was overridden" in result.output
-        assert "2 forked children are not recorded" in result.output
         assert "completeness  unproven" in result.output
 
     def test_identical_data_is_combined_once_and_no_loss(self, run: Run, volume: Path, project: Project) -> None:

@@ -234,9 +234,7 @@ def test_sets_that_others_empty_are_named_where_they_are_what_is_copied(tmp_path
     assert left.is_complete == (left.mode == "immediate"), "each point was written before its set was emptied"
 
 
-@pytest.mark.parametrize(
-    "interference", ["current._collector.data = dict(current._collector.data)", "current.erase()"]
-)
+@pytest.mark.parametrize("interference", ["current._collector.data = dict(current._collector.data)", "current.erase()"])
 def test_sets_that_others_replace_are_named_and_read_from_then_on(tmp_path: Path, interference: str) -> None:
     left = interfered_with(tmp_path, interference)
     (named,) = (problem for problem in left.manifest.problems if "the live sets were replaced" in problem)

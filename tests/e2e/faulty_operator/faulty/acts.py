@@ -1,4 +1,4 @@
-"""What can be done, each in lines of its own; before it, what was done so far is saved."""
+"""What can be done, each in lines of its own."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-
-import coverage_hooks
 
 UNWELL = Path("/scratch/unwell")
 
@@ -22,14 +20,8 @@ def work() -> None:
     assert total == 45
 
 
-def tell_all() -> None:
-    """Save, so that what follows costs nothing."""
-    coverage_hooks.save()
-
-
 def eat() -> None:
     """Use all memory."""
-    tell_all()
     exec(_EATER)
 
 
@@ -51,7 +43,6 @@ def fork() -> None:
 
 def crash() -> None:
     """End at once, with nobody told."""
-    tell_all()
     os._exit(3)
 
 
