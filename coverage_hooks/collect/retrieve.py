@@ -191,7 +191,7 @@ def _take(
         ledger.lose("retrieve", row, reason, file=name)
     if manifest.state == "running":
         _judge_running(ledger, row, manifest, fetched.age, fetched.read, silent=silent)
-    if not _has_points(output / folder):
+    if not any(journal.size for journal in manifest.journals) and not _has_points(output / folder):
         _judge_empty(ledger, row, manifest)
     _judge_start(ledger, row, manifest)
 

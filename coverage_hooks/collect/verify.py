@@ -70,6 +70,8 @@ def verify(ledger: Ledger, output: Path) -> Iterator[Verified]:
         elif found is not None:
             content = found.content
             row.files, row.lines, row.arcs = len(content.paths), content.line_count, content.arc_count
+            if found.cut and row.lost_nothing:  # whatever its end cost, this did more
+                row.lost_seconds, row.note = None, ""
             for name, reason in found.cut.items():
                 row.note = row.note or f"{name} is {reason}"
                 ledger.lose("verify", row, reason, file=name)

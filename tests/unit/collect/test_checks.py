@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import os
 import platform
@@ -17,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from coverage_hooks.cli import commands
 from coverage_hooks.collect.skew import MEASURED_COVERAGE, MEASURED_PYTHON, minor
+from coverage_hooks.volume import machine
 from tests.unit.collect.building import STARTED, Project, record
 from tests.unit.collect.conftest import Clock
 from tests.unit.collect.test_retrieve import running
@@ -157,6 +157,18 @@ class TestFolder:
         assert f"does not move: {silent.name};" in of(result, "source", "wrong")
         assert f"1 earlier recording never finished: {earlier.name}" in of(result, "source", "note")
 
+    @pytest.mark.parametrize(("complete", "here"), [(True, True), (False, True), (True, False)])
+    def test_what_is_silent_and_lost_nothing_is_a_note(
+        self, doctor: Doctor, volume: Path, *, complete: bool, here: bool
+    ) -> None:
+        recording = running(volume, mode="immediate", complete=complete)
+        recording.change_process(boot=machine.boot_id() if here else "elsewhere")
+        result = doctor("--from", volume)
+        whole = complete and here
+        assert result.exit_code == (0 if whole else 1)
+        assert recording.name in of(result, "source", "note" if whole else "wrong")
+        assert ("nothing is lost: each line was on the volume before it ran" in result.output) == whole
+
     def test_what_cannot_be_read_is_wrong_if_it_is_chosen(self, doctor: Doctor, volume: Path) -> None:
         later = STARTED + timedelta(hours=1)
         record(volume, run="new", started_at=later).manifest_path.write_bytes(b"{")
@@ -183,8 +195,7 @@ class TestFolder:
         assert begun.name not in wrong
 
     def test_other_versions_are_a_note(self, doctor: Doctor, volume: Path) -> None:
-        made = record(volume)
-        made.change(process=dataclasses.replace(made.manifest.process, python="3.99.1"))
+        record(volume).change_process(python="3.99.1")
         assert "made on Python 3.99" in of(doctor("--from", volume), "source", "note")
 
     def test_names_on_the_volume_do_not_drive_the_terminal(self, doctor: Doctor, volume: Path) -> None:

@@ -75,7 +75,7 @@ def test_every_output_is_there(run: Run, volume: Path, project: Project) -> None
     names = {"html/index.html", "coverage.xml", "coverage.lcov", "summary.json", "summary.md", ".coverage"}
     assert all((output / name).stat().st_size for name in names)
     assert (output / "data" / f".coverage.{recording.name}").is_file()
-    assert (output / "raw/run-1" / recording.name / "data-3.coverage").read_bytes() == recording.data.read_bytes()
+    assert (output / "raw/run-1" / recording.name / "journal-0").read_bytes() == recording.journal.read_bytes()
     assert not list(output.glob(".*.tmp"))
     assert not list(output.glob(".combine-*"))
 
@@ -184,12 +184,12 @@ def test_a_second_collect_copies_only_what_changed(run: Run, volume: Path, proje
     recording, other = record(volume), record(volume, measured={"shop/cart.py": {1}}, host="other")
     run("collect")
     raw = project.root / "build/coverage/raw/run-1"
-    before = {path: path.stat().st_ino for path in raw.rglob("data-*")}
-    (raw / other.name / "data-3.coverage").write_bytes(b"broken here, not on the volume")
+    before = {path: path.stat().st_ino for path in raw.rglob("journal-*")}
+    (raw / other.name / "journal-0").write_bytes(b"broken here, not on the volume")
     assert run("collect").exit_code == 0
-    after = {path: path.stat().st_ino for path in raw.rglob("data-*")}
+    after = {path: path.stat().st_ino for path in raw.rglob("journal-*")}
     assert [path.parent.name for path in before if before[path] != after[path]] == [other.name]
-    assert recording.data.is_file()
+    assert recording.journal.is_file()
 
 
 def test_the_volume_is_not_changed(run: Run, volume: Path) -> None:
@@ -290,7 +290,7 @@ def test_a_threshold_that_is_not_met_fails(run: Run, volume: Path) -> None:
 
 def test_the_steps_one_by_one_come_to_the_same(run: Run, volume: Path, project: Project) -> None:
     record(volume, sources={"shop/cart.py": "changed\n" * 9})
-    record(volume, host="spoilt").data.write_bytes(b"")
+    record(volume, host="spoilt").journal.write_bytes(b"")
     (project.root / ".git").rename(project.root / "git")  # worth a note
     run("collect")
     whole = summary(project)
@@ -305,7 +305,7 @@ def test_a_step_taken_again_forgets_what_it_did_before(run: Run, volume: Path, p
     recording = record(volume)
     run("collect")
     output = project.root / "build/coverage"
-    next((output / "raw").rglob("data-3.coverage")).write_bytes(b"")
+    next((output / "raw").rglob("journal-0")).write_bytes(b"")
     assert run("combine", source=None).exit_code == 1
     assert not (output / f"data/.coverage.{recording.name}").exists()
     assert not (output / "summary.json").exists()
@@ -314,7 +314,7 @@ def test_a_step_taken_again_forgets_what_it_did_before(run: Run, volume: Path, p
 @pytest.mark.parametrize("branch", [False, True])
 def test_nothing_sound_is_a_report_of_nothing_run(run: Run, volume: Path, project: Project, *, branch: bool) -> None:
     project.write({".coveragerc": f"[run]\nsource = shop\nbranch = {branch}\n"})
-    record(volume).data.write_bytes(b"")
+    record(volume).journal.write_bytes(b"")
     assert run("collect").exit_code == 1
     assert summary(project)["totals"]["cluster"] == {"lines": 0, "branches": 0 if branch else None, "percent": 0}
     assert "shop/unused.py" in command("report", "--data-file=build/coverage/.coverage")

@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 import coverage
 import pytest
 
-from tests.unit.collect.building import LINES, SOURCES, Project, data_bytes, record
+from coverage_hooks.volume.journal import Name
+from tests.unit.collect.building import LINES, SOURCES, Project, data_bytes, journal_bytes, point, record
 from tests.unit.collect.conftest import Run
 from tests.unit.collect.test_collect import ARCS, lines_of, make_unit, summary
 
@@ -80,15 +81,41 @@ class TestMismatch:
         assert result.exit_code == 1
         assert f"{recording.name} /app/shop/gone.py: no source file of that name is here" in result.output
 
-    def test_a_measured_file_without_fingerprint_is_refused(self, run: Run, volume: Path) -> None:
-        recording = record(volume, measured={"shop/cart.py": {1}})
-        recording.publish_data(data_bytes({"/app/shop/cart.py": {1}, "/app/shop/unused.py": {1}}), files=2, lines=2)
+    def test_a_measured_file_without_fingerprint_is_refused(self, run: Run, volume: Path, project: Project) -> None:
+        record(volume, measured={"shop/cart.py": {1}, "shop/unused.py": {1}}, sources={"shop/unused.py": None})
+        result = run("collect")
+        assert result.exit_code == 1
+        assert "/app/shop/unused.py: has no fingerprint, so nobody knows what its lines were\n" in result.output
+        assert summary(project)["files"]["shop/unused.py"]["cluster"]["lines"] == 0
+        assert summary(project)["files"]["shop/cart.py"]["cluster"]["lines"] > 0
+
+    def test_why_a_measured_file_has_no_fingerprint_is_told(self, run: Run, volume: Path) -> None:
+        changed = Name(number=9, path="/app/shop/unused.py", problem="changed since it was imported").to_bytes()
+        record(volume, tail=changed + point(9, 1))
         result = run("collect")
         assert result.exit_code == 1
         assert "/app/shop/unused.py: has no fingerprint" in result.output
+        assert "what its lines were: changed since it was imported\n" in result.output
+
+    def test_a_file_of_two_versions_is_refused(self, run: Run, volume: Path, project: Project) -> None:
+        """As when a forked child imported it after it had changed."""
+        path = "/app/shop/cart.py"
+        record(volume).append(journal_bytes({path: {8}}, {path: CHANGED}), number=27)
+        result = run("collect")
+        assert result.exit_code == 1
+        assert f"{path}: has no fingerprint" in result.output
+        assert "it was imported in two versions" in result.output
+        assert summary(project)["files"]["shop/cart.py"]["cluster"]["lines"] == 0
+        assert summary(project)["files"]["shop/parts/till.py"]["cluster"]["lines"] == 50
+
+    def test_what_a_forked_child_ran_counts(self, run: Run, volume: Path, project: Project) -> None:
+        path = "/app/shop/cart.py"
+        record(volume).append(journal_bytes({path: {8}}, {path: SOURCES["shop/cart.py"]}), number=27)
+        assert run("collect").exit_code == 0
+        assert summary(project)["files"]["shop/cart.py"]["cluster"]["lines"] == 100
 
     def test_data_of_a_refused_file_is_nowhere(self, run: Run, volume: Path, project: Project) -> None:
-        recording = record(volume, sources={"shop/cart.py": CHANGED}, contexts=["one", "two"])
+        recording = record(volume, sources={"shop/cart.py": CHANGED})
         run("collect")
         for name in (f"data/.coverage.{recording.name}", "cluster.coverage", ".coverage"):
             found = lines_of(project.root / "build/coverage" / name)
@@ -98,12 +125,14 @@ class TestMismatch:
             assert found[str(project.root / "shop/__init__.py")] == {0}
 
     def test_contexts_are_kept(self, run: Run, volume: Path, project: Project) -> None:
-        record(volume, contexts=["create", "delete"])
-        run("collect")
+        record(volume)
+        unit = {str(project.root / "shop/cart.py"): {1}}
+        (project.root / "unit").write_bytes(data_bytes(unit, contexts=["create", "delete"]))
+        run("collect", "--unit", "unit")
         data = coverage.CoverageData(str(project.root / "build/coverage/.coverage"))
         data.read()
-        assert data.measured_contexts() == {"create", "delete"}
-        assert set(data.contexts_by_lineno(str(project.root / "shop/cart.py"))[1]) == {"create", "delete"}
+        assert data.measured_contexts() == {"", "create", "delete"}
+        assert set(data.contexts_by_lineno(str(project.root / "shop/cart.py"))[1]) == {"", "create", "delete"}
 
     def test_what_is_tracked_and_not_selected_here_is_left_out_and_no_loss(
         self, run: Run, volume: Path, project: Project
@@ -294,7 +323,7 @@ class TestModes:
         other = record(volume)
         result = run("collect")
         assert result.exit_code == 1
-        assert f"LOSS  {other.name} data-3.coverage: recording {other.name} measured lines" in result.output
+        assert f"LOSS  {other.name} recording.json: recording {other.name} measured lines" in result.output
         assert summary(project)["totals"]["cluster"]["branches"] == 50
 
     def test_unit_files_of_two_kinds_are_wrong_use(self, run: Run, volume: Path, project: Project) -> None:
@@ -424,7 +453,7 @@ def test_what_was_damaged_before_and_is_sound_now_has_its_vote(run: Run, volume:
     for number, host in enumerate("bc"):
         record(volume, host=host, branch=True, measured={"shop/cart.py": {(-1, 1), (1, 2 + number)}})
     run("retrieve")
-    copies = [path for host in "bc" for path in (project.root / "build").rglob(f"{host}-*/data-3.coverage")]
+    copies = [path for host in "bc" for path in (project.root / "build").rglob(f"{host}-*/journal-0")]
     contents = [path.read_bytes() for path in copies]
     for path in copies:
         path.write_bytes(b"")
@@ -441,6 +470,6 @@ def test_where_nothing_is_sound_the_configuration_says_whether_there_are_branche
     run: Run, volume: Path, project: Project
 ) -> None:
     for recording in (record(volume, host="a"), record(volume, host="b", branch=True, measured=ARCS)):
-        recording.data.write_bytes(b"")
+        recording.journal.write_bytes(b"")
     assert run("collect").exit_code == 1
     assert summary(project)["totals"]["combined"]["branches"] is None

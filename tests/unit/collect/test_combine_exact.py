@@ -56,22 +56,21 @@ def test_the_union_is_that_of_coverage(
 ) -> None:
     base, root = tmp_path_factory.mktemp("union"), checkout.root
     measured = st.dictionaries(st.sampled_from(_NAMES), _ARCS if branch else _LINES, min_size=1)
-    recordings = [
+    raw: list[str] = []
+    for number, ran in enumerate(data.draw(st.lists(measured, min_size=1, max_size=4))):
         record(
-            base / "volume", host=str(number), branch=branch, contexts=data.draw(_CONTEXTS),
-            measured=data.draw(measured), sources=dict.fromkeys(_NAMES, "pass\n" * 8),
+            base / "volume", host=str(number), branch=branch, measured=ran, sources=dict.fromkeys(_NAMES, "pass\n" * 8)
         )
-        for number in range(data.draw(st.integers(1, 4)))
-    ]  # fmt: skip
+        raw.append(str(base / f"raw-{number}"))
+        Path(raw[-1]).write_bytes(data_bytes({f"/app/{name}": found for name, found in ran.items()}, branch=branch))
     unit = {str(root / name): found for name, found in data.draw(measured).items()}
-    (base / "unit").write_bytes(data_bytes(unit, branch=branch))
+    (base / "unit").write_bytes(data_bytes(unit, branch=branch, contexts=data.draw(_CONTEXTS)))
     configuration = Configuration(root / ".coveragerc", root)
     collecting.retrieve(Directory(base / "volume"), base / "out", Request())
     ledger = collecting.combine(base / "out", configuration, Inputs(units=[base / "unit"]))
     assert not ledger.open_losses
 
     (base / "rc").write_text(f"[paths]\nall =\n    {root}\n    /app\n")
-    raw = [str(recording.data) for recording in recordings]
     for name, parts in {"cluster.coverage": raw, ".coverage": [*raw, str(base / "unit")]}.items():
         plain = coverage.Coverage(data_file=str(base / f"plain{name}"), config_file=str(base / "rc"))
         plain.combine(parts, keep=True)
@@ -85,12 +84,13 @@ def test_the_union_is_that_of_coverage(
 
 def test_two_paths_of_one_file_are_joined(checkout: Project, tmp_path: Path) -> None:
     """A process may import a file under two names, such as through a link to its folder."""
-    twice = record(tmp_path / "volume", measured={"shop/cart.py": {1}}, sources={"shop/cart.py": "pass\n" * 8})
-    content = data_bytes({"/app/shop/cart.py": {1}, "/link/shop/cart.py": {2}})
-    text = twice.sources.read_text()
-    text = text.strip()[:-1] + ", " + text.strip()[1:].replace("/app/", "/link/")
-    named = twice.publish_sources(text.encode())
-    named.publish_data(content, files=2, lines=2)
+    source = "pass\n" * 8
+    twice = record(
+        tmp_path / "volume",
+        prefix="",
+        measured={"/app/shop/cart.py": {1}, "/link/shop/cart.py": {2}},
+        sources={"/app/shop/cart.py": source, "/link/shop/cart.py": source},
+    )
     collecting.retrieve(Directory(tmp_path / "volume"), tmp_path / "out", Request())
     configuration = Configuration(checkout.root / ".coveragerc", checkout.root)
     ledger = collecting.combine(tmp_path / "out", configuration, Inputs())

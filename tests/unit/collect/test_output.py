@@ -113,8 +113,8 @@ class TestNotWritable:
     @pytest.mark.parametrize(
         ("step", "limit", "named"),
         [
-            ("retrieve", 0, "sources-3.json"), ("retrieve", 700, "data-3.coverage"),
-            ("retrieve", 50_000, "data-3.coverage"),
+            ("retrieve", 0, "journal-0"), ("retrieve", 700, "journal-0"), ("retrieve", 885, "recording.json"),
+            ("retrieve", 1000, "ledger.json"),
             ("combine", 0, ""), ("combine", 700, ""), ("combine", 50_000, ""),  # by SQLite, which names no file
             ("report", 0, ""), ("report", 700, ""), ("report", 20_000, ""),  # by coverage.py, which names none, either
             ("report", 30_000, files.WORLDS),

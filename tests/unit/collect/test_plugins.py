@@ -13,7 +13,7 @@ from pathlib import Path
 import coverage
 import pytest
 
-from tests.unit.collect.building import LINES, SOURCES, Project, Recording, record
+from tests.unit.collect.building import LINES, SOURCES, Project, record
 from tests.unit.collect.conftest import Run
 from tests.unit.collect.test_collect import command, lines_of, make_unit, summary
 
@@ -79,15 +79,6 @@ def install(project: Project, monkeypatch: pytest.MonkeyPatch) -> Install:
     return put
 
 
-def trace(recording: Recording, tracer: str, names: Collection[str] = (PAGE,)) -> Recording:
-    """Let the data of *recording* say that *tracer* measured *names*."""
-    with closing(sqlite3.connect(recording.data)) as connection, connection:
-        connection.executemany(
-            "INSERT INTO tracer SELECT id, ? FROM file WHERE path = ?", [(tracer, f"/app/{name}") for name in names]
-        )
-    return recording.publish_data(recording.data.read_bytes())
-
-
 def unit(project: Project, measured: Mapping[str, Collection[int]], tracers: Mapping[str, str]) -> Path:
     """Make unit data as coverage.py does, which names what *tracers* would have measured, too."""
     path = project.root / "unit"
@@ -107,7 +98,7 @@ def test_what_a_plugin_measured_is_reported_as_coverage_does(
     project.write(PAGES)
     tracer = f"{install(TEMPLATES, f'source = shop{chr(10)}{settings}')}.Templates"
     other = record(volume, host="b", measured={"shop/cart.py": {1}})
-    traced = trace(record(volume, measured={**LINES, PAGE: {1, 2}}, sources=PAGES), tracer)
+    traced = record(volume, measured={**LINES, PAGE: {1, 2}}, sources=PAGES, tracers={PAGE: tracer})
     assert run("collect", "--xml-per-world").exit_code == 0
     output = project.root / "build/coverage"
     found = json.loads(command("json", f"--data-file={output}/cluster.coverage", "-q", "-o", "-"))
@@ -131,7 +122,7 @@ def test_pages_of_an_earlier_report_are_no_templates(
 ) -> None:
     project.write(PAGES)
     tracer = f"{install(TEMPLATES, 'source = .' + chr(10))}.Templates"
-    trace(record(volume, measured={**LINES, PAGE: {1, 2}}, sources=PAGES), tracer)
+    record(volume, measured={**LINES, PAGE: {1, 2}}, sources=PAGES, tracers={PAGE: tracer})
     assert run("collect").exit_code == 0
     before = set(summary(project)["files"])
     assert set(PAGES) <= before
@@ -151,7 +142,7 @@ def test_branches_may_lead_to_lines_of_what_renders_a_template(
     project.write(PAGES)
     tracer = f"{install(TEMPLATES)}.Templates"
     arcs = {"shop/cart.py": {(-1, 1), (1, 7), (7, -1)}, PAGE: {(-1075, 1), (1, 2), (2, -971), (-40, -40)}}
-    trace(record(volume, measured=arcs, branch=True, sources=PAGES), tracer)
+    record(volume, measured=arcs, branch=True, sources=PAGES, tracers={PAGE: tracer})
     assert run("collect").exit_code == 0
     assert summary(project)["files"][PAGE]["cluster"]["lines"] == pytest.approx(200 / 3)
 
@@ -160,7 +151,7 @@ def test_lines_beyond_a_template_are_damage(run: Run, volume: Path, project: Pro
     project.write(PAGES)
     tracer = f"{install(TEMPLATES)}.Templates"
     arcs = {"shop/cart.py": {(-1, 1), (1, 7), (7, -1)}, PAGE: {(-1075, 1), (1, 5), (5, -971)}}
-    trace(record(volume, measured=arcs, branch=True, sources=PAGES), tracer)
+    record(volume, measured=arcs, branch=True, sources=PAGES, tracers={PAGE: tracer})
     result = run("collect")
     assert result.exit_code == 1
     assert f"/app/{PAGE}: damaged: line 5 of a file with 4 lines" in " ".join(result.output.split())
@@ -169,7 +160,7 @@ def test_lines_beyond_a_template_are_damage(run: Run, volume: Path, project: Pro
 def test_unit_tests_and_cluster_meet_in_a_template(run: Run, volume: Path, project: Project, install: Install) -> None:
     project.write(PAGES)
     tracer = f"{install(TEMPLATES)}.Templates"
-    trace(record(volume, measured={**LINES, PAGE: {1, 2}}, sources=PAGES), tracer)
+    record(volume, measured={**LINES, PAGE: {1, 2}}, sources=PAGES, tracers={PAGE: tracer})
     data = unit(project, {"shop/cart.py": {1, 8}, PAGE: {4}}, dict.fromkeys(PAGES, tracer))
     assert run("collect", "--unit", data).exit_code == 0
     files = summary(project)["files"]
@@ -187,7 +178,7 @@ def test_a_template_that_differs_may_be_allowed_by_its_name_here(
 ) -> None:
     project.write(PAGES)
     tracer = f"{install(TEMPLATES)}.Templates"
-    trace(record(volume, measured={**LINES, PAGE: {1}}, sources={PAGE: "<p>"}), tracer)
+    record(volume, measured={**LINES, PAGE: {1}}, sources={PAGE: "<p>"}, tracers={PAGE: tracer})
     result = run("collect")
     assert result.exit_code == 1
     assert f"/app/{PAGE}: differs from {PAGE}" in " ".join(result.output.split())
@@ -200,7 +191,7 @@ def test_a_template_outside_of_the_sources_is_left_out_with_a_note(
     pages = {"pages/page.html": "<p>\n"}
     project.write(pages)
     tracer = f"{install(TEMPLATES)}.Templates"
-    trace(record(volume, measured={**LINES, "pages/page.html": {1}}, sources=pages), tracer, pages)
+    record(volume, measured={**LINES, "pages/page.html": {1}}, sources=pages, tracers=dict.fromkeys(pages, tracer))
     result = run("collect")
     assert result.exit_code == 0
     assert "is pages/page.html: not selected here, left out" in " ".join(result.output.split())
@@ -209,7 +200,7 @@ def test_a_template_outside_of_the_sources_is_left_out_with_a_note(
 def test_what_an_unknown_plugin_measured_is_a_loss_by_name(run: Run, volume: Path, project: Project) -> None:
     project.write(PAGES)
     project.commit()
-    recording = trace(record(volume, measured={**LINES, PAGE: {1}}, sources=PAGES), "absent.Templates")
+    recording = record(volume, measured={**LINES, PAGE: {1}}, sources=PAGES, tracers={PAGE: "absent.Templates"})
     result = run("collect")
     assert result.exit_code == 1
     reason = "was measured through the coverage plugin 'absent.Templates', which is not loaded here"
@@ -230,7 +221,7 @@ def test_unit_data_of_an_unknown_plugin_is_wrong_use(run: Run, volume: Path, pro
 def test_templates_are_omitted_as_modules_are(run: Run, volume: Path, project: Project, install: Install) -> None:
     project.write(PAGES)
     tracer = f"{install(TEMPLATES, 'source = shop' + chr(10) + 'omit = */page.html' + chr(10))}.Templates"
-    trace(record(volume, measured={**LINES, PAGE: {1}}, sources=PAGES), tracer)
+    record(volume, measured={**LINES, PAGE: {1}}, sources=PAGES, tracers={PAGE: tracer})
     result = run("collect")
     assert result.exit_code == 0
     assert f"is {PAGE}: not selected here, left out" in " ".join(result.output.split())
@@ -246,7 +237,7 @@ def test_one_file_with_and_without_a_plugin_is_a_loss(
     project.write(page)
     tracer = f"{install(TEMPLATES)}.Templates"
     recording = record(volume, host="a", measured={**LINES, PAGE: {1}}, sources=page)
-    trace(record(volume, host="b", measured={**LINES, PAGE: {1}}, sources=page), tracer)
+    record(volume, host="b", measured={**LINES, PAGE: {1}}, sources=page, tracers={PAGE: tracer})
     result = run("collect")
     assert result.exit_code == 1
     assert f"{recording.name} /app/{PAGE}: was measured through different plugins" in " ".join(result.output.split())

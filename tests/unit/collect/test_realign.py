@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 import random
 import shutil
@@ -17,7 +18,8 @@ from hypothesis import strategies as st
 from coverage_hooks.collect import contents, remap
 from coverage_hooks.collect.realign import compare
 from coverage_hooks.volume import access
-from tests.unit.collect.building import SOURCES, Project, examples, record
+from coverage_hooks.volume.journal import Name
+from tests.unit.collect.building import SOURCES, Project, examples, fingerprint, point, record
 from tests.unit.collect.conftest import Run
 from tests.unit.collect.test_collect import lines_of, summary
 
@@ -65,16 +67,13 @@ class TestCollect:
         data.read()
         assert set(data.arcs(str(project.root / CART)) or ()) == {(2, 8), (3, 4), (-8, 9), (9, -8)}
 
-    def test_replicas_are_counted_once_and_contexts_are_kept(self, run: Run, volume: Path, project: Project) -> None:
-        record(volume, measured={CART: {1, 2}}, contexts=["create", "delete"])
-        record(volume, measured={CART: {4, 7}}, contexts=["delete"], host="other")
+    def test_replicas_are_counted_once(self, run: Run, volume: Path, project: Project) -> None:
+        record(volume, measured={CART: {1, 2}})
+        record(volume, measured={CART: {1, 4, 7}}, host="other")
         change_here(project)
         result = run("collect", "--realign")
         assert f"realigned {CART}: 3 of 4 lines carried, 1 dropped" in result.output
-        data = coverage.CoverageData(str(project.root / "build/coverage/.coverage"))
-        data.read()
-        found = {line: set(names) for line, names in data.contexts_by_lineno(str(project.root / CART)).items()}
-        assert found == {2: {"create", "delete"}, 3: {"create", "delete"}, 8: {"delete"}}
+        assert lines_of(project.root / "build/coverage/.coverage")[str(project.root / CART)] == {2, 3, 8}
 
     def test_a_version_that_the_repository_does_not_have_is_refused(self, run: Run, volume: Path) -> None:
         recording = record(volume, sources={CART: "# never committed\n" + OLD})
@@ -86,15 +85,10 @@ class TestCollect:
 
     def test_a_blob_that_is_not_what_was_recorded_is_refused(self, run: Run, volume: Path, project: Project) -> None:
         """As with line endings that git changes: what it has is not what the process imported."""
-        recording = record(volume, sources={CART: OLD.replace("\n", "\r\n")})
-        windows, unix = (record(volume, measured={CART: {1}}, sources={CART: text}) for text in (OLD, NEW))
-        blob = unix.sources.read_text().partition('"git": ')[2]
+        windows = dataclasses.replace(fingerprint(OLD.replace("\n", "\r\n")), git=fingerprint(OLD).git)
+        name = Name(number=1, path=f"/app/{CART}", fingerprint=windows).to_bytes()
+        record(volume).publish(name + point(1, 1))
         change_here(project)
-        text = recording.sources.read_text().partition(CART)
-        lied = text[0] + text[1] + text[2].partition('"git": ')[0] + '"git": ' + blob
-        recording.publish_sources(lied.encode())
-        shutil.rmtree(windows.path)
-        shutil.rmtree(unix.path)
         result = run("collect", "--realign")
         assert result.exit_code == 1
         assert "is not what was recorded: its SHA-256 is another" in result.output

@@ -17,7 +17,8 @@ from tests.unit.collect.building import LINES, Project, record
 from tests.unit.collect.conftest import Run
 
 HERE = Process(
-    pid=1, python="3.12.9", coverage="7.17.3", core="ctrace", branch=True, config_sha256="0" * 64, forks=0
+    pid=1, python="3.12.9", coverage="7.17.3", core="ctrace", branch=True, config_sha256="0" * 64, forks=0,
+    journal="interval", boot="", parent="",
 )  # fmt: skip
 
 

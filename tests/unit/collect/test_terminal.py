@@ -56,7 +56,7 @@ def place(volume: Path, project: Project) -> tuple[object, ...]:
     project.commit()
     arcs = {name: {(-1, line) for line in lines} for name, lines in LINES.items() if 0 not in lines} | {LONG: {(-1, 1)}}
     record(volume, measured=arcs, sources={LONG: "x = 1\n"}, branch=True, pod=pod("keycloak-operator-6c8d6b-x7k2p"))
-    record(volume, host="cut", pod=pod("cut-short")).data.unlink()
+    record(volume, host="cut", pod=pod("cut-short")).journal.unlink()
     return "--from", volume, "--silent-after", 0.3
 
 
@@ -71,9 +71,9 @@ def test_a_narrow_terminal_has_whole_words_and_every_file(place: tuple[object, .
     assert len(cut.split()[0]) > 40
     assert all(len(line) <= 80 for line in table)
     assert "left out of 80 columns  counts and missed lines: 120 show them" in said
-    assert "pod shop/keycloak-operator-6c8d6b-x7k2p  state finished  files 3  lines 7" in said
     words = " ".join(said.split())
-    assert "pod shop/cut-short state damaged files 0 lines 0 note" in words
+    assert "pod shop/keycloak-operator-6c8d6b-x7k2p state finished journal interval files 3 lines 7" in words
+    assert "pod shop/cut-short state damaged journal interval files 0 lines 0 note" in words
 
 
 def test_the_terminal_says_whom_it_waits_for_and_goes_on(volume: Path, project: Project) -> None:
@@ -108,4 +108,6 @@ def test_what_fits_a_narrow_terminal_is_a_table_there_too(volume: Path, project:
     said = shown(110, "status", "--from", volume)
     assert said.startswith("recording ")
     assert "problems\n" in said
-    assert shown(60, "status", "--from", volume).splitlines()[1].startswith("  run run-1  state finished  beat 7")
+    assert all(len(line) <= 110 for line in said.splitlines())
+    narrow = shown(60, "status", "--from", volume).splitlines()[1]
+    assert narrow.startswith("  run run-1  state finished  journal interval  beat 7")

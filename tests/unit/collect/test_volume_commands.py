@@ -23,7 +23,7 @@ def names(volume: Path) -> set[str]:
 class TestStatus:
     def test_everything_is_listed(self, run: Run, volume: Path) -> None:
         recording = record(volume, problems=["one", "two"])
-        silent = running(volume, host="b", measured={})
+        silent = running(volume, host="b", measured={}, mode="immediate")
         broken = record(volume, host="c")
         broken.manifest_path.write_bytes(b"{")
         result = run("status")
@@ -31,6 +31,9 @@ class TestStatus:
         lines = {line.split()[0]: line for line in result.output.splitlines()}
         assert "run-1" in lines[recording.name]
         assert "2: two" in lines[recording.name]
+        assert lines[recording.name].split()[2:4] == ["finished", "interval"]
+        assert f"  {recording.journal.stat().st_size} B  " in lines[recording.name]
+        assert lines[silent.name].split()[3] == "immediate"
         assert "none yet" in lines[silent.name]
         assert "not JSON" in lines[broken.name]
 
@@ -116,7 +119,9 @@ class TestPrune:
         assert run("prune", "--all", "--yes").exit_code == 0
         assert names(volume) == set()
 
-    @pytest.mark.parametrize("name", ["notes.txt", "folder/", "journal-3.bak", "data-3.coverage", ".hidden"])
+    @pytest.mark.parametrize(
+        "name", ["notes.txt", "folder/", "journal-0.bak", "data-3.coverage", "complete.txt", ".hidden"]
+    )
     def test_a_recording_with_anything_else_in_it_is_left_alone(self, run: Run, volume: Path, name: str) -> None:
         recording = record(volume)
         extra = recording.path / name
@@ -151,7 +156,8 @@ class TestPrune:
     def test_what_a_recorder_left_half_written_goes_too(self, run: Run, volume: Path) -> None:
         recording = record(volume)
         (recording.path / ".recording.json.1.0123abcd.tmp").write_bytes(b"half")
-        os.mkfifo(recording.path / "journal-1")
+        recording.complete.touch()
+        os.mkfifo(recording.path / "journal-17")
         assert run("prune", "--all", "--yes").exit_code == 0
         assert names(volume) == set()
 

@@ -65,12 +65,12 @@ def write(project: Project, name: str, *, until: str = "2999-01-31T23:59:59.0000
     path.write_text("".join(f"{json.dumps(document)}\n" for document in documents))
 
 
-def make(volume: Path, pod: str) -> None:
-    """Put the recordings that *pod* made on the volume."""
+def make(volume: Path, pod: str, **how: Any) -> None:
+    """Put the recordings that *pod* made on the volume; *how* they were made as `record` has it."""
     for found in recordings(pod):
         assert found.manifest is not None
-        made = record(volume)
-        wanted = dataclasses.asdict(dataclasses.replace(found.manifest, data=None, sources=None))
+        made = record(volume, **how)
+        wanted = dataclasses.asdict(found.manifest)
         kept = {
             name: wanted[name] for name in ("recording", "run", "state", "started_at", "snapshot_at", "published_at")
         }
@@ -97,6 +97,23 @@ def test_a_kill_is_a_loss_with_its_seconds_unless_its_pod_is_waived(run: Run, vo
     text = (project.root / "build/coverage/summary.md").read_text()
     assert "\\<\\= 1.1 s" in text
     assert "ended at the deadline of its pod \\(activeDeadlineSeconds\\)" in text
+
+
+def test_a_kill_is_no_loss_when_each_line_was_written_before_it_ran(run: Run, volume: Path, project: Project) -> None:
+    make(volume, "late", mode="immediate", complete=True)
+    write(project, "active-deadline")
+    result = run("collect")
+    assert result.exit_code == 0, result.output
+    assert "LOSS" not in result.output
+    output = project.root / "build/coverage"
+    [row] = json.loads((output / "summary.json").read_text())["ledger"]
+    assert (row["state"], row["mode"], row["complete"], row["lost_seconds"]) == ("killed", "immediate", True, 0.0)
+    assert row["note"] == "killed; nothing is lost: each line was on the volume before it ran"
+    [shown] = [line for line in (output / "summary.md").read_text().splitlines() if line.startswith("| late")]
+    assert "| killed | immediate | 8 | nothing |" in shown
+    page = (output / "worlds.html").read_text()
+    assert '<span class="good">killed</span></td><td data-title="journal">immediate</td>' in page
+    assert '<td data-title="lost">nothing</td>' in page
 
 
 def test_a_graceful_end_is_no_loss(run: Run, volume: Path, project: Project) -> None:
@@ -211,8 +228,8 @@ class TestStatus:
         os.utime(recording.manifest_path, (later, later))  # its beat is no old one, however late it is looked at
         with self.start("--from", volume, cwd=project.root) as process:
             assert process.stdout is not None
-            assert process.stdout.readline().startswith("recording  run  state")
-            assert f"{recording.name}  run-1  running" in process.stdout.readline()
+            assert process.stdout.readline().startswith("recording  run  state  journal")
+            assert f"{recording.name}  run-1  running  interval" in process.stdout.readline()
             with beating(recording):  # a beat is no news
                 wait_until(lambda: json.loads(recording.manifest_path.read_bytes())["beat"] > 40, "it was looked at")
             recording.change(state="finished")

@@ -375,7 +375,7 @@ def test_what_is_under_its_threshold_is_in_every_output(run: Run, volume: Path, 
 
 def test_a_missed_threshold_stands_beside_losses(run: Run, volume: Path, project: Project) -> None:
     record(volume)
-    record(volume, host="spoilt").data.write_bytes(b"")
+    record(volume, host="spoilt").journal.write_bytes(b"")
     thresholds = ("--fail-under", "99", "--fail-under", "unit=1")
     assert run("collect", *thresholds, "--allow-missing", "spoilt").exit_code == 1
     output = project.root / "build/coverage"
