@@ -131,8 +131,8 @@ class Journals:
             raise _UnsoundError(at, "a name of no possible length")
         first = (at + 1) * RECORD.size
         text = bytes(journal[first : first + padded(size)])
-        if len(text) < padded(size):
-            raise _UnsoundError(at, "")
+        if len(text) < padded(size):  # a zero is in each point and in no name: a wrong length would swallow them
+            raise _UnsoundError(at, "a name longer than what follows" if 0 in text else "")
         try:
             name = _parsed(text)
         except ManifestError as error:
