@@ -159,7 +159,7 @@ def _doubled(content: bytes, recording: Recording) -> bytes:
 
 
 def _holed(content: bytes, recording: Recording) -> bytes:
-    at = content.index(point(cart_of(recording).number, 3))
+    at = content.index(point(cart_of(recording).number, 7))
     return content[:at] + bytes(RECORD.size) + content[at + RECORD.size :]
 
 
@@ -342,7 +342,7 @@ DAMAGES = {
     "a name without a number": Damage(renamed(_text(lambda d: d.pop("id"))), journal, "a name with number None"),
     "a name with number 0": Damage(_replaced(number=0), journal, "a name with number 0: expected 1 to"),
     "a name with an endless number": Damage(
-        renamed(_text(lambda d: d.update(id=10**4000))), journal, "a name with number 1000"
+        renamed(_text(lambda d: d.update(id=10**4000))), journal, "number 100000000000000000...0"
     ),
     "a name without a path": Damage(renamed(_text(lambda d: d.pop("path"))), journal, "is no path of at most 4096"),
     "a path without end": Damage(_replaced(path="/x" * 2049), journal, "is no path of at most 4096 characters"),
@@ -413,7 +413,7 @@ DAMAGES = {
         _field("journals", 0, "file", value="/etc/passwd"), manifest, "journals.file is '/etc/passwd'"
     ),
     "a mode that is none": Damage(
-        _field("process", "journal", value="hourly"), manifest, "process.journal is 'hourly', expected "
+        _field("process", "journal", value="hourly"), manifest, "'hourly', expected nothing or immediate or"
     ),
     "a parent that leaves": Damage(_field("process", "parent", value="../x"), manifest, "process.parent is '../x'"),
     "a negative size": Damage(_field("journals", 0, "size", value=-16), manifest, "size is -16"),
