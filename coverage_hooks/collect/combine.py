@@ -127,7 +127,7 @@ class _Kinds:
     def fitting(self, verified: Iterable[Verified]) -> Iterator[Verified]:
         """Yield those that can be combined; `UsageError` when there is unit data and none of them fits it."""
         # One that is damaged claims something, too: it may have been sound, or be so now.
-        claims = {row.branch for row in self._ledger.rows if row.folder and row.state != "announced"}
+        claims = {row.branch for row in self._ledger.rows if row.folder}
         if self._follow and len(claims) > 1:
             # Only here does it take all to know what to do with the first.
             verified = list(verified)

@@ -6,7 +6,9 @@ ends within a record or a name, it was being written: its point has not run.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import re
 from array import array
 from collections import defaultdict
 from collections.abc import Sequence
@@ -20,13 +22,17 @@ from coverage_hooks.volume.journal import NAME, NAME_LIMIT, RECORD, Fingerprint,
 LAST_LINE = 10_000_000
 
 #: Beyond any program, too, and little enough for the memory: content is held whole, of several recordings at a time.
-MOST_POINTS, MOST_BYTES, MOST_NAMES = 2_000_000, 40 << 20, 200_000
+#: The bytes are those of all names, and those of all lines as bits.
+MOST_POINTS, MOST_BYTES = 2_000_000, 40 << 20
 
 #: How many records are looked at together: a journal may be much longer than what is new in it.
 _TOGETHER = 1 << 16
 
 #: The first half of a record that introduces a name, as one number.
 _NAME = NAME << 32
+
+#: What no path has, or none that a data file could hold.
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 class Journals:
@@ -41,7 +47,7 @@ class Journals:
         self._branch = branch
         self._points: dict[str, set[int]] = {}
         self._tracers: dict[str, str] = {}
-        self._point_count = self._name_count = 0
+        self._point_count = self._name_bytes = 0
 
     def read(self, journal: memoryview) -> tuple[int, str]:
         """Add what *journal* says; return how many bytes of it are sound, and what follows that is not.
@@ -131,8 +137,8 @@ class Journals:
             raise _UnsoundError(at, "a name of no possible length")
         first = (at + 1) * RECORD.size
         text = bytes(journal[first : first + padded(size)])
-        if len(text) < padded(size):  # a zero is in each point and in no name: a wrong length would swallow them
-            raise _UnsoundError(at, "a name longer than what follows" if 0 in text else "")
+        if len(text) < padded(size):
+            raise _UnsoundError(at, "a name of no possible text" if 0 in text else "")
         try:
             name = _parsed(text)
         except ManifestError as error:
@@ -151,8 +157,8 @@ class Journals:
             self.problems.setdefault(name.path, "it was imported in two versions")
         if name.problem or name.fingerprint:
             names[name.number] = name
-        self._name_count += 1
-        _expect_at_most(MOST_NAMES, self._name_count)
+        self._name_bytes += size
+        _expect_at_most(MOST_BYTES, self._name_bytes)
         return 1 + padded(size) // RECORD.size
 
     def _wrong(self, file: int, point: int, names: dict[int, Name]) -> str:
@@ -164,8 +170,10 @@ class Journals:
         if file not in names:
             return f"a point of file {file}, which has no name"
         start, end = unpack(point)
-        what = f"an arc from {start} to {end}" if self._branch else f"line {start} and, behind it, {end}"
-        return f"{names[file].path} has {what}: no program has that"
+        if end and not self._branch:
+            return "an arc, where lines were measured"
+        what = f"an arc from {start} to {end}" if self._branch else f"line {start}"
+        return f"{names[file].path} has {what}, and no program has that"
 
 
 class _UnsoundError(Exception):
@@ -184,4 +192,7 @@ def _expect_at_most(most: int, found: int) -> None:
 @functools.lru_cache(maxsize=2048)
 def _parsed(text: bytes) -> Name:
     """Parse *text*, most of them once: replicas of an operator name much the same files."""
-    return Name.parse(text)
+    name = Name.parse(text)
+    if _NO_TEXT.search(name.path):
+        return dataclasses.replace(name, problem="its path is no text")
+    return name

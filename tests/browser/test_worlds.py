@@ -265,6 +265,7 @@ def crowded(tmp_path: Path, *, rows: int) -> str:
             recording=f"{name}-{number:05d}-20260131T235959Z-{number:08x}" if number + 1 < rows else "",
             pod=f"production/{name}-{number:05d}",
             state="killed" if number % 2 else "finished",
+            mode="immediate",
             files=120,
             lines=12_000 + number,
             lost_seconds=1.1,
@@ -295,7 +296,7 @@ async def test_states_and_numbers_of_the_ledger_are_read_whole(blank: Tab, tmp_p
     await blank.open(crowded(tmp_path, rows=6))
     assert await blank.evaluate("document.documentElement.scrollWidth") == width
     broken = await blank.evaluate(
-        "[...document.querySelectorAll('td[data-title=state], td[data-title=files], td[data-title=lines], "
+        "[...document.querySelectorAll('td[data-title=state], td[data-title=journal], td[data-title=files], td[data-title=lines], "
         "td[data-title=lost]')].filter((cell) => { const text = document.createRange(); "
         "text.selectNodeContents(cell); const tops = [...text.getClientRects()].map((part) => part.top); "
         "return Math.max(...tops) - Math.min(...tops) > 8; }).map((cell) => cell.textContent)"

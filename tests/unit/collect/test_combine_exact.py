@@ -16,6 +16,7 @@ from coverage_hooks import collecting
 from coverage_hooks.collect.combine import Inputs
 from coverage_hooks.collect.report import Configuration
 from coverage_hooks.collect.sources.directory import Directory
+from coverage_hooks.collect.union import Union
 from coverage_hooks.collecting import Request
 from tests.unit.collect.building import SOURCES, Project, data_bytes, examples, make_project, record
 
@@ -98,3 +99,36 @@ def test_two_paths_of_one_file_are_joined(checkout: Project, tmp_path: Path) -> 
     for name in ("cluster.coverage", f"data/.coverage.{twice.name}"):
         lines = {line for name, *rest in content_of(tmp_path / "out" / name) if rest for line in rest[1:]}
         assert lines == {1, 2}
+
+
+def test_replicas_have_files_of_their_own(checkout: Project, tmp_path: Path) -> None:
+    """Where one ran what the one before did, too, and imported one file more."""
+    sources = dict.fromkeys([*_NAMES, "shop/hooks/more.py"], "pass\n" * 8)
+    checkout.write(sources)  # coverage.py does not look into a folder without an `__init__.py`
+    ran = {"shop/cart.py": [3, 1], "shop/parts/till.py": [2]}
+    same = [
+        record(tmp_path / "volume", measured=each, sources=sources, host=str(number))
+        for number, each in enumerate(
+            ({**ran, "shop/cart.py": [1]}, ran, {**ran, "shop/cart.py": [1, 3]}, {**ran, "shop/hooks/more.py": []})
+        )
+    ]
+    collecting.retrieve(Directory(tmp_path / "volume"), tmp_path / "out", Request())
+    collecting.combine(tmp_path / "out", Configuration(checkout.root / ".coveragerc", checkout.root), Inputs())
+    first, second, third, last = (content_of(tmp_path / f"out/data/.coverage.{each.name}") for each in same)
+    cart, more = str(checkout.root / "shop/cart.py"), (str(checkout.root / "shop/hooks/more.py"),)
+    assert second - first == {(cart, "", 3)}
+    assert third == second
+    assert last - third == {more}
+
+
+@pytest.mark.parametrize("branch", [False, True])
+def test_what_is_joined_stays_as_it_was(*, branch: bool) -> None:
+    def proven(*lines: int) -> Union:
+        union = Union()
+        union.add_proven("a.py", set(lines), branch=branch)
+        return union
+
+    one, other, joined = proven(1), proven(2), Union()
+    for each in (one, other):
+        joined.update(each)
+    assert (joined, one, other) == (proven(1, 2), proven(1), proven(2))

@@ -127,8 +127,11 @@ class TestAnnounced:
 
     def test_what_is_named_and_not_there_was_published(self, run: Run, volume: Path, project: Project) -> None:
         record(volume).journal.write_bytes(b"")
-        assert run("collect").exit_code == 1
+        result = run("collect")
+        assert result.exit_code == 1
         assert row_of(project)["state"] == "damaged"
+        assert result.output.count("LOSS") == 1
+        assert "truncated: 0 of " in result.output
 
     def test_in_mode_final_all_is_lost(self, run: Run, volume: Path, project: Project) -> None:
         killed(volume, "final", measured={}, problems=["coverage.py 7.0 is too old: saved at the end"])
@@ -171,7 +174,7 @@ class TestChildren:
         record(volume, host="z")
         assert run("collect").exit_code == (1 if lost else 0)
         row = json.loads((project.root / "build/coverage/summary.json").read_bytes())["ledger"][0]
-        assert row["state"] == "announced"
+        assert (row["state"], row["lost_seconds"]) == ("announced", None)
         assert row["note"].startswith("announced itself" if lost else "started by another process, and ran nothing")
 
 
