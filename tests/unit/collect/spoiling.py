@@ -309,10 +309,12 @@ DAMAGES = {
     "a context": Damage(more(lambda cart: RECORD.pack(cart.number, 1, 1, 0)), journal, "a record of an unknown kind"),
     "a name of another kind": Damage(more(lambda _: RECORD.pack(0, 2, 16, 0)), journal, "a record of an unknown kind"),
     "a line beyond any program": Damage(
-        more(lambda cart: point(cart.number, 10_000_001)), journal, "has line 10000001 and, behind it, 0"
+        more(lambda cart: point(cart.number, 10_000_001)), journal, "has line 10000001"
     ),
-    "a negative line": Damage(more(lambda cart: point(cart.number, -1)), journal, "has line -1 and, behind it, 0"),
-    "arcs among lines": Damage(more(lambda cart: point(cart.number, (1, 2))), journal, "has line 1 and, behind it, 2"),
+    "a negative line": Damage(more(lambda cart: point(cart.number, -1)), journal, "has line -1"),
+    "arcs among lines": Damage(
+        more(lambda cart: point(cart.number, (1, 2))), journal, "has an arc, where lines were measured"
+    ),
     "more lines than any program has": Damage(honest(_million_lines), journal, "damaged: it holds more than any"),
     "more high lines than any program has": Damage(honest(_far_lines), journal, "damaged: it holds more than any"),
     "no lines": Damage(
@@ -369,12 +371,12 @@ DAMAGES = {
     ),
     "noise behind it": Damage(behind(lambda _: bytes(range(255, -1, -1))), journal, f"an unknown kind; {_BEHIND}"),
     "a file without a name behind it": Damage(behind(lambda _: point(99, 1)), journal, "which has no name; what came"),
-    "a negative line behind it": Damage(behind(lambda cart: point(cart.number, -1)), journal, "has line -1 and"),
+    "a negative line behind it": Damage(behind(lambda cart: point(cart.number, -1)), journal, "has line -1"),
     "a line beyond any program behind it": Damage(
-        behind(lambda cart: point(cart.number, 10_000_001)), journal, "has line 10000001 and"
+        behind(lambda cart: point(cart.number, 10_000_001)), journal, "has line 10000001"
     ),
     "an arc behind it": Damage(
-        behind(lambda cart: point(cart.number, (1, 2))), journal, "has line 1 and, behind it, 2"
+        behind(lambda cart: point(cart.number, (1, 2))), journal, "has an arc, where lines were measured"
     ),
     "another name behind it": Damage(
         behind(lambda cart: dataclasses.replace(cart, path=f"{cart.path}x").to_bytes()), journal, "a second name for"
@@ -383,7 +385,7 @@ DAMAGES = {
     "a name without end behind it": Damage(
         behind(lambda cart: RECORD.pack(0, NAME, 4096, 0) + point(cart.number, 8)),
         journal,
-        "a name longer than what follows",
+        "a name of no possible text",
     ),
     # What a forked child wrote, which no manifest has to name.
     "a child's journal with a hole": Damage(
