@@ -313,7 +313,7 @@ DAMAGES = {
     ),
     "a negative line": Damage(more(lambda cart: point(cart.number, -1)), journal, "has line -1"),
     "arcs among lines": Damage(
-        more(lambda cart: point(cart.number, (1, 2))), journal, "has an arc, where lines were measured"
+        more(lambda cart: point(cart.number, (1, 2))), journal, "an arc, where lines were measured"
     ),
     "more lines than any program has": Damage(honest(_million_lines), journal, "damaged: it holds more than any"),
     "more high lines than any program has": Damage(honest(_far_lines), journal, "damaged: it holds more than any"),
@@ -376,7 +376,7 @@ DAMAGES = {
         behind(lambda cart: point(cart.number, 10_000_001)), journal, "has line 10000001"
     ),
     "an arc behind it": Damage(
-        behind(lambda cart: point(cart.number, (1, 2))), journal, "has an arc, where lines were measured"
+        behind(lambda cart: point(cart.number, (1, 2))), journal, "an arc, where lines were measured"
     ),
     "another name behind it": Damage(
         behind(lambda cart: dataclasses.replace(cart, path=f"{cart.path}x").to_bytes()), journal, "a second name for"
