@@ -154,7 +154,7 @@ def _record(chance: random.Random) -> bytes:
         [
             line, line, line,
             RECORD.pack(number, 0, chance.choice([-1, 1, 2, 8]), chance.choice([-1, 1, 2, 8])),
-            name_bytes(name), name_bytes(text, size=size),
+            name_bytes(name), name_bytes(text, size=size), name_bytes(b"", size=4096),
             RECORD.pack(*(chance.choice(FIELDS) for _ in range(4))),
             bytes(RECORD.size * chance.choice([1, 4, 256])), chance.randbytes(RECORD.size),
         ]
@@ -211,7 +211,7 @@ def rewrite_manifest(chance: random.Random, bad: Recording, other: Recording) ->
 
 
 def replace_entry(chance: random.Random, bad: Recording, other: Recording) -> None:
-    path = chance.choice([bad.journal, child_of(bad), bad.complete, bad.manifest_path, bad.path])
+    path = chance.choice([bad.journal, child_of(bad), child_of(bad), bad.complete, bad.manifest_path, bad.path])
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
