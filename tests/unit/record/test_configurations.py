@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import coverage_hooks
 from tests.cluster.waiting import WITHIN
 from tests.unit.record.children import Left, Program, left_on, usual_mode
 
@@ -357,6 +358,22 @@ def test_without_a_source_nobody_can_tell_what_came_too_early(tmp_path: Path) ->
     (tmp_path / ".coveragerc").write_text("[run]\nbranch = True\n")
     assert made.run().returncode == 0
     assert any("names no source" in problem for problem in made.left_one().manifest.problems)
+
+
+def test_what_records_is_not_recorded_but_all_else_is(tmp_path: Path) -> None:
+    """It would write of itself while it writes."""
+    made = made_with(tmp_path, "cover_pylib = true")
+    rcfile = tmp_path / ".coveragerc"
+    rcfile.write_text(rcfile.read_text().replace("source = program\n", "include = *\n"))
+    done = made.run()
+    assert done.returncode == 0, done.stderr
+    left = made.left_one()
+    package = Path(coverage_hooks.__file__).parent
+    assert not [path for path in left.points() if path.startswith((f"{package}/record", f"{package}/volume"))]
+    assert left.lines()["work.py"] == ALL
+    assert left.lines()["threading.py"]
+    assert (left.mode, left.is_complete) == (usual_mode(), usual_mode() == "immediate")
+    assert left.is_on_the_disk(), "coverage.py, which is recorded here, has stopped before the last save"
 
 
 def test_a_plugin_that_changes_the_configuration_does_not_get_past(tmp_path: Path) -> None:
