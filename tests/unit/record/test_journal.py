@@ -77,6 +77,11 @@ class Recording:
         """The file of the journal that is written now, the last one."""
         return max(self.folder.glob("journal-*"), key=lambda path: int(path.name.rpartition("-")[2]))
 
+    def remove(self) -> None:
+        """Remove what journals there are."""
+        for path in self.folder.glob("journal-*"):
+            path.unlink(missing_ok=True)
+
     def is_complete(self) -> bool:
         return (self.folder / layout.COMPLETE).exists()
 
@@ -398,8 +403,7 @@ class TestThreads:
 
         def remove() -> None:
             while not ended:
-                recording.run("/pulse.py", 1)
-                recording.file.unlink(missing_ok=True)
+                recording.remove()
                 recording.beat()
 
         def work(name: int) -> None:
@@ -960,14 +964,17 @@ for thread in (pulse, *threads):
 signal.signal(signal.SIGALRM, handle)
 signal.setitimer(signal.ITIMER_REAL, 0.0003, 0.0003)
 line = 0
+def work():
+    global armed, line
+    while line < {lines}:
+        armed = True
+        recording.run(f"/main-{{line % 300}}.py", (line, line))
+        line += 1
+    armed = False
+
 while line < {lines}:
     try:
-        armed = True
-        while line < {lines}:
-            armed = True
-            recording.run(f"/main-{{line % 300}}.py", (line, line))
-            line += 1
-        armed = False
+        work()
     except (OSError, KeyboardInterrupt) as error:
         assert str(error) == "the operator's", repr(error)
         caught += 1
@@ -993,7 +1000,7 @@ print(raised)
 class TestSignals:
     @pytest.mark.parametrize(
         "disturb",
-        ["pass", "os.closerange(900, 910)", "recording.file.unlink(missing_ok=True)"],
+        ["pass", "os.closerange(900, 910)", "recording.remove()"],
         ids=["undisturbed", "closed", "removed"],
     )
     def test_an_exception_of_a_handler_is_the_operators_and_costs_no_point(self, tmp_path: Path, disturb: str) -> None:
