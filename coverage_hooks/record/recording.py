@@ -115,14 +115,14 @@ class Recording:
 
     def begin(self) -> None:
         """Announce the recording on the volume, then start measuring."""
-        # Handlers run in reverse: whatever the operator registers later, and coverage.py's own, which stops the tracer,
-        # come before this one, so it sees everything there will ever be.
-        atexit.register(self.finish)
         self._note_what_is_too_late()
         if self.is_rivalled:
             self.problem(_RIVALLED.format(because=", ".join(rivals()) or "`coverage run` or pytest-cov"))
         elif self._door is not None:
             self._attempt(_NOT_STARTED, self._prepare)
+        # Handlers run in reverse: whatever the operator registers later comes before this one, and coverage.py's own,
+        # which closes its data, after it.
+        atexit.register(self.finish)
         if not self.is_rivalled:
             self._processes.listen(self._before_exec)
         self._attempt("nothing is saved: the pulse did not start", self._pulse.begin)
@@ -228,6 +228,8 @@ class Recording:
         if not self.is_mine():
             self._finish_child()
             return
+        if self._recorder is not None:
+            self._attempt("coverage.py did not stop", self._recorder.stop)
         self._wait(self._pulse.ask(last=True))
         if self._recorder is not None:
             self._recorder.release()
