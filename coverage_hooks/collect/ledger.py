@@ -123,8 +123,11 @@ class Row:
 
     @property
     def lossless(self) -> bool:
-        """Whether each line was on the volume before it ran: its end cost nothing, unless the node was lost."""
-        return self.mode == "immediate" and self.complete
+        """Whether each line was on the volume before it ran: its end cost nothing, unless the node was lost.
+
+        The announcement, which is beat 0, does not say yet what was imported too early.
+        """
+        return self.mode == "immediate" and self.complete and self.beat > 0
 
     @property
     def lost_nothing(self) -> bool:

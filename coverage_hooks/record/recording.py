@@ -162,6 +162,7 @@ class Recording:
         finally:
             self._account.facts = self._recorder.facts
         self._follow_children(self._recorder)
+        self._pulse.ask()  # what was imported too early is known now, and shall not wait for an interval
         say(logging.INFO, f"Coverage is recorded to {self._settings.directory / self._account.recording}.")
 
     def _choose(self, *, local: bool) -> None:
