@@ -354,13 +354,13 @@ class Journal:
             self._renew()
 
     def _is_there(self, place: _Place) -> bool:
-        path = self._folder / place.name
+        path, written = self._folder / place.name, place.written  # before it is looked at: threads go on writing
         try:
             there = path.stat()
         except FileNotFoundError:
             return False
         _, hashed = self._prefixes.get(place.name, (None, 0))
-        if there.st_ino != place.inode or there.st_size < max(place.written, hashed):
+        if there.st_ino != place.inode or there.st_size < max(written, hashed):
             if there.st_ino == place.inode:  # cut: what is left of it may end within a record
                 path.unlink()
             return False

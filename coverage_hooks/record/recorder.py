@@ -441,16 +441,16 @@ class Recorder:
         if not self._unproven:
             return
         modules = {file: module for _, file, module in imports.modules_from(set(self._unproven))}
-        while self._unproven:
-            path, file = self._unproven.popitem()
+        for path, file in list(self._unproven.items()):
             since = self._process_began if path in self._begun_files else self._since
             try:
-                file.fingerprint = fingerprints.proven(path, modules, since)
+                file.fingerprint = file.fingerprint or fingerprints.proven(path, modules, since)
             except Exception as error:  # noqa: BLE001 - of one file; what all others have is written all the same
                 why = error.strerror if isinstance(error, OSError) and error.strerror else error
                 file.problem = str(why)  # what is read later can only be further from what was imported
                 self._problem(f"{path}: no fingerprint, so no line of it can be trusted: {why}")
-            self.journal.name(file)
+            self.journal.name(file)  # if it fails, once more with the next beat
+            del self._unproven[path]
 
     def _mapped(self, file: str) -> str:
         mapper = getattr(self._collector, "cached_mapped_file", str)

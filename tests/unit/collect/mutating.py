@@ -31,7 +31,7 @@ NUMBERS = (
     float("nan"), float("inf"),
 )  # fmt: skip
 #: What may be in one of the four fields of a record.
-FIELDS = (0, 1, 2, 3, 4, 7, 8, 9, 16, 4096, 10**7, 10**7 + 1, 2**31 - 1)
+FIELDS = (0, 1, 2, 3, 4, 7, 8, 9, 16, 4096, 2**24 - 1, 2**24, 2**31 - 1)
 
 
 def _path(chance: random.Random, recording: Recording) -> Path:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from coverage_hooks.collect.journals import LAST_LINE
 from coverage_hooks.volume import layout
 from coverage_hooks.volume.journal import NAME, NAME_LIMIT, RECORD, Name, padded
 from tests.unit.collect.building import Recording, point
@@ -208,15 +209,18 @@ def another_import(cart: Name) -> bytes:
 
 
 def _far_lines(found: list[bytes], cart: Name) -> list[bytes]:
-    """Name 40 files more, each with a line so high that its set would take a megabyte."""
+    """Name 40 files more, each with a line so high that all lines before it take megabytes."""
     numbers = range(1000, 1040)
     names = (dataclasses.replace(cart, number=number, path=f"{cart.path}{number}") for number in numbers)
     return [*found, *(name.to_bytes() + point(name.number, 9_999_999) for name in names)]
 
 
-def _million_lines(found: list[bytes], cart: Name) -> list[bytes]:
-    """Claim two million lines of one file."""
-    return [*found, array("q", (part for line in range(2_000_001) for part in (cart.number, line))).tobytes()]
+def _million_arcs(recording: Recording) -> None:
+    """Claim two million arcs of one file."""
+    recording = recording.change_process(branch=True)
+    number = cart_of(recording).number
+    arcs = array("q", (part for line in range(2_000_001) for part in (number, line)))
+    recording.publish(recording.journal.read_bytes() + arcs.tobytes())
 
 
 # -- what was appended since the manifest was written ------------------------------------------------------------------
@@ -309,14 +313,12 @@ DAMAGES = {
     "a context": Damage(more(lambda cart: RECORD.pack(cart.number, 1, 1, 0)), journal, "a record of an unknown kind"),
     "a name of another kind": Damage(more(lambda _: RECORD.pack(0, 2, 16, 0)), journal, "a record of an unknown kind"),
     "a line beyond any program": Damage(
-        more(lambda cart: point(cart.number, 10_000_001)), journal, "has line 10000001"
+        more(lambda cart: point(cart.number, LAST_LINE + 1)), journal, "has no line (16777216, 0)"
     ),
-    "a negative line": Damage(more(lambda cart: point(cart.number, -1)), journal, "has line -1"),
-    "arcs among lines": Damage(
-        more(lambda cart: point(cart.number, (1, 2))), journal, "an arc, where lines were measured"
-    ),
-    "more lines than any program has": Damage(honest(_million_lines), journal, "damaged: it holds more than any"),
-    "more high lines than any program has": Damage(honest(_far_lines), journal, "damaged: it holds more than any"),
+    "a negative line": Damage(more(lambda cart: point(cart.number, -1)), journal, "has no line (-1, 0)"),
+    "arcs among lines": Damage(more(lambda cart: point(cart.number, (1, 2))), journal, "has no line (1, 2)"),
+    "more arcs than any program has": Damage(_million_arcs, journal, "damaged: it holds more than any"),
+    "more lines than any program has": Damage(honest(_far_lines), journal, "damaged: it holds more than any"),
     "no lines": Damage(
         honest(lambda found, _: [each for each in found if name_in(each)]), journal, "empty: it holds no line"
     ),
@@ -371,13 +373,11 @@ DAMAGES = {
     ),
     "noise behind it": Damage(behind(lambda _: bytes(range(255, -1, -1))), journal, f"an unknown kind; {_BEHIND}"),
     "a file without a name behind it": Damage(behind(lambda _: point(99, 1)), journal, "which has no name; what came"),
-    "a negative line behind it": Damage(behind(lambda cart: point(cart.number, -1)), journal, "has line -1"),
+    "a negative line behind it": Damage(behind(lambda cart: point(cart.number, -1)), journal, "has no line (-1, 0)"),
     "a line beyond any program behind it": Damage(
-        behind(lambda cart: point(cart.number, 10_000_001)), journal, "has line 10000001"
+        behind(lambda cart: point(cart.number, LAST_LINE + 1)), journal, "has no line (16777216, 0)"
     ),
-    "an arc behind it": Damage(
-        behind(lambda cart: point(cart.number, (1, 2))), journal, "an arc, where lines were measured"
-    ),
+    "an arc behind it": Damage(behind(lambda cart: point(cart.number, (1, 2))), journal, "has no line (1, 2)"),
     "another name behind it": Damage(
         behind(lambda cart: dataclasses.replace(cart, path=f"{cart.path}x").to_bytes()), journal, "a second name for"
     ),

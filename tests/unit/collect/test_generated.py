@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from coverage_hooks import collecting
 from coverage_hooks.cli import commands
 from coverage_hooks.collect.combine import Inputs
+from coverage_hooks.collect.journals import FIRST_END, LAST_LINE
 from coverage_hooks.collect.ledger import Ledger
 from coverage_hooks.collect.remap import common_tail
 from coverage_hooks.collect.report import Configuration
@@ -165,12 +166,16 @@ def read(content: bytes, lines: dict[str, set[int]], *, branch: bool) -> int:
             first = names.setdefault(name.number, name)
             if (name.path, name.tracer) != (first.path, first.tracer):
                 return at
-        elif context or file not in names or max(abs(start), abs(end)) > 10**7 or not (branch or start >= 0 == end):
+        elif context or file not in names or not (is_arc(start, end) if branch else 0 == end <= start <= LAST_LINE):
             return at
         else:
             lines.setdefault(names[file].path, set()).update({start, end} - {0} if branch else {start})
         at = after
     return at
+
+
+def is_arc(start: int, end: int) -> bool:
+    return all(FIRST_END <= each <= LAST_LINE for each in (start, end))
 
 
 def cut_name(content: bytes) -> bytes:

@@ -174,6 +174,13 @@ class TestNames:
         assert not wrong
         assert facts(journals.content()) == {"/a.py": {1}, "/b.py": {2}}
 
+    @pytest.mark.parametrize("each", [1, (1, 2)])
+    def test_a_name_is_that_of_its_own_journal_only(self, each: int | tuple[int, int]) -> None:
+        first, second = A.to_bytes() + B.to_bytes() + point(2, each), A.to_bytes() + point(2, each)
+        journals, [_, (sound, wrong)] = read(first, second, branch=isinstance(each, tuple))
+        assert (sound, wrong) == (len(A.to_bytes()), "a point of file 2, which has no name")
+        assert facts(journals.content()) == {"/a.py": set(), "/b.py": {each}}
+
     @pytest.mark.parametrize("several", [False, True])
     @pytest.mark.parametrize(
         ("second", "problem"),

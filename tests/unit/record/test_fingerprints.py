@@ -182,3 +182,31 @@ def test_objects_of_the_program_are_asked_for_nothing(made: Program, kind: str) 
     run(made, f"Path('program/new.py').write_text({text!r}); import program.new", PYTHONDONTWRITEBYTECODE="1")
     assert hashlib.sha256(text.encode()).hexdigest() in sources(made)
     assert not problems(made)
+
+
+def test_a_fingerprint_that_could_not_be_written_is_written_later(tmp_path: Path) -> None:
+    """A file written after the start is proven by the pulse, which finds the volume full, and less and less so."""
+    recorded = Program(
+        tmp_path,
+        False,
+        work=WORK,
+        __main__="""\
+        import coverage_hooks; coverage_hooks.start()
+        import os, resource
+        from pathlib import Path
+        from program import work
+        assert coverage_hooks.save()
+        Path("program/late.py").write_text("def late():\\n    return 1\\n")
+        from program import late
+        (journal,) = Path(os.environ["COVERAGE_HOOKS_DIR"]).glob("*/journal-0")
+        most = journal.stat().st_size
+        for more in range(0, 1000, 16):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most + more, resource.RLIM_INFINITY))
+            coverage_hooks.save()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        assert coverage_hooks.save()
+        """,
+    )
+    done = recorded.run(INTERVAL="60")
+    assert done.returncode == 0, done.stderr
+    assert recorded.left_one().sources()["late.py"].keys() >= {"sha256", "git"}

@@ -422,6 +422,30 @@ class TestThreads:
             assert set().union(*(lines[f"/{name}-{rest}.py"] for rest in range(7))) == set(range(3000))
 
 
+    def test_a_journal_that_grows_while_it_is_looked_at_is_not_taken_for_one_that_was_cut(
+        self, recording: Recording
+    ) -> None:
+        recording.run("/a.py", 0)
+        inode = recording.file.stat().st_ino
+        ended = threading.Event()
+
+        def work(name: int) -> None:
+            for line in range(1_000_000):
+                if ended.is_set():
+                    return
+                recording.run(f"/{name}.py", line)
+
+        threads = [threading.Thread(target=work, args=(name,)) for name in range(3)]
+        for thread in threads:
+            thread.start()
+        settled = [recording.journal.settle() for _ in range(200)]
+        ended.set()
+        for thread in threads:
+            thread.join()
+        assert all(settled)
+        assert recording.file.stat().st_ino == inode
+
+
 class TestFull:
     def test_a_write_that_is_cut_short_is_finished(self, recording: Recording) -> None:
         recording.run("/a.py", 1)
