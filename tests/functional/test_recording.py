@@ -11,7 +11,7 @@ import pytest
 from kubernetes_asyncio.client import ApiClient, CoreV1Api
 
 from tests.cluster import ControlPlane, wait_until
-from tests.functional.operating import HANDLERS, WAYS, WORK, Operator, Running, make_config_map
+from tests.functional.operating import HANDLERS, ROOT, WAYS, WORK, Operator, Running, make_config_map
 from tests.functional.volumes import volume
 
 #: Every line of WORK.
@@ -245,9 +245,9 @@ async def test_a_volume_that_hangs(operator: MakeOperator, api: ApiClient, tmp_p
     # The kernel's fsync blocks with the GIL released, until the server of the volume answers; so does this one.
     (tmp_path / "hang").mkdir()
     (tmp_path / "hang" / "sitecustomize.py").write_text(
-        "import os, threading\nos.fsync = lambda _: threading.Event().wait()"
+        "import os, threading\nos.fsync = os.fdatasync = lambda _: threading.Event().wait()"
     )
-    made.environment["PYTHONPATH"] = f"{made.checkout}:{tmp_path / 'hang'}"
+    made.environment["PYTHONPATH"] = f"{made.checkout}:{ROOT}:{tmp_path / 'hang'}"
     recorded = await behaviour(made, api, "module", EXIT_TIMEOUT="1")
     assert recorded[:2] == without[:2]
     assert "does not answer; going on without it" in recorded[2]
