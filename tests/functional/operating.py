@@ -21,6 +21,8 @@ from tests import pacing
 from tests.cluster import WITHIN, wait_until
 from tests.unit.record.children import Left, left_on
 
+ROOT = Path(__file__).parents[2]
+
 #: Sync handlers run in Kopf's threads; what the operator prints is what is compared with and without the hook.
 HANDLERS = """
     import kopf
@@ -162,7 +164,8 @@ class Operator:
         given |= {"EXIT_TIMEOUT": f"{WITHIN:g}"} | settings
         environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
         environment |= {f"COVERAGE_HOOKS_{name}": value for name, value in given.items()}
-        environment |= {"KUBECONFIG": str(self.kubeconfig), "PYTHONPATH": str(self.checkout)} | self.environment
+        # The package beside these tests, whichever one is installed.
+        environment |= {"KUBECONFIG": str(self.kubeconfig), "PYTHONPATH": f"{self.checkout}:{ROOT}"} | self.environment
         options = () if way == "entrypoint" else ("--standalone",)
         log = self.folder / f"operator-{time.monotonic_ns()}.log"
         with log.open("wb") as output:
