@@ -97,14 +97,6 @@ def _measured_arcs(
     return tops, sum(arcs.line_count for arcs in merged.values()), sum(map(len, merged.values()))
 
 
-def bits_of(lines: Collection[int]) -> int:
-    """Return *lines* as bits, bit n for line n; it takes no longer for high ones than their bytes do."""
-    digits = bytearray(b"0") * (max(lines, default=0) + 1)
-    for line in lines:
-        digits[~line] = 49
-    return int(digits, 2)
-
-
 def read_data(path: Path) -> Content:
     """Return what data file *path* holds, which coverage.py has just written here."""
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:

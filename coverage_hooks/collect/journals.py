@@ -9,21 +9,19 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from array import array
-from collections import defaultdict
 from collections.abc import Sequence
 
 from coverage_hooks.collect.arcs import Arcs, unpack
-from coverage_hooks.collect.contents import Content, bits_of
+from coverage_hooks.collect.contents import Content
 from coverage_hooks.errors import ManifestError, VolumeError
 from coverage_hooks.volume.journal import NAME, NAME_LIMIT, RECORD, Fingerprint, Name, padded
 
-#: Beyond any line that a program has, so that no claim can make a set of lines fill the memory.
-LAST_LINE = 10_000_000
+#: Beyond any line that a program has, and the lowest end of an arc: the last byte of each is 0, or 255 below zero.
+LAST_LINE, FIRST_END = (1 << 24) - 1, -(1 << 24)
 
 #: Beyond any program, too, and little enough for the memory: content is held whole, of several recordings at a time.
-#: The bytes are those of all names, and those of all lines as bits.
-MOST_POINTS, MOST_BYTES = 2_000_000, 40 << 20
+#: The bytes are those of all names, and one for each line of each file.
+MOST_ARCS, MOST_BYTES = 2_000_000, 40 << 20
 
 #: How many records are looked at together: a journal may be much longer than what is new in it.
 _TOGETHER = 1 << 16
@@ -33,6 +31,8 @@ _NAME = NAME << 32
 
 #: What no path has, or none that a data file could hold.
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
+
+_NOT_RUN, _RUN = b"01"
 
 
 class Journals:
@@ -45,24 +45,30 @@ class Journals:
         self.problems: dict[str, str] = {}
         self._fingerprints: dict[str, Fingerprint] = {}
         self._branch = branch
-        self._points: dict[str, set[int]] = {}
+        self._lines: dict[str, bytearray] = {}  # by path a digit for each line, from line 0 on
+        self._arcs: dict[str, set[int]] = {}
         self._tracers: dict[str, str] = {}
-        self._point_count = self._name_bytes = 0
+        self._line_bytes = self._name_bytes = 0
+        # By number of one journal, what there is by path.
+        self._names: dict[int, Name] = {}
+        self._numbered_lines: dict[int, bytearray] = {}
+        self._numbered_arcs: dict[int, set[int]] = {}
 
     def read(self, journal: memoryview) -> tuple[int, str]:
         """Add what *journal* says; return how many bytes of it are sound, and what follows that is not.
 
         `VolumeError` when that is more than any program has.
         """
-        names: dict[int, Name] = {}
+        self._names, self._numbered_lines, self._numbered_arcs = {}, {}, {}
         at, size = 0, len(journal) // RECORD.size
         wrong = ""
         try:
             while at < size:
-                at = self._read(journal, at, names)
+                at = self._read(journal, at, min(size, at + _TOGETHER))
+                _expect_at_most(MOST_ARCS, sum(map(len, self._arcs.values())))
         except _UnsoundError as found:
             at, wrong = found.record, str(found)
-        for name in names.values():
+        for name in self._names.values():
             if name.fingerprint is None and not name.problem:
                 self.problems.setdefault(name.path, "")
         return at * RECORD.size, wrong
@@ -73,21 +79,15 @@ class Journals:
         return {path: known for path, known in self._fingerprints.items() if path not in self.problems}
 
     def content(self) -> Content:
-        """Return all of it; `VolumeError` when that is more than any program has."""
-        lines: dict[tuple[str, str], int] = {}
-        arcs: dict[tuple[str, str], Arcs] | None = None
-        found = {(path, ""): points for path, points in self._points.items() if points}
-        if self._branch:
-            arcs = {key: Arcs.of(points) for key, points in found.items()}
-        else:
-            _expect_at_most(MOST_BYTES, sum(max(points) // 8 + 1 for points in found.values()))
-            lines = {key: bits_of(points) for key, points in found.items()}
-        return Content.of(self._points.keys(), self._tracers, lines=lines, arcs=arcs)
+        """Return all of it."""
+        lines = {(path, ""): int(digits[::-1], 2) for path, digits in self._lines.items() if digits}
+        arcs = {(path, ""): Arcs.of(found) for path, found in self._arcs.items() if found}
+        return Content.of(self._lines.keys(), self._tracers, lines=lines, arcs=arcs if self._branch else None)
 
-    def _read(self, journal: memoryview, at: int, names: dict[int, Name]) -> int:
-        """Add the records of *journal* from number *at* on, and return from which on there are more."""
-        words = journal[at * RECORD.size :][: _TOGETHER * RECORD.size]
-        words = words[: len(words) // RECORD.size * RECORD.size].cast("q")
+    def _read(self, journal: memoryview, first: int, last: int) -> int:
+        """Add the records of *journal* from number *first* to before *last*, and return which is to be read next."""
+        # Without a sign, what is below zero as a line is beyond any, too.
+        words = journal[first * RECORD.size : last * RECORD.size].cast("q" if self._branch else "Q")
         firsts, seconds = words[::2].tolist(), words[1::2].tolist()
         here = 0
         while here < len(firsts):
@@ -96,42 +96,71 @@ class Journals:
             except ValueError:
                 name = len(firsts)
             if name > here:
-                self._add(at + here, firsts[here:name], seconds[here:name], names)
+                self._add(journal, first + here, firsts[here:name], seconds[here:name])
             here = name
             if name < len(firsts):
-                here += self._name(journal, at + name, seconds[name], names)
-        return at + here
+                here += self._name(journal, first + name, seconds[name])
+        return first + here
 
-    def _add(self, at: int, files: Sequence[int], points: Sequence[int], names: dict[int, Name]) -> None:
-        """Add *points*, each of the file whose number is in *files*; record *at* has the first."""
-        found: defaultdict[int, list[int]] = defaultdict(list)
-        for file, point in zip(files, points, strict=True):
-            found[file].append(point)
-        if not (found.keys() <= names.keys() and self._are_sound(points)):
-            whole = (
-                number
-                for number, each in enumerate(points)
-                if files[number] not in names or not self._are_sound([each])
-            )
-            sound = next(whole)
-            if sound:
-                self._add(at, files[:sound], points[:sound], names)
-            raise _UnsoundError(at + sound, self._wrong(files[sound], points[sound], names))
-        for file, each in found.items():
-            kept = self._points[names[file].path]
-            self._point_count -= len(kept)
-            kept.update(each)
-            self._point_count += len(kept)
-        _expect_at_most(MOST_POINTS, self._point_count)
+    def _add(self, journal: memoryview, at: int, files: Sequence[int], points: Sequence[int]) -> None:
+        """Add *points*, each of the file whose number is in *files*; record *at* of *journal* has the first."""
+        if self._branch:
+            records = journal[at * RECORD.size : (at + len(files)) * RECORD.size]
+            last_bytes = bytes(records[11 :: RECORD.size]) + bytes(records[15 :: RECORD.size])
+            are_added = not last_bytes.translate(None, b"\0\xff") and self._add_arcs(files, points)
+        else:
+            are_added = self._add_lines(files, points)
+        if not are_added:
+            sound = next(number for number, each in enumerate(zip(files, points, strict=True)) if self._wrong(*each))
+            self._add_arcs(files[:sound], points[:sound])  # lines are
+            raise _UnsoundError(at + sound, self._wrong(files[sound], points[sound]))
 
-    def _are_sound(self, points: Sequence[int]) -> bool:
-        """Whether *points* are such as a program may have."""
+    def _add_lines(self, files: Sequence[int], lines: Sequence[int]) -> bool:
+        """Add *lines*, and return whether that was possible; else those before the first that is unsound are added."""
+        run = self._numbered_lines
+        records = zip(files, lines, strict=True)
+        while True:
+            try:
+                for file, line in records:
+                    run[file][line] = _RUN
+            except KeyError:
+                return False
+            except IndexError:
+                if line > LAST_LINE:
+                    return False
+                more = line + 256 - len(run[file])
+                self._line_bytes += more
+                _expect_at_most(MOST_BYTES, self._line_bytes)
+                run[file].extend(bytes([_NOT_RUN]) * more)
+                run[file][line] = _RUN
+            else:
+                return True
+
+    def _add_arcs(self, files: Sequence[int], arcs: Sequence[int]) -> bool:
+        """As `_add_lines`, of arcs whose ends are sound."""
+        run = self._numbered_arcs
+        try:
+            for file, arc in zip(files, arcs, strict=True):
+                run[file].add(arc)
+        except KeyError:
+            return False
+        return True
+
+    def _wrong(self, file: int, point: int) -> str:
+        """Return what is wrong with the record of *file* and *point*, if something is."""
+        if file == 0:
+            return "a hole, or what is no record"
+        if file >> 32:
+            return "a record of an unknown kind"
+        if file not in self._names:
+            return f"a point of file {file}, which has no name"
+        start, end = unpack(point - (1 << 64) if point >> 63 == 1 else point)
         if not self._branch:
-            return min(points) >= 0 and max(points) <= LAST_LINE  # as the other half is 0
-        ends = memoryview(array("q", points)).cast("B").cast("i")
-        return min(ends) >= -LAST_LINE and max(ends) <= LAST_LINE
+            return f"{self._names[file].path} has no line ({start}, {end})" if point > LAST_LINE else ""
+        is_sound = min(start, end) >= FIRST_END and max(start, end) <= LAST_LINE
+        return "" if is_sound else f"{self._names[file].path} has no arc ({start}, {end})"
 
-    def _name(self, journal: memoryview, at: int, size: int, names: dict[int, Name]) -> int:
+    def _name(self, journal: memoryview, at: int, size: int) -> int:
         """Add the name that record *at* introduces, and return how many records it takes."""
         if not 0 < size <= NAME_LIMIT:
             raise _UnsoundError(at, "a name of no possible length")
@@ -143,37 +172,23 @@ class Journals:
             name = _parsed(text)
         except ManifestError as error:
             raise _UnsoundError(at, str(error)) from None
-        if name.number not in names:
-            names[name.number] = name
-            self._points.setdefault(name.path, set())
-            if name.tracer:
-                self._tracers[name.path] = name.tracer
-        known = names[name.number]
+        known = self._names.setdefault(name.number, name)
         if (known.path, known.tracer) != (name.path, name.tracer):
             raise _UnsoundError(at, f"a second name for file {name.number}")
+        if known is name:
+            self._numbered_lines[name.number] = self._lines.setdefault(name.path, bytearray())
+            self._numbered_arcs[name.number] = self._arcs.setdefault(name.path, set())
+            if name.tracer:
+                self._tracers[name.path] = name.tracer
         if name.problem:
             self.problems.setdefault(name.path, name.problem)
         elif name.fingerprint and self._fingerprints.setdefault(name.path, name.fingerprint) != name.fingerprint:
             self.problems.setdefault(name.path, "it was imported in two versions")
         if name.problem or name.fingerprint:
-            names[name.number] = name
+            self._names[name.number] = name
         self._name_bytes += size
         _expect_at_most(MOST_BYTES, self._name_bytes)
         return 1 + padded(size) // RECORD.size
-
-    def _wrong(self, file: int, point: int, names: dict[int, Name]) -> str:
-        """Return what is wrong with the record of *file* and *point*."""
-        if file == 0:
-            return "a hole, or what is no record"
-        if file >> 32:
-            return "a record of an unknown kind"
-        if file not in names:
-            return f"a point of file {file}, which has no name"
-        start, end = unpack(point)
-        if end and not self._branch:
-            return "an arc, where lines were measured"
-        what = f"an arc from {start} to {end}" if self._branch else f"line {start}"
-        return f"{names[file].path} has {what}, and no program has that"
 
 
 class _UnsoundError(Exception):
@@ -193,6 +208,4 @@ def _expect_at_most(most: int, found: int) -> None:
 def _parsed(text: bytes) -> Name:
     """Parse *text*, most of them once: replicas of an operator name much the same files."""
     name = Name.parse(text)
-    if _NO_TEXT.search(name.path):
-        return dataclasses.replace(name, problem="its path is no text")
-    return name
+    return dataclasses.replace(name, problem="its path is no text") if _NO_TEXT.search(name.path) else name

@@ -12,14 +12,14 @@ import json
 import sqlite3
 import types
 from array import array
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from coverage_hooks.collect.arcs import UNPACKED, pack
-from coverage_hooks.collect.contents import Content, bits_of
+from coverage_hooks.collect.contents import Content
 
 
 class Moved(Protocol):
@@ -161,6 +161,14 @@ def lines_of(bits: int) -> Iterator[int]:
         lowest = bits & -bits
         yield lowest.bit_length() - 1
         bits ^= lowest
+
+
+def bits_of(lines: Iterable[int]) -> int:
+    """Return *lines* as bits."""
+    bits = 0
+    for line in lines:
+        bits |= 1 << line
+    return bits
 
 
 @contextmanager

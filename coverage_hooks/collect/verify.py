@@ -30,7 +30,7 @@ from coverage_hooks.volume.journal import Fingerprint
 from coverage_hooks.volume.manifest import Begun, JournalFile, Manifest, Process
 
 #: How many processes look at recordings, each at how many at once; and how many recordings are worth starting them.
-WORKERS, AT_ONCE, MANY = min(4, os.cpu_count() or 1), 4, 64
+WORKERS, AT_ONCE, MANY = min(4, os.cpu_count() or 1), 4, 256
 
 
 _EMPTY = "empty: it holds no line; nothing of `run:source` ran, or the operator's configuration names other code"
@@ -178,10 +178,7 @@ def _verify(folder: Path, manifest: Manifest) -> _Sound | None:
             cut[name] = f"damaged behind byte {sound}: {wrong}; what came after it is lost"
     if not size:
         return None
-    try:
-        found = journals.content()
-    except VolumeError as error:
-        raise DamagedError(layout.journal_name(0), str(error)) from None
+    found = journals.content()
     if not (found.line_count or found.arc_count):
         raise DamagedError(*next(iter(cut.items()), (layout.journal_name(0), _EMPTY)))
     return _Sound(

@@ -15,7 +15,6 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import FrameType, ModuleType
 
-
 #: The real path of the ``__main__`` of the process that spawned this one; empty where that is not so.
 spawned_main = ""
 
@@ -85,7 +84,8 @@ def _found(spec: ModuleSpec | None) -> tuple[list[str], list[str]]:
 def script_names(file: str) -> list[str]:
     """Return the names that Kopf, or `multiprocessing`, may give the module of *file*, a real path.
 
-    Kopf gives one when this command line names it. It numbers the files and adds the path as given; without its ending, as what coverage.py knows as a package.
+    Kopf does where this command line names the file. It numbers the files and adds the path as given; without its
+    ending, as what coverage.py knows as a package.
     """
     words = [word for word in sys.argv if word.endswith(".py") and os.path.realpath(word) == file]
     scripts = [f"__kopf_script_{number}__{word[:-3]}" for word in words for number in range(len(sys.argv))]

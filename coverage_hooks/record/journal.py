@@ -96,7 +96,7 @@ class _Place:
     def __init__(self, name: str = "", descriptor: int = -1) -> None:
         self.name = name
         self.numbers = itertools.count(1)
-        self.written = self.torn_at = 0
+        self.written = self.torn_at = 0  # bytes of whole writes, so a prefix that may be named
         self.torn = b""  # what is missing of the record that ends at `torn_at`
         self.descriptor, self.inode = -1, 0
         if descriptor >= 0:
@@ -225,8 +225,9 @@ class Journal:
                         return self._write_slowly(place, content, may_reopen=False)
                     self._fail(error)
                 return False
-        place.written += done
-        if done < len(content):
+        if done == len(content):
+            place.written += done
+        else:
             place.torn, place.torn_at = content[done:], os.fstat(place.descriptor).st_size
             self._fail(OSError(errno.ENOSPC, "a write was cut short"))
         return True
@@ -388,7 +389,7 @@ class Journal:
             done = _os_write(place.descriptor, place.torn)
             place.torn = place.torn[done:]
             place.torn_at += done
-            place.written += done
+        place.written = max(place.written, place.torn_at)
         self.failure = None
         if self._owed:
             self._replay()
@@ -401,7 +402,7 @@ class Journal:
     def _synchronise(self) -> None:
         place = self._place
         if place.descriptor >= 0:
-            self._hash(place.name, place.written // _SIZE * _SIZE)
+            self._hash(place.name, place.written)
         if self._forked:
             with os.scandir(self._folder) as entries:
                 children = [entry for entry in entries if layout.JOURNAL.fullmatch(entry.name)]

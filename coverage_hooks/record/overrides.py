@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 _REASONS: dict[str, tuple[str, Any]] = {
@@ -15,6 +16,9 @@ _REASONS: dict[str, tuple[str, Any]] = {
     "run:sigterm": ("Kopf replaces the handler, and saving in a signal handler can deadlock", False),
     "run:patch": ("a patched fork or exit saves, and so empties, live data", []),
 }
+
+#: What writes the journal. Measured, it would write of itself while it writes.
+_OURSELVES = [str(Path(__file__).parents[1] / part / "*") for part in ("record", "volume")]
 
 
 def override(measurement: Any, problem: Callable[[str], None]) -> None:
@@ -29,6 +33,7 @@ def override(measurement: Any, problem: Callable[[str], None]) -> None:
     _choose_core(measurement)
     if sys.version_info < (3, 12):
         _refuse_python_tracer(measurement, problem)
+    measurement.set_option("run:omit", [*(measurement.get_option("run:omit") or ()), *_OURSELVES])
     # Its folder would be made, which a read-only root file system refuses.
     measurement.set_option("run:data_file", ".coverage")
 

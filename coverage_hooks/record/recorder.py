@@ -243,6 +243,11 @@ class Recorder:
             return {}
         return {self._mapped(file): lines for file, lines in self._begun.positions().items()}
 
+    def stop(self) -> None:
+        """Measure no more; for the main thread, as coverage.py's tracer is its."""
+        if self._started and threading.current_thread() is threading.main_thread():
+            self._coverage.stop()
+
     def release(self) -> None:
         """Let go of the operator's frames; for the thread that they are of."""
         if self._begun is not None:
@@ -252,7 +257,7 @@ class Recorder:
         """Write to the journal what was recorded before this call; False while that is not known before the end.
 
         Never empties a live set; what threads record meanwhile comes with the next call. For the *last* time
-        coverage.py has stopped (its own exit handler sees to that), or the process ends at once. Raises `OSError`.
+        coverage.py has stopped, or the process ends at once. Raises `OSError`.
         """
         if not self._started or self.journal is None:
             return True

@@ -120,8 +120,8 @@ class Recording:
             self.problem(_RIVALLED.format(because=", ".join(rivals()) or "`coverage run` or pytest-cov"))
         elif self._door is not None:
             self._attempt(_NOT_STARTED, self._prepare)
-        # Handlers run in reverse: whatever the operator registers later, and coverage.py's own, which stops the tracer,
-        # come before this one, so it sees everything there will ever be.
+        # Handlers run in reverse: whatever the operator registers later comes before this one, and coverage.py's own,
+        # which closes its data, after it.
         atexit.register(self.finish)
         if not self.is_rivalled:
             self._processes.listen(self._before_exec)
@@ -228,6 +228,8 @@ class Recording:
         if not self.is_mine():
             self._finish_child()
             return
+        if self._recorder is not None:
+            self._attempt("coverage.py did not stop", self._recorder.stop)
         self._wait(self._pulse.ask(last=True))
         if self._recorder is not None:
             self._recorder.release()

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import re
+import reprlib
 import struct
 from dataclasses import dataclass
 
@@ -71,7 +72,7 @@ class Name:
         number, path = document.get("id"), document.get("path")
         texts = [document.get(key, "") for key in ("sha256", "git", "tracer", "problem")]
         if type(number) is not int or not 0 < number < 1 << 32:
-            raise ManifestError(f"a name with number {number!r}: expected 1 to {(1 << 32) - 1}")
+            raise ManifestError(f"a name with number {reprlib.repr(number)}: expected 1 to {(1 << 32) - 1}")
         if (
             not isinstance(path, str)
             or not path

@@ -195,7 +195,12 @@ def _build(kind: Any, value: Any, where: str) -> Any:
             raise ManifestError(f"{where} is {_described(value)}, expected a list")
         return [_build(choices[0], item, f"{where}[{index}]") for index, item in enumerate(value)]
     if origin is Literal:
-        _expect(isinstance(value, str) and value in choices, where, value, " or ".join(choices))
+        _expect(
+            isinstance(value, str) and value in choices,
+            where,
+            value,
+            " or ".join(choice or "nothing" for choice in choices),
+        )
         return value
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         _expect(abs(value) < 1 << 63, where, value, "a number")  # above that float() may refuse

@@ -63,7 +63,7 @@ def collected(tmp_path_factory: pytest.TempPathFactory) -> Collected:
     )
     project.commit()
     record(volume, measured=ARCS, branch=True, run=EVIL, problems=[EVIL], pod=pod(EVIL), revision=EVIL)
-    record(volume, measured=ARCS, branch=True, run=EVIL, host="spoilt").data.write_bytes(b"")
+    record(volume, measured=ARCS, branch=True, run=EVIL, host="spoilt").journal.write_bytes(b"")
     python = [sys.executable, "-m"]
     unit = ["--data-file=unit.data", "unit.py"]
     subprocess.run([*python, "coverage", "run", *unit], cwd=project.root, check=True)

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import shutil
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from coverage_hooks.volume import layout
-from tests.unit.collect.building import Recording
-from tests.unit.collect.spoiling import DAMAGES
+from coverage_hooks.volume.journal import Name
+from tests.unit.collect.building import Recording, point
+from tests.unit.collect.spoiling import DAMAGES, Spoil, behind, born, child_of, folder, hole, honest, more, name_in
 
-Spoil = Callable[[Recording], object]
+#: Lines by file.
+Lines = dict[str, set[int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One damage to the recording of `who`, and what has to come of it.
+    """One damage to the recording of `who`, and what has to come of it, with the lines that it ran `more`, by file.
 
     `reason` is in what is printed, or nothing is printed when it is empty; `options` are those of `collect`. `sound` is
     false where the volume as a whole is not what was asked for, so that nothing of it is reported. `unit` is the name
@@ -36,49 +36,56 @@ class Case:
     options: tuple[str, ...] = ()
     sound: bool = True
     unit: str = ""
+    more: Lines = field(default_factory=dict)
 
 
-def _unit(name: str, done: str, spoil: Spoil | None = None) -> Case:
-    """Return what the unit tests do as *name*, in the words *done*; by *spoil* where theirs wants another recording."""
-    return Case(done=done, spoil=spoil or DAMAGES[name].spoil, reason=DAMAGES[name].reason, unit=name)
+_EIGHT: Lines = {"shop/cart.py": {8}}
+
+
+def _unit(name: str, done: str, spoil: Spoil | None = None, more: Lines | None = None) -> Case:
+    """Return what the unit tests do as *name*, in the words *done*; by *spoil* where theirs wants another recording.
+
+    *more* is as in `Case`.
+    """
+    return Case(done=done, spoil=spoil or DAMAGES[name].spoil, reason=DAMAGES[name].reason, unit=name, more=more or {})
 
 
 def _nothing(recording: Recording) -> None:
     """Leave it as it was recorded."""
 
 
-def _folder(path: Callable[[Recording], Path]) -> Spoil:
-    def spoil(recording: Recording) -> None:
-        path(recording).unlink()
-        path(recording).mkdir()
-
-    return spoil
+def _grow(recording: Recording) -> None:
+    os.truncate(recording.journal, 2 << 20)
 
 
-def _grow(path: Callable[[Recording], Path]) -> Spoil:
-    return lambda recording: os.truncate(path(recording), 2 << 20)
+def _behind(make: Callable[[Name], bytes]) -> Spoil:
+    """Let the process have been killed while it wrote that."""
+    return lambda recording: behind(make)(_immediate(recording))
 
 
-def _stale(recording: Recording) -> None:
-    shutil.copyfile(recording.path / layout.data_name(2), recording.data)
+def _immediate(recording: Recording, *, marker: bool = True, **changes: Any) -> Recording:
+    """Make it what mode `immediate` would have left, which not every Python has; when it was written stays the same."""
+    if marker:
+        recording.complete.touch()
+    written = recording.manifest_path.stat().st_mtime_ns
+    changed = recording.change_process(journal="immediate", **changes)
+    os.utime(changed.manifest_path, ns=(written, written))
+    return changed
 
 
-def _beyond(recording: Recording) -> None:
-    """Let the data claim line 33 of a file with eight, of a process of one known Python."""
-    with closing(sqlite3.connect(recording.data)) as connection, connection:
-        connection.execute(
-            "UPDATE line_bits SET numbits = x'0000000002' "
-            "WHERE file_id = (SELECT id FROM file WHERE path LIKE '%cart.py')"
-        )
-    process = dataclasses.replace(recording.manifest.process, python="3.13.0")
-    recording.publish_data(recording.data.read_bytes(), lines=4).change(process=process)
+def _hole_in_prefix(recording: Recording) -> None:
+    _immediate(recording)
+    DAMAGES["journal with a hole"].spoil(recording)
 
 
-def _without_fingerprint(recording: Recording) -> None:
-    document = json.loads(recording.sources.read_bytes())
-    recording.publish_sources(
-        json.dumps({path: value for path, value in document.items() if not path.endswith("cart.py")}).encode()
-    )
+def _later(found: list[bytes], cart: Name) -> list[bytes]:
+    """Name the file without its fingerprint first."""
+    early = dataclasses.replace(cart, fingerprint=None).to_bytes()
+    return [*(early if name_in(each) == cart else each for each in found), cart.to_bytes()]
+
+
+def _half(entry: bytes) -> bytes:
+    return entry[: len(entry) // 2 - 3]
 
 
 def _twin(recording: Recording) -> None:
@@ -88,7 +95,7 @@ def _twin(recording: Recording) -> None:
     Recording(recording.path.parent / name, recording.manifest).change(recording=name)
 
 
-def _half(recording: Recording) -> None:
+def _half_manifest(recording: Recording) -> None:
     """Cut the manifest off in the middle of a name, wherever that is by the length of what it says before."""
     content = recording.manifest_path.read_bytes()
     recording.manifest_path.write_bytes(content[: content.index(b'"process"') + 4])
@@ -100,8 +107,7 @@ def _linked_folder(recording: Recording) -> None:
 
 
 def _unfinished_publish(recording: Recording) -> None:
-    for name in (layout.data_name(4), layout.MANIFEST):
-        (recording.path / layout.temporary_name(name, 1)).write_bytes(b"half")
+    (recording.path / layout.temporary_name(layout.MANIFEST, 1)).write_bytes(b"half")
 
 
 def _long_ago(recording: Recording) -> None:
@@ -127,10 +133,22 @@ def _file_as_volume(volume: Path) -> None:
 CATALOGUE: dict[str, list[Case]] = {
     "No damage": [
         Case(done="nothing at all", spoil=_nothing, reason="", exit_code=0),
-        Case(done="files of a publish that never ended lie beside it", spoil=_unfinished_publish, reason="",
+        Case(done="a manifest that was never finished lies beside it", spoil=_unfinished_publish, reason="",
              exit_code=0),
         Case(done="something else lies on the volume", spoil=_lone(lambda v: (v / "lost+found").mkdir()), reason="",
              exit_code=0),
+        Case(done="a forked child ran a line more, and the manifest does not name its journal", spoil=born, reason="",
+             exit_code=0, more=_EIGHT),
+        Case(done="a forked child had begun a journal, and nothing is in it", spoil=lambda r: child_of(r).touch(),
+             reason="", exit_code=0),
+        Case(done="each line is in the journal twice",
+             spoil=honest(lambda found, _: [*found, *(each for each in found if not name_in(each))]), reason="",
+             exit_code=0),
+        Case(done="a file is named twice", spoil=more(Name.to_bytes), reason="", exit_code=0),
+        Case(done="a file is named twice, and only then its fingerprint is known", spoil=honest(_later), reason="",
+             exit_code=0),
+        Case(done="more was written since the manifest was", spoil=behind(lambda cart: point(cart.number, 8)),
+             reason="", exit_code=0, more=_EIGHT),
         Case(done="another process ran the very same", spoil=_twin, reason="combined once", exit_code=0),
         Case(done="it belongs to another run", spoil=_nothing, who="earlier", reason="earlier, not combined",
              exit_code=0),
@@ -142,13 +160,18 @@ CATALOGUE: dict[str, list[Case]] = {
              spoil=lambda r: r.change(problems=["\x1b[2J\u202egone"]), reason="\\x1b[2J\\u202egone", exit_code=0),
     ],
     "The process": [
-        Case(done="SIGKILL, and nobody watched the cluster", spoil=_nothing, who="killed", reason="does not move"),
+        Case(done="SIGKILL in mode `interval`, and nobody watched the cluster", spoil=_nothing, who="killed",
+             reason="does not move"),
         Case(done="the same, and its loss is waived: `--allow-missing killed`", spoil=_nothing, who="killed",
              reason="waived", exit_code=0, options=("--allow-missing", "killed")),
+        Case(done="SIGKILL in mode `interval`, and the marker `complete` lies there all the same",
+             spoil=lambda r: r.complete.touch(), who="killed", reason="does not move"),
+        Case(done="SIGKILL in mode `final`", spoil=lambda r: r.change_process(journal="final"), who="announced",
+             reason="in mode final all is saved then, so all is lost"),
         Case(done="SIGKILL before the first snapshot", spoil=_nothing, who="announced", reason="published nothing"),
         Case(done="nothing of its `run:source` was imported", spoil=_nothing, who="idle", reason="published nothing"),
         Case(done="a module was imported before recording started", spoil=_nothing, who="late",
-             reason="imported before recording started"),
+             reason="imported before recording started", more={"shop/cart.py": {1, 7}, "shop/__init__.py": {1}}),
         Case(done="it measured branches, the others lines", spoil=_nothing, who="branches",
              reason="they cannot be combined"),
         Case(done="it never recorded: the folder is gone, and three are expected: `--expect 3`",
@@ -157,77 +180,122 @@ CATALOGUE: dict[str, list[Case]] = {
              spoil=lambda r: r.path.rename(r.path.with_name("saved")), reason="3 recordings were expected",
              options=("--expect", "3")),
     ],
+    "The process, killed in mode immediate": [
+        Case(done="nothing else", spoil=_immediate, who="killed", reason="nothing is lost", exit_code=0),
+        Case(done="its last record is half written", spoil=_behind(lambda cart: _half(point(cart.number, 8))),
+             who="killed", reason="nothing is lost", exit_code=0),
+        Case(done="a name is half written", spoil=_behind(lambda cart: _half(cart.to_bytes())), who="killed",
+             reason="nothing is lost", exit_code=0),
+        Case(done="it wrote more than the manifest knows", spoil=_behind(lambda cart: point(cart.number, 8)),
+             who="killed", reason="nothing is lost", exit_code=0, more=_EIGHT),
+        Case(done="the marker `complete` is missing: a point could not be written",
+             spoil=lambda r: _immediate(r, marker=False), who="killed", reason="does not move"),
+        Case(done="its machine has restarted since", spoil=lambda r: _immediate(r, boot="0" * 32), who="killed",
+             reason="restarted"),
+        Case(done="a hole of zeros behind what the manifest names", who="killed",
+             spoil=_behind(lambda cart: hole(cart.number)), reason="a hole, or what is no record",
+             more=_EIGHT),
+        Case(done="a hole of zeros in what the manifest names", spoil=_hole_in_prefix, who="killed",
+             reason="SHA-256 of its first"),
+    ],
     "The source files": [
         Case(done="it ran another version of a file", spoil=_nothing, who="other", reason="differs from shop/cart.py"),
         Case(done="the same, and this file may differ: `--allow-mismatch shop/cart.py`", spoil=_nothing, who="other",
              reason="left out as allowed", exit_code=0, options=("--allow-mismatch", "shop/cart.py")),
         Case(done="it ran a file that the checkout does not have", spoil=_nothing, who="renamed",
              reason="no source file of that name"),
-        Case(done="the fingerprint of a file is not among the others", spoil=_without_fingerprint,
-             reason="has no fingerprint"),
-        _unit("a line beyond the file", "the data claims a line beyond the end of the file", _beyond),
-    ],
-    "The data file": [
-        _unit("data cut short", "its last 5,000 bytes are missing"),
-        _unit("data of no bytes", "it is empty"),
-        _unit("data gone", "it is gone"),
-        _unit("data with one bit flipped in a path", "one bit of it flipped"),
-        _unit("data with a page overwritten", "the beginning of a page was overwritten"),
-        _unit("data with a header overwritten", "its header was overwritten with zeros"),
-        _unit("data of an older sequence", "an older snapshot of the same recording came back", _stale),
-        _unit("data of another moment", "another sound data file is in its place"),
-        _unit("a link as data", "a link to the very same content is in its place"),
-        _unit("a FIFO as data", "a FIFO is in its place"),
-        Case(done="a folder is in its place", spoil=_folder(lambda r: r.data), reason="is a folder"),
-        Case(done="it is larger than allowed: `--data-limit 1`", spoil=_grow(lambda r: r.data),
-             reason="more than the 1048576 allowed", options=("--data-limit", "1")),
-    ],
-    "What is in the data file, with an honest hash": [
-        _unit("no SQLite", "it is no SQLite"),
-        _unit("another program's tables", "a table of coverage.py was replaced by another program's"),
-        _unit("a table less", "a table is missing"),
-        _unit("a column more", "a table has one more column"),
-        _unit("a table that is no text", "the definition of a table is no text"),
-        _unit("a view", "a view more"),
-        _unit("a view in place of a table", "a view is in the place of a table"),
-        _unit("a trigger", "a trigger more"),
-        _unit("an index", "an index more"),
-        _unit("a virtual table", "a virtual table more"),
-        _unit("another schema", "another version of the schema"),
-        _unit("two schemas", "two versions of the schema"),
+        _unit("no fingerprint", "the journal names a file without its fingerprint"),
+        _unit("no fingerprint, and why", "the recorder could not tell what was imported"),
+        _unit("two fingerprints", "a file is named twice, with two fingerprints"),
         _unit("a plug-in", "a file was measured through a plug-in of coverage.py that is not loaded here"),
-        _unit("a plug-in that is no text", "the name of a plug-in is no text"),
-        _unit("a plug-in of a file that is not there", "a plug-in for a file that it does not name"),
-        _unit("garbage with an honest hash", "a page of it is noise"),
-        _unit("lines and branches", "lines and branches in one file"),
-        _unit("neither lines nor branches", "it does not say which of both it holds"),
-        _unit("a kind that is no number", "what it says about that is no number"),
-        _unit("no lines", "files without a single line"),
-        _unit("lines as text", "text where the lines of a file should be"),
-        _unit("lines of nobody", "lines of a file that it does not name"),
-        _unit("a path as a number", "bytes where a path should be"),
-        _unit("a path that is no text", "a path that is not UTF-8"),
-        _unit("a line beyond any program", "a line with the number 10,400,000"),
-        _unit("more lines than fit", "nine megabytes of lines for each file"),
+        _unit("a line beyond the file", "the journal has a line beyond the end of the file"),
     ],
-    "What the manifest claims of the data": [
+    "The journal": [
+        _unit("journal cut short", "all but its first 40 bytes are missing"),
+        _unit("journal cut by a record", "its last record is missing"),
+        _unit("journal of no bytes", "it is empty"),
+        _unit("journal gone", "it is gone"),
+        _unit("journal with one bit flipped in a path", "one bit of a path flipped"),
+        _unit("journal with another line", "one byte changed, so that it has another line"),
+        _unit("journal with a hole", "a record was overwritten with zeros"),
+        _unit("journal with noise in it", "256 bytes were overwritten"),
+        _unit("journal of another moment", "another sound journal is in its place"),
+        _unit("a link as journal", "a link to the very same content is in its place"),
+        _unit("a FIFO as journal", "a FIFO is in its place"),
+        _unit("a folder as journal", "a folder is in its place"),
+        _unit("a journal of gigabytes", "it has four gigabytes, most of them a hole"),
+        Case(done="it is larger than allowed: `--journal-limit 1`", spoil=_grow,
+             reason="more than the 1048576 allowed", options=("--journal-limit", "1")),
+    ],
+    "What is in the journal, with an honest hash": [
+        _unit("no journal", "it is none"),
+        _unit("a hole with an honest hash", "a record of zeros"),
+        _unit("a file without a name", "a line of a file with an unknown number"),
+        _unit("a name less", "the name of a file is missing"),
+        _unit("a context", "a line with a context"),
+        _unit("a name of another kind", "a record of another kind"),
+        _unit("a line beyond any program", "a line with the number 16,777,216"),
+        _unit("a negative line", "a negative line"),
+        _unit("arcs among lines", "an arc, and lines were measured"),
+        _unit("more arcs than any program has", "two million arcs of one file"),
+        _unit("more lines than any program has", "line 9,999,999 of forty files"),
+        _unit("no lines", "files without a single line"),
+        _unit("a name of another file", "a second path for a file"),
+        _unit("a name by another plug-in", "a second plug-in for a file"),
+        _unit("a name of no bytes", "a name of no bytes"),
+        _unit("a name of less than no bytes", "a name of -16 bytes"),
+        _unit("a name that is too long", "a name of 16,385 bytes"),
+        _unit("a name that is cut short", "the end of a name is missing"),
+        _unit("a name that is no JSON", "a name is no JSON"),
+        _unit("a name that is no text", "a name is no text"),
+        _unit("a name with brackets", "a name of 16,384 brackets"),
+        _unit("a name that is a list", "a name is a list"),
+        _unit("a name without a number", "a name has no number"),
+        _unit("a name with number 0", "a name has the number 0"),
+        _unit("a name with an endless number", "a name has a number of 4,000 digits"),
+        _unit("a name without a path", "a name has no path"),
+        _unit("a path without end", "a path of 4,098 characters"),
+        _unit("a fingerprint that is none", "a fingerprint is a number"),
+        _unit("a fingerprint of other digits", "a fingerprint is no hexadecimal number"),
+        _unit("half a fingerprint", "a fingerprint has one of its two parts"),
+    ],
+    "What follows in the journal since the manifest was written": [
+        _unit("a hole behind it", "a line, a page of zeros, another line", more=_EIGHT),
+        _unit("noise behind it", "noise"),
+        _unit("a file without a name behind it", "a line of a file with an unknown number"),
+        _unit("a negative line behind it", "a negative line"),
+        _unit("a line beyond any program behind it", "a line with the number 16,777,216"),
+        _unit("an arc behind it", "an arc, and lines were measured"),
+        _unit("another name behind it", "a second path for a file"),
+        _unit("a broken name behind it", "a name is no JSON"),
+        _unit("a name without end behind it", "a name that claims more bytes than there are, and lines in them"),
+    ],
+    "The journal of a forked child": [
+        _unit("a child's journal with a hole", "a line, a page of zeros, another line", more=_EIGHT),
+        _unit("a child's journal of noise", "it is none"),
+        _unit("a link as a child's journal", "a link to the very same content is in its place"),
+        _unit("a FIFO as a child's journal", "a FIFO is in its place"),
+        _unit("a folder as a child's journal", "a folder is in its place"),
+        _unit("a child's journal of gigabytes", "it has four gigabytes, most of them a hole"),
+        _unit("a child's journal gone that is named", "the manifest names it, and it is gone"),
+    ],
+    "What the manifest claims of the journal": [
         _unit("a size too large", "a terabyte"),
-        _unit("a size too small", "one byte"),
-        _unit("more files", "one file more than there are"),
-        _unit("more lines", "one line more than there are"),
-        _unit("arcs", "an arc, of which there are none"),
+        _unit("a size too small", "16 bytes"),
+        _unit("another hash", "another hash"),
         _unit("branches", "that branches were measured"),
     ],
     "The manifest": [
         _unit("no manifest", "it is gone"),
         _unit("nothing", "it is empty"),
-        _unit("half a manifest", "it was cut off in the middle", _half),
+        _unit("half a manifest", "it was cut off in the middle", _half_manifest),
         _unit("no text", "it is no text"),
         _unit("a list", "it is a list"),
         _unit("brackets", "a hundred thousand brackets"),
         _unit("quotes", "half a million escaped quotes"),
         _unit("two megabytes", "two megabytes of spaces"),
-        _unit("another format", "a newer format"),
+        _unit("an older format", "an older format: data files and fingerprints, and no journal"),
+        _unit("a newer format", "a newer format"),
         _unit("another recording", "it is that of another recording"),
         Case(done="the folder was copied by hand, under another name of the same kind",
              spoil=lambda r: shutil.copytree(r.path, r.path.with_name(r.name.replace("bad", "copy"))),
@@ -236,28 +304,22 @@ CATALOGUE: dict[str, list[Case]] = {
         _unit("a truth as number", "a number is `true`"),
         _unit("not a number", "a number is `NaN`"),
         _unit("a negative size", "a size is negative"),
+        _unit("half a record", "a size is half a record too large"),
         _unit("an endless number", "a number of 4,000 digits"),
         _unit("an endless interval", "an interval of 400 digits"),
-        _unit("a name that leaves", "the data's name leads out of the folder"),
-        _unit("a name from the root", "the data's name is a path from the root"),
-        _unit("sources that leave", "the fingerprints' name leads out of the folder"),
+        _unit("a hash that is none", "a hash is none"),
+        _unit("a journal twice", "it names a journal twice"),
+        _unit("a name that leaves", "the journal's name leads out of the folder"),
+        _unit("a name from the root", "the journal's name is a path from the root"),
+        _unit("a parent that leaves", "the parent's name leads out of the folder"),
+        _unit("a mode that is none", "an unknown mode"),
         _unit("too many problems", "51 problems"),
         _unit("problems that are none", "40,000 lists in one"),
         _unit("a link as manifest", "a link to the very same content is in its place"),
         _unit("a FIFO as manifest", "a FIFO is in its place"),
-        Case(done="a folder is in its place", spoil=_folder(lambda r: r.manifest_path), reason="is a folder"),
+        Case(done="a folder is in its place", spoil=folder(lambda r: r.manifest_path), reason="is a folder"),
         _unit("a link as recording", "the recording's folder is a link to the very same", _linked_folder),
         _unit("a file as recording", "a file is in the place of the recording's folder"),
-    ],
-    "The fingerprints": [
-        _unit("sources gone", "they are gone"),
-        _unit("sources changed", "they are others"),
-        _unit("sources that are none", "with an honest hash, a fingerprint is no text"),
-        _unit("a link as sources", "a link to the very same content is in their place"),
-        _unit("a FIFO as sources", "a FIFO is in their place"),
-        Case(done="a folder is in their place", spoil=_folder(lambda r: r.sources), reason="is a folder"),
-        Case(done="they are larger than allowed: `--sources-limit 1`", spoil=_grow(lambda r: r.sources),
-             reason="more than the 1048576 allowed", options=("--sources-limit", "1")),
     ],
     "The volume": [
         Case(done="it is gone", spoil=_lone(shutil.rmtree), reason="no recordings can be read", exit_code=3,

@@ -16,8 +16,11 @@ import coverage
 from click.testing import CliRunner
 
 from coverage_hooks.cli import commands
-from tests.damages.catalogue import Case
+from coverage_hooks.volume.journal import RECORD
+from tests.damages.catalogue import Case, Lines
 from tests.damages.recorded import GOOD, RUN, Recorded
+from tests.unit.collect.building import Recording
+from tests.unit.collect.spoiling import entries, name_in
 
 #: What changes from one recording to the next, and what is shown instead.
 _CHANGING = {
@@ -26,20 +29,21 @@ _CHANGING = {
     r"\b\d+(\.\d+)? s\b": "… s",
     r"\bbeat \d+\b": "beat …",
     r"\bline \d+ column \d+": "line … column …",
-    # In the words of the SQLite that is there.
-    r"(integrity check says: ).*?(?=; and the SHA-256|$)": r"\1…",
+    # By the length of the folder's name that they were recorded in.
+    r"\b\d{3,} of (?=\d+ bytes\b)": "… of ",
+    r" of (?!10{12}\b)\d+ bytes\b": " of … bytes",
+    r" first (?!16\b)\d+ bytes\b": " first … bytes",
+    r"\bbehind byte [1-9]\d*": "behind byte …",
 }
-
-Lines = dict[str, set[int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What came of a case; `printed` and `state` are fit to be compared with another time.
 
-    `state` is that of the damaged recording in the ledger, empty when it has no row. `lines` are those of the cluster,
-    `sound` those of the sound recordings as they were recorded, and `kept` those in the data file that each of all
-    recordings was made into, by recording.
+    `state` is that of the damaged recording in the ledger, empty when it has no row, and `ran` is what it recorded
+    before it was damaged. `lines` are those of the cluster, `sound` those of the sound recordings as they were
+    recorded, and `kept` those in the data file that each of all recordings was made into, by recording.
     """
 
     printed: list[str]
@@ -47,6 +51,7 @@ class Outcome:
     exit_code: int
     output: str
     recording: str
+    ran: Lines
     lines: Lines
     sound: dict[str, Lines]
     kept: dict[str, Lines]
@@ -56,8 +61,9 @@ def play(recorded: Recorded, case: Case, scratch: Path) -> Outcome:
     """Do it in folder *scratch*, which is left empty."""
     volume, output = scratch / "volume", scratch / "build"
     try:
-        sound = {each.name: _lines(each.data) for each in (recorded.copy(who, volume) for who in GOOD)}
+        sound = {each.name: _recorded(each) for each in (recorded.copy(who, volume) for who in GOOD)}
         bad = recorded.copy(case.who, volume)
+        ran = _recorded(bad)
         case.spoil(bad)
         arguments = ["collect", "--from", str(volume), "--run", RUN, "--silent-after", "0.3", "--output", str(output)]
         with _inside(recorded.checkout.root):
@@ -70,6 +76,7 @@ def play(recorded: Recorded, case: Case, scratch: Path) -> Outcome:
             exit_code=result.exit_code,
             output=result.output,
             recording=bad.name,
+            ran=_in_checkout(recorded, ran),
             lines=_lines(output / "cluster.coverage"),
             sound={name: _in_checkout(recorded, lines) for name, lines in sound.items()},
             kept={
@@ -124,6 +131,18 @@ def _lines(path: Path) -> Lines:
         return {name: lines for name in data.measured_files() if (lines := set(data.lines(name) or ()))}
     finally:
         data.close(force=True)
+
+
+def _recorded(recording: Recording) -> Lines:
+    """Return the lines in the sound journal of *recording* by file name; nothing when there is none."""
+    names, lines = dict[int, str](), dict[str, set[int]]()
+    for each in entries(recording.journal.read_bytes() if recording.journal.exists() else b""):
+        if (name := name_in(each)) is not None:
+            names[name.number] = name.path
+        else:
+            number, _, line, _ = RECORD.unpack(each)
+            lines.setdefault(names[number], set()).add(line)
+    return lines
 
 
 def _in_checkout(recorded: Recorded, lines: Lines) -> Lines:

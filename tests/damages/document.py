@@ -25,19 +25,26 @@ completely**: every line that they ran is in the report, and where nothing of th
 Only where the volume as a whole is not what was asked for is there no report. A test does all of it again and
 compares.
 
+A recording is one folder. Its manifest names how much of each journal was on the disk when it was written, with a hash
+of that: **where one byte of it has changed, nothing of the recording is used**. When a process ends by itself that is
+all of its journal. What was appended later has no hash, and counts up to the first record that is unsound; the rest is
+a loss. Two things no reader can tell there: that one sound record became another, such as line 4 line 5, and that whole
+records are missing at the end. A record or a name that the end of the file cuts short is no loss: it was being written,
+and its line had not run.
+
 The first word says what to do about it:
 
 | | |
 |---|---|
 | `truncated` | cut off: the volume was full, or its file system lost the end |
-| `stale` | an older state than the manifest's: a backup, or a file system that lost what it had confirmed |
-| `damaged`, `replaced` | the bytes are not those that were published: the disk, or somebody's hand |
-| `foreign` | another program or another version of coverage.py wrote it |
+| `damaged` | the bytes are not those that were published, or none that a recorder writes: the disk, or a hand |
 | `empty` | recorded, but nothing of `run:source` ran: see the operator's coverage configuration |
 | without one | the entry cannot be used at all: the message says what it is, and what was expected |
 
-Times, revisions and names' random parts are left out where `…` and `5eed5eed` stand. `state` is the recording's in the
-[ledger](ledger.md), `exit` the exit code, which is 1 for anything lost that nobody [waived](reference.md#commands).
+Times, revisions, names' random parts, and bytes that a folder's name makes more or less are left out where `…` and
+`5eed5eed` stand. The operators record in mode `interval`, as any Python can; for mode `immediate` the manifest and the
+marker are made to say so. `state` is the recording's in the [ledger](ledger.md), `exit` the exit code, which is 1 for
+anything lost that nobody [waived](reference.md#commands).
 """
 
 

@@ -29,11 +29,15 @@ _SOURCES = {name: source or f'"""Package {Path(name).parent.name}."""\n' for nam
 _START = "import coverage_hooks\ncoverage_hooks.start()\n"
 _KILL = "import os\nos.kill(os.getpid(), 9)\n"
 _ADD = "from shop import cart\ncart.add([], 1)\n"
-#: Three states: the manifest names the last one, and the two older ones still lie beside it.
+#: Saved thrice, so that the files are named in this order.
 _BAD = (
     f"{_START}from shop import cart\ncoverage_hooks.save()\n"
     "cart.add([], 1)\ncoverage_hooks.save()\nfrom shop.parts import till\n"
 )
+
+
+#: A core of any Python, and with it mode `interval`.
+_RCFILE = "source = shop\ncore = ctrace\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +45,7 @@ class _Program:
     """An operator: what it runs, and what is unusual about it."""
 
     main: str
-    rcfile: str = "source = shop\n"
+    rcfile: str = _RCFILE
     changes: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
 
@@ -57,14 +61,14 @@ _PROGRAMS = {
         main=f"{_START}from shop import cart\ncoverage_hooks.save()\n{_KILL}", settings={"INTERVAL": "0.1"}
     ),
     "announced": _Program(main=_START + _KILL, settings={"INTERVAL": "0.1"}),
-    "idle": _Program(main=f"{_START}import shop\n", rcfile="source = elsewhere\n"),
-    "branches": _Program(main=_START + _ADD, rcfile="source = shop\nbranch = true\n"),
+    "idle": _Program(main=f"{_START}import shop\n", rcfile="source = elsewhere\ncore = ctrace\n"),
+    "branches": _Program(main=_START + _ADD, rcfile=f"{_RCFILE}branch = true\n"),
     "late": _Program(main=f"from shop import cart\n{_START}cart.add([], 1)\n"),
     "other": _Program(main=_START + _ADD, changes={"shop/cart.py": f"# changed since\n{_SOURCES['shop/cart.py']}"}),
     "renamed": _Program(
         main=f"{_START}from shop import basket\n", changes={"shop/basket.py": _SOURCES["shop/cart.py"]}
     ),
-    "stubborn": _Program(main=_START + _ADD, rcfile="source = shop\nsigterm = true\n"),
+    "stubborn": _Program(main=_START + _ADD, rcfile=f"{_RCFILE}sigterm = true\n"),
     "earlier": _Program(main=_START + _ADD, settings={"RUN": "run-0"}),
 }
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.damages.catalogue import CATALOGUE, Case
-from tests.damages.collected import Lines, play
+from tests.damages.catalogue import CATALOGUE, Case, Lines
+from tests.damages.collected import play
 from tests.damages.document import DAMAGE, frame, row
 from tests.damages.recorded import GOOD, Recorded, record
 from tests.unit.collect.spoiling import DAMAGES
@@ -58,6 +58,9 @@ def test_damage_is_told_as_it_is_documented(recorded: Recorded, tmp_path: Path, 
     assert outcome.lines == merged(outcome.kept.values())
     if outcome.state in NOTHING:
         assert outcome.kept == outcome.sound
+    for path, found in outcome.kept.get(outcome.recording, {}).items():
+        [more] = [lines for name, lines in case.more.items() if path.endswith(f"/{name}")] or [set()]
+        assert found == outcome.ran.get(path, set()) | more
 
 
 def test_the_page_has_these_rows_and_no_others() -> None:

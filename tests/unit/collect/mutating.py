@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import random
 import shutil
 import socket
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from coverage_hooks.collect.contents import DamagedError, read_content
-from coverage_hooks.collect.verify import schema
 from coverage_hooks.volume import layout
+from coverage_hooks.volume.journal import NAME, NAME_LIMIT, RECORD
 from tests.unit.collect.building import Recording
+from tests.unit.collect.spoiling import CHILD, child_of, entries, name_bytes
 
 Mutation = Callable[[random.Random, Recording, Recording], None]
 
 TEXTS = (
-    "", "x", "0", "../../x", "/etc/passwd", "data-3.coverage", "a" * 5000, "\0", "\x1b[31mred\x1b[0m", "\u202egnp",
+    "", "x", "0", "../../x", "/etc/passwd", "journal-0", "a" * 5000, "\0", "\x1b[31mred\x1b[0m", "\u202egnp",
     "\ud800",
     "é", "e\u0301", "<script>", "[bold]", "|", "\n", "😀" * 100, "*", "run-1", "{}", "shop/cart.py",
     "/app/shop/cart.py",
@@ -32,15 +30,16 @@ NUMBERS = (
     1e-308,
     float("nan"), float("inf"),
 )  # fmt: skip
-CELLS: tuple[object, ...] = (
-    None, 0, 1, -1, 3, 2**31, 2**40, 2**63 - 1, -(2**63), 1.5, float("inf"), "", "x", "/app/shop/cart.py",
-    "\x1b[31m", b"", b"\0",
-    b"\xff", b"\xff" * 100, bytes(5000) + b"\x01", b"\xff\xfe", "1", "é", 10_000_001, -10_000_001,
-)  # fmt: skip
+#: What may be in one of the four fields of a record.
+FIELDS = (0, 1, 2, 3, 4, 7, 8, 9, 16, 4096, 2**24 - 1, 2**24, 2**31 - 1)
 
 
 def _path(chance: random.Random, recording: Recording) -> Path:
-    return chance.choice([recording.data, recording.sources, recording.manifest_path])
+    return chance.choice([recording.journal, recording.journal, child_of(recording), recording.manifest_path])
+
+
+def _journal(chance: random.Random, recording: Recording) -> Path:
+    return chance.choice([recording.journal, recording.journal, child_of(recording)])
 
 
 def flip_bytes(chance: random.Random, bad: Recording, other: Recording) -> None:
@@ -62,10 +61,38 @@ def cut_or_grow(chance: random.Random, bad: Recording, other: Recording) -> None
 
 def zero_pages(chance: random.Random, bad: Recording, other: Recording) -> None:
     """What a file system leaves after a crash."""
-    content = bytearray(bad.data.read_bytes())
-    page = 512 * chance.randrange(len(content) // 512 or 1)
-    content[page : page + 4096] = bytes(len(content[page : page + 4096]))
-    bad.data.write_bytes(content)
+    path = _journal(chance, bad)
+    content = bytearray(path.read_bytes())
+    size = chance.choice([1, 16, 64, 4096])
+    at = chance.randrange(len(content) // size + 1) * size
+    content[at : at + size] = bytes(chance.choice([size, len(content[at : at + size])]))
+    path.write_bytes(content)
+
+
+def move_records(chance: random.Random, bad: Recording, other: Recording) -> None:
+    """Drop, double, swap and repeat what are records by their size."""
+    path = _journal(chance, bad)
+    content = path.read_bytes()
+    found = [content[at : at + RECORD.size] for at in range(0, len(content), RECORD.size)] or [b""]
+    for _ in range(chance.choice([1, 1, 2, 10])):
+        here, there = chance.randrange(len(found)), chance.randrange(len(found))
+        match chance.choice(["drop", "double", "swap", "repeat"]):
+            case "drop":
+                found[here : here + chance.choice([1, 1, 5])] = [b""]
+            case "double":
+                found[here:here] = found[here : there + 1]
+            case "swap":
+                found[here], found[there] = found[there], found[here]
+            case _:
+                found.append(found[here])
+    path.write_bytes(b"".join(found))
+
+
+def append_records(chance: random.Random, bad: Recording, other: Recording) -> None:
+    """Append what was never hashed: sound records, and such as no recorder writes."""
+    content = b"".join(_record(chance) for _ in range(chance.choice([1, 2, 5, 100])))
+    with _journal(chance, bad).open("ab") as file:
+        file.write(content[: len(content) - chance.choice([0, 0, 1, 9, 17])])
 
 
 def swap_files(chance: random.Random, bad: Recording, other: Recording) -> None:
@@ -76,12 +103,62 @@ def swap_files(chance: random.Random, bad: Recording, other: Recording) -> None:
 
 
 def honest_garbage(chance: random.Random, bad: Recording, other: Recording) -> None:
-    """Data that is not what it was, with a manifest that stands by it."""
-    content = bytearray(bad.data.read_bytes())
-    for _ in range(chance.choice([1, 2, 10, 100])):
-        if content:
-            content[chance.randrange(len(content))] = chance.randrange(256)
-    bad.publish_data(bytes(content))
+    """Journals that are not what they were, with a manifest that stands by them."""
+    mutation = chance.choice([flip_bytes, cut_or_grow, zero_pages, move_records, append_records])
+    mutation(chance, bad, other)
+    _stand_by(chance, bad)
+
+
+def honest_records(chance: random.Random, bad: Recording, other: Recording) -> None:
+    """Change single fields, and what names say, as their own program could, with a manifest that stands by it."""
+    path = _journal(chance, bad)
+    content = path.read_bytes()
+    with suppress(Exception):  # an earlier one has made it what cannot be taken apart
+        found = list(entries(content))
+        for _ in range(chance.choice([1, 1, 2, 5])):
+            place = chance.randrange(len(found))
+            found[place] = chance.choice([_changed(chance, found[place]), _record(chance)])
+        content = b"".join(found)
+    path.write_bytes(content)
+    _stand_by(chance, bad)
+
+
+def _stand_by(chance: random.Random, recording: Recording) -> None:
+    for number, path in ((0, recording.journal), (CHILD, child_of(recording))):
+        content = path.read_bytes()
+        if number == 0 or chance.random() < 0.5:
+            recording = recording.publish(content[: len(content) // RECORD.size * RECORD.size], number)
+            path.write_bytes(content)
+
+
+def _changed(chance: random.Random, entry: bytes) -> bytes:
+    file, kind, left, right = RECORD.unpack_from(entry)
+    if (file, kind) == (0, NAME) and chance.random() < 0.8:
+        return name_bytes(_text(chance, entry[RECORD.size :].decode()).encode("utf-8", "surrogatepass"))
+    fields = [file, kind, left, right]
+    fields[chance.randrange(4)] = chance.choice(FIELDS)
+    fields[2 + chance.randrange(2)] *= chance.choice([1, 1, 1, -1])
+    return RECORD.pack(*fields) + entry[RECORD.size :]
+
+
+def _record(chance: random.Random) -> bytes:
+    """Return a record, mostly a sound one."""
+    number = chance.choice([1, 1, 2, 2, 3, 4, 99])
+    text = chance.choice([*TEXTS, "[" * 5000, '{"id": 1, "path": "/app/shop/cart.py"}']).encode(
+        "utf-8", "surrogatepass"
+    )
+    name = json.dumps({"id": chance.choice([number, chance.choice(FIELDS)]), "path": chance.choice(TEXTS)}).encode()
+    size = chance.choice([None, None, 0, 1, -1, 64, NAME_LIMIT, NAME_LIMIT + 1, 2**31 - 1])
+    line = RECORD.pack(number, 0, chance.choice([1, 1, 2, 3, 7, 8, 0, 99, -1]), 0)
+    return chance.choice(
+        [
+            line, line, line,
+            RECORD.pack(number, 0, chance.choice([-1, 1, 2, 8]), chance.choice([-1, 1, 2, 8])),
+            name_bytes(name), name_bytes(text, size=size), name_bytes(b"", size=4096),
+            RECORD.pack(*(chance.choice(FIELDS) for _ in range(4))),
+            bytes(RECORD.size * chance.choice([1, 4, 256])), chance.randbytes(RECORD.size),
+        ]
+    )  # fmt: skip
 
 
 def _evil(chance: random.Random) -> Any:
@@ -133,92 +210,12 @@ def rewrite_manifest(chance: random.Random, bad: Recording, other: Recording) ->
     bad.manifest_path.write_bytes(_text(chance, content).encode("utf-8", "surrogatepass"))
 
 
-def rewrite_sources(chance: random.Random, bad: Recording, other: Recording) -> None:
-    content = _text(chance, bad.sources.read_bytes().decode("utf-8", "replace")).encode("utf-8", "surrogatepass")
-    bad.publish_sources(content)
-
-
-_TABLES = {
-    "file": ("id", "path"),
-    "context": ("id", "context"),
-    "line_bits": ("file_id", "context_id", "numbits"),
-    "arc": ("file_id", "context_id", "fromno", "tono"),
-    "tracer": ("file_id", "tracer"),
-    "meta": ("key", "value"),
-    "coverage_schema": ("version",),
-}
-_COUNTING = "WITH RECURSIVE n(i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)"
-_SCRIPTS = (
-    "CREATE TABLE x (y)", "CREATE VIEW v AS SELECT * FROM file", "DROP TABLE tracer", "DROP TABLE line_bits",
-    "DROP TABLE meta",
-    "CREATE TRIGGER t AFTER INSERT ON file BEGIN DELETE FROM file; END", "CREATE INDEX i ON file (path)",
-    "PRAGMA page_size = 65536; VACUUM", "PRAGMA page_size = 512; VACUUM", "PRAGMA journal_mode = WAL",
-    "PRAGMA user_version = 9",
-    "PRAGMA auto_vacuum = 1; VACUUM", "VACUUM", "PRAGMA application_id = 7", "ALTER TABLE file RENAME TO files",
-    "ALTER TABLE arc ADD COLUMN more", "PRAGMA writable_schema = ON; UPDATE sqlite_master SET rootpage = 2",
-    "PRAGMA writable_schema = ON; UPDATE sqlite_master SET sql = 'x' WHERE name = 'file'",
-    "PRAGMA writable_schema = ON; DELETE FROM sqlite_master WHERE name LIKE 'sqlite_autoindex%'",
-    "PRAGMA writable_schema = ON; UPDATE sqlite_master SET rootpage = 999999 WHERE name = 'arc'",
-    "INSERT INTO line_bits SELECT id, 1, zeroblob(1000000) FROM file", "ANALYZE", "REINDEX",
-    *(f"{_COUNTING} INSERT INTO {what} FROM n" for what in (
-        "arc SELECT 1, 1, i, i + 1", "file SELECT i, '/app/' || i", "context SELECT i, 'c' || i"
-    )),
-)  # fmt: skip
-
-
-#: What would pass for the content of a column, so that more than the first check has something to do.
-_LIKELY: dict[str, tuple[object, ...]] = {
-    "numbits": (b"", b"\0", b"\x02", b"\xff", b"\xff" * 100, bytes(3) + b"\x01", bytes(5000) + b"\x01"),
-    "path": ("/app/shop/cart.py", "/app/shop/unused.py", "/app/shop/gone.py", "/app/other/till.py", "cart.py", "/"),
-    "context": ("", "create|a/b", "\x1b[31m", "x" * 4096),
-    "value": ("0", "1", "2"),
-    "version": (6, 7, 8),
-}
-_NUMBERED = (0, 1, 2, 3, 4, 5, 9, 99, -1, -7)
-
-
-def _cell(chance: random.Random, column: str) -> object:
-    return chance.choice(_LIKELY.get(column, _NUMBERED) if chance.random() < 0.8 else CELLS)
-
-
-def _statement(chance: random.Random) -> tuple[str, list[object]]:
-    table = chance.choice([*_TABLES, "line_bits", "line_bits", "line_bits", "file", "file"])
-    column = chance.choice([*_TABLES[table], _TABLES[table][-1]])
-    match chance.choice(["update", "update", "insert", "delete"]):
-        case "update":
-            where = f"rowid = {chance.randrange(1, 5)}" if chance.random() < 0.7 else "1"
-            return f"UPDATE {table} SET {column} = ? WHERE {where}", [_cell(chance, column)]
-        case "insert":
-            marks = ", ".join("?" * len(_TABLES[table]))
-            return f"INSERT INTO {table} VALUES ({marks})", [_cell(chance, each) for each in _TABLES[table]]
-        case _:
-            return f"DELETE FROM {table} WHERE rowid = ?", [chance.randrange(1, 5)]
-
-
-def change_tables(chance: random.Random, bad: Recording, other: Recording) -> None:
-    """Change the database as its own program could, with a manifest that stands by it and by what there is to count."""
-    with suppress(sqlite3.Error, OverflowError), closing(sqlite3.connect(bad.data)) as connection:
-        for _ in range(chance.choice([1, 1, 2, 5])):
-            with suppress(sqlite3.Error, OverflowError, UnicodeError), connection:
-                if chance.random() < 0.3:
-                    connection.executescript(chance.choice(_SCRIPTS))
-                else:
-                    connection.execute(*_statement(chance))
-    counts = {}
-    with suppress(DamagedError):
-        found = read_content(bad.data, schema())
-        counts = {"files": len(found.paths), "lines": found.line_count, "arcs": found.arc_count}
-        if found.branch != bad.manifest.process.branch:
-            bad = bad.change(process=dataclasses.replace(bad.manifest.process, branch=found.branch))
-    bad.publish_data(bad.data.read_bytes(), **counts)
-
-
 def replace_entry(chance: random.Random, bad: Recording, other: Recording) -> None:
-    path = chance.choice([bad.data, bad.sources, bad.manifest_path, bad.path])
+    path = chance.choice([bad.journal, child_of(bad), child_of(bad), bad.complete, bad.manifest_path, bad.path])
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
-        path.unlink()
+        path.unlink(missing_ok=True)
     match chance.choice(["link", "dangling", "self", "zero", "FIFO", "folder", "socket", "other's", "nothing"]):
         case "link":
             path.symlink_to(other.path / path.name)
@@ -251,7 +248,7 @@ def _bind(path: Path) -> None:
 def add_entries(chance: random.Random, bad: Recording, other: Recording) -> None:
     """Lay something beside and into it; that is nobody's loss."""
     names = [
-        b"\xff\xfe", b"\x1b[2J", b"a" * 255, "\u202e".encode(), b"data-9.coverage", b"data-x.coverage",
+        b"\xff\xfe", b"\x1b[2J", b"a" * 255, "\u202e".encode(), b"journal-x", b"journal--1", b"journal-0.tmp",
         b".hidden",
         b"-rf", b"recording.json.tmp", layout.temporary_name(layout.MANIFEST, 1).encode(), b"lost+found", b"..data",
     ]  # fmt: skip
@@ -266,7 +263,7 @@ def _link_to_zeros(name: bytes) -> None:
     os.symlink(b"/dev/zero", name)  # noqa: PTH211 - as above
 
 
-#: Of these a recording knows nothing, so whatever they change has to be noticed.
-SILENT = (flip_bytes, cut_or_grow, zero_pages, swap_files, replace_entry, add_entries)
-HONEST = (honest_garbage, rewrite_manifest, rewrite_sources, change_tables, change_tables, change_tables)
+#: Of these a recording knows nothing, so whatever they change of what it hashed has to be noticed.
+SILENT = (flip_bytes, cut_or_grow, zero_pages, move_records, append_records, swap_files, replace_entry, add_entries)
+HONEST = (honest_garbage, honest_records, honest_records, rewrite_manifest)
 MUTATIONS: dict[str, Mutation] = {mutation.__name__: mutation for mutation in (*SILENT, *HONEST)}

@@ -74,13 +74,13 @@ def test_a_folder_above_that_may_not_be_entered_is_named(
     assert f"{str(below)!r}: Permission denied: it is in a folder that {barred.whose('600')}" in done.stderr
 
 
-@pytest.mark.parametrize("place", ["recording", "manifest", "data"])
+@pytest.mark.parametrize("place", ["recording", "manifest", "journal"])
 def test_one_of_several_is_a_loss_with_its_owner_and_the_rest_is_reported(
     volume: Path, project: Project, shut: Callable[[Path, int], None], place: str
 ) -> None:
     record(volume)
     closed = record(volume, host="closed")
-    path = closed.data if place == "data" else PLACES[place](closed)
+    path = closed.journal if place == "journal" else PLACES[place](closed)
     shut(path, 0)
     done = barred.run(project.root, "collect", "--from", volume)
     assert done.returncode == 1, done.stdout + done.stderr

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from coverage_hooks.collect import journals as reading
 from coverage_hooks.collect.arcs import unpack
 from coverage_hooks.collect.contents import Content, read_data
-from coverage_hooks.collect.journals import LAST_LINE, Journals
+from coverage_hooks.collect.journals import FIRST_END, LAST_LINE, Journals
 from coverage_hooks.collect.union import lines_of
 from coverage_hooks.errors import VolumeError
 from coverage_hooks.volume.journal import NAME, NAME_LIMIT, RECORD, Name
@@ -101,14 +101,15 @@ UNSOUND = {
     "a second plug-in": (Name(number=1, path="/a.py", tracer="x").to_bytes(), "a second name for file 1"),
 }
 OF_LINES = {
-    "a negative line": (point(1, -1), "/a.py has line -1"),
-    "a line beyond any program's": (point(1, LAST_LINE + 1), f"/a.py has line {LAST_LINE + 1}"),
-    "an arc": (point(1, (1, 2)), "an arc, where lines were measured"),
-    "an arc out of a module": (point(1, (1, -1)), "an arc, where lines were measured"),
+    "a negative line": (point(1, -1), "/a.py has no line (-1, 0)"),
+    "a line beyond any program's": (point(1, LAST_LINE + 1), f"/a.py has no line ({LAST_LINE + 1}, 0)"),
+    "an arc": (point(1, (1, 2)), "/a.py has no line (1, 2)"),
+    "an arc out of a module": (point(1, (1, -1)), "/a.py has no line (1, -1)"),
+    "an end below the lines that there are": (point(1, (-1, -1)), "/a.py has no line (-1, -1)"),
 }
 OF_ARCS = {
-    "an arc from nowhere": (point(1, (LAST_LINE + 1, 1)), f"an arc from {LAST_LINE + 1} to 1"),
-    "an arc to nowhere": (point(1, (1, -LAST_LINE - 1)), f"an arc from 1 to {-LAST_LINE - 1}"),
+    "an arc from nowhere": (point(1, (LAST_LINE + 1, 1)), f"/a.py has no arc ({LAST_LINE + 1}, 1)"),
+    "an arc to nowhere": (point(1, (1, FIRST_END - 1)), f"/a.py has no arc (1, {FIRST_END - 1})"),
 }
 
 
@@ -134,7 +135,7 @@ def test_what_follows_an_unsound_record_does_not_count(
 
 @pytest.mark.parametrize("branch", [False, True])
 def test_what_a_line_may_be(*, branch: bool) -> None:
-    ends = {(LAST_LINE, -LAST_LINE), (-LAST_LINE, LAST_LINE), (0, 0)} if branch else {0, LAST_LINE}
+    ends = {(LAST_LINE, FIRST_END), (FIRST_END, LAST_LINE), (0, 0)} if branch else {0, LAST_LINE}
     journals, [(_, wrong)] = read(journal_bytes({"/a.py": ends}, {"/a.py": None}), branch=branch)
     assert not wrong
     assert facts(journals.content()) == {"/a.py": ends}
@@ -172,6 +173,13 @@ class TestNames:
         journals, [_, (_, wrong)] = read(A.to_bytes() + point(1, 1), other.to_bytes() + point(1, 2))
         assert not wrong
         assert facts(journals.content()) == {"/a.py": {1}, "/b.py": {2}}
+
+    @pytest.mark.parametrize("each", [1, (1, 2)])
+    def test_a_name_is_that_of_its_own_journal_only(self, each: int | tuple[int, int]) -> None:
+        first, second = A.to_bytes() + B.to_bytes() + point(2, each), A.to_bytes() + point(2, each)
+        journals, [_, (sound, wrong)] = read(first, second, branch=isinstance(each, tuple))
+        assert (sound, wrong) == (len(A.to_bytes()), "a point of file 2, which has no name")
+        assert facts(journals.content()) == {"/a.py": set(), "/b.py": {each}}
 
     @pytest.mark.parametrize("several", [False, True])
     @pytest.mark.parametrize(
@@ -213,7 +221,7 @@ def test_a_long_journal_is_read_in_parts(monkeypatch: pytest.MonkeyPatch, togeth
     assert parts[0].fingerprints == whole[0].fingerprints
 
 
-@pytest.mark.parametrize(("limit", "branch"), [("MOST_POINTS", True), ("MOST_POINTS", False), ("MOST_BYTES", False)])
+@pytest.mark.parametrize(("limit", "branch"), [("MOST_ARCS", True), ("MOST_BYTES", True), ("MOST_BYTES", False)])
 def test_more_than_any_program_has_does_not_fill_the_memory(
     monkeypatch: pytest.MonkeyPatch, limit: str, *, branch: bool
 ) -> None:
@@ -225,12 +233,12 @@ def test_more_than_any_program_has_does_not_fill_the_memory(
 
 
 def test_what_is_said_again_is_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "MOST_POINTS", 3)
-    points = b"".join(point(1, line) for line in (1, 2, 3))
-    journals, _ = read((A.to_bytes() + points) * 3, A.to_bytes() + points)
-    assert journals.content().line_count == 3
+    monkeypatch.setattr(reading, "MOST_ARCS", 3)
+    arcs = b"".join(point(1, (1, line)) for line in (1, 2, 3))
+    journals, _ = read((A.to_bytes() + arcs) * 3, A.to_bytes() + arcs, branch=True)
+    assert journals.content().arc_count == 3
     with pytest.raises(VolumeError, match="more than any program has"):
-        read(A.to_bytes() + points, A.to_bytes() + point(1, 4))
+        read(A.to_bytes() + arcs, A.to_bytes() + point(1, (1, 4)), branch=True)
 
 
 def test_names_of_more_bytes_than_any_program_has_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,18 +249,22 @@ def test_names_of_more_bytes_than_any_program_has_are_refused(monkeypatch: pytes
 
 
 def test_lines_of_more_bytes_than_any_program_has_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = journal_bytes({"/a.py": {1, 799}, "/b.py": {1, 799}}, {"/a.py": None, "/b.py": None})
-    assert read(names)[0].content().line_count == 4
-    monkeypatch.setattr(reading, "MOST_BYTES", 199)
+    content = journal_bytes({"/a.py": {1, 7999}, "/b.py": {1, 7999}}, {"/a.py": None, "/b.py": None})
+    assert read(content)[0].content().line_count == 4
+    monkeypatch.setattr(reading, "MOST_BYTES", 15_999)
     with pytest.raises(VolumeError, match="more than any program has"):
-        read(names)[0].content()
+        read(content)
 
 
 def test_the_highest_lines_cost_no_more_than_their_bytes() -> None:
     lines = range(LAST_LINE - 20_000, LAST_LINE)
-    journals, _ = read(journal_bytes({"/a.py": lines}, {"/a.py": None}))
-    assert journals.content().line_count == 20_000
-    assert is_cheap(journals.content, 1, lambda: sum(1 << line for line in itertools.islice(lines, 1000)))
+    content = journal_bytes({"/a.py": lines}, {"/a.py": None})
+    assert read(content)[0].content().line_count == 20_000
+
+    def act() -> Content:
+        return read(content)[0].content()
+
+    assert is_cheap(act, 1, lambda: sum(1 << line for line in lines[:2000]))
 
 
 def naive(content: bytes, *, branch: bool) -> tuple[set[tuple[str, int, int]], int, bool]:
@@ -277,7 +289,8 @@ def naive(content: bytes, *, branch: bool) -> tuple[set[tuple[str, int, int]], i
                 return points, at, True
             at += size
         else:
-            fine = max(abs(start), abs(end)) <= LAST_LINE if branch else 0 <= start <= LAST_LINE and not end
+            ends = range(FIRST_END, LAST_LINE + 1)
+            fine = start in ends and end in ends if branch else 0 <= start <= LAST_LINE and not end
             if context or file not in names or not fine:
                 return points, at, True
             points.add((names[file], start, end))
@@ -285,7 +298,9 @@ def naive(content: bytes, *, branch: bool) -> tuple[set[tuple[str, int, int]], i
     return points, at, False
 
 
-_NUMBERS = st.integers(-3, 9) | st.sampled_from([LAST_LINE, LAST_LINE + 1, -LAST_LINE - 1, -(1 << 31), (1 << 31) - 1])
+_NUMBERS = st.integers(-3, 9) | st.sampled_from(
+    [LAST_LINE, LAST_LINE + 1, FIRST_END, FIRST_END - 1, -(1 << 31), (1 << 31) - 1]
+)
 _PARTS = st.one_of(
     st.builds(
         lambda number, path: Name(number=number, path=path, fingerprint=KNOWN).to_bytes(),
@@ -312,6 +327,6 @@ def test_any_journal_is_read_as_record_by_record(parts: list[bytes], cut: int, *
 
 
 def test_an_arc_is_the_second_half_of_its_record() -> None:
-    ends = (-LAST_LINE, -1, 0, 1, LAST_LINE)
+    ends = (FIRST_END, -1, 0, 1, LAST_LINE)
     for arc in itertools.product(ends, ends):
         assert unpack(struct.unpack("<qq", point(1, arc))[1]) == arc

@@ -94,13 +94,13 @@ def test_of_many_recordings_those_are_shown_of_which_there_is_something_to_tell(
     for number in range(quiet):  # no two of them the same
         lines = {line for line in range(1, 8) if number + 1 >> line - 1 & 1}
         record(volume, host="quiet", started_at=STARTED + timedelta(seconds=number), measured={"shop/cart.py": lines})
-    record(volume, host="forked").change_process(forks=2)
+    record(volume, host="spawned").change_process(parent="operator-20260131T235959Z-0123abcd")
     record(volume, host="damaged").journal.unlink()
     result = run("collect")
     shown = [line for line in result.output.splitlines() if line.startswith("quiet-") and "finished" in line]
     counted = f"{quiet} more finished, with nothing to tell of them" in result.output
     assert (len(shown), counted) == ((quiet, False) if quiet + 2 < MANY_ROWS else (0, True))
-    assert [line.split("-")[0] for line in result.output.splitlines() if re.match("(forked|damaged)-", line)] == [
+    assert [line.split("-")[0] for line in result.output.splitlines() if re.match("(spawned|damaged)-", line)] == [
         "damaged",
-        "forked",
+        "spawned",
     ]

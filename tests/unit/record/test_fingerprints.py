@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from coverage_hooks.record import fingerprints
-from tests.unit.record.children import Program
+from tests.unit.record.children import Program, usual_mode
 
 MAIN = """\
 import coverage_hooks
@@ -30,14 +30,13 @@ OTHER = "def run():\n    # moved\n    x = 1\n    return x\n"
 
 
 def sources(made: Program) -> str:
-    (left,) = made.left()
-    assert left.manifest.sources is not None
-    return (left.folder / left.manifest.sources.file).read_text()
+    """Return the names and hashes of the files whose fingerprint is known."""
+    known = {name: told["sha256"] for name, told in made.left_one().sources().items() if "sha256" in told}
+    return " ".join(f"{name} {digest}" for name, digest in known.items())
 
 
 def problems(made: Program) -> str:
-    (left,) = made.left()
-    return "\n".join(left.manifest.problems)
+    return "\n".join(made.left_one().manifest.problems)
 
 
 def run(made: Program, change: str, **more: str) -> None:
@@ -61,10 +60,27 @@ REPLACED = [
 
 @pytest.mark.parametrize("writes", ["", "1"])
 @pytest.mark.parametrize("change", REPLACED)
-def test_a_file_that_is_replaced_after_its_import_has_none(made: Program, change: str, writes: str) -> None:
+def test_a_file_that_is_replaced_after_its_import_has_none_or_its_own(made: Program, change: str, writes: str) -> None:
     run(made, change.format(other=OTHER), PYTHONDONTWRITEBYTECODE=writes)
-    assert "work.py" not in sources(made)
-    assert "work.py: no fingerprint, so no line of it can be trusted: " in problems(made)
+    if usual_mode() == "immediate":  # it was read before its first line ran
+        assert f"work.py {hashlib.sha256(WORK.encode()).hexdigest()}" in sources(made)
+        assert not problems(made)
+    else:
+        assert_has_none(made, "work.py")
+
+
+@pytest.mark.parametrize("writes", ["", "1"])
+def test_a_module_that_the_program_writes_and_replaces_has_none(made: Program, writes: str) -> None:
+    """As only its code could prove it, and that is another one by then."""
+    write = f"new = Path('program/new.py'); new.write_text({WORK!r})"
+    run(made, f"{write}; import program.new; new.write_text({OTHER!r})", PYTHONDONTWRITEBYTECODE=writes)
+    assert_has_none(made, "new.py")
+
+
+def assert_has_none(made: Program, name: str) -> None:
+    assert name not in sources(made)
+    why = made.left_one().sources()[name]["problem"]
+    assert f"{name}: no fingerprint, so no line of it can be trusted: {why}" in problems(made)
 
 
 @pytest.mark.parametrize("writes", ["", "1"])

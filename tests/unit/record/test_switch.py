@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.record.children import Program
+from coverage_hooks.volume.manifest import Manifest
+from tests.unit.record.children import Program, usual_mode
 
 REPORT = """
     import json, signal, sys, threading
@@ -55,6 +56,25 @@ def test_on_records_without_touching_signals(tmp_path: Path, value: str) -> None
     assert made.left_one().manifest.state == "finished"
 
 
+@pytest.mark.parametrize("branch", [True, False])
+def test_the_announcement_says_how_it_will_be_recorded(tmp_path: Path, branch: bool) -> None:
+    main = """
+        import coverage_hooks
+        coverage_hooks.start()
+        import os, pathlib
+        (folder,) = pathlib.Path(os.environ["COVERAGE_HOOKS_DIR"]).iterdir()
+        print((folder / "recording.json").read_text())
+    """
+    made = Program(tmp_path, branch, __main__=main)
+    announced = Manifest.parse(made.run(INTERVAL="60").stdout.encode())
+    assert (announced.state, announced.journals) == ("running", [])
+    assert announced.beat <= 1, "the pulse beats when it begins, and then as it is asked to"
+    ended = made.left_one()
+    assert announced.process == ended.manifest.process
+    assert (announced.process.journal, announced.process.branch) == (usual_mode(branch=branch), branch)
+    assert announced.process.core == ("sysmon" if ended.mode == "immediate" else "ctrace")
+
+
 def test_kopf_is_found_or_done_without(tmp_path: Path) -> None:
     registered = Program(
         tmp_path / "with",
@@ -91,7 +111,7 @@ def test_beside_another_measurement_it_announces_why_nothing_is_recorded(tmp_pat
     assert problem in result.stderr
     left = made.left_one()
     assert [each.partition(";")[0] for each in left.manifest.problems] == [problem]
-    assert (left.manifest.state, left.manifest.data) == ("finished", None)
+    assert (left.manifest.state, left.mode, left.journals()) == ("finished", "", {})
     assert (tmp_path / ".coverage").exists() or list(tmp_path.glob(".coverage.*")), "the other one must still save"
 
 
@@ -130,7 +150,7 @@ def test_a_configuration_that_cannot_be_read_is_announced(tmp_path: Path, rcfile
     result = made.run(RCFILE=rcfile)
     assert result.returncode == 0
     left = made.left_one()
-    assert left.manifest.data is None
+    assert (left.mode, left.journals()) == ("", {})
     assert "nothing is recorded" in left.manifest.problems[0]
     assert rcfile in left.manifest.problems[0]
 
@@ -141,5 +161,5 @@ def test_coverage_missing_is_announced(tmp_path: Path) -> None:
     result = made.run()
     assert (result.returncode, json.loads(result.stdout)["tracing"]) == (0, False)
     left = made.left_one()
-    assert (left.manifest.data, left.manifest.state) == (None, "finished")
+    assert (left.mode, left.journals(), left.manifest.state) == ("", {}, "finished")
     assert "coverage.py cannot be imported" in left.manifest.problems[0]
