@@ -296,7 +296,8 @@ async def test_states_and_numbers_of_the_ledger_are_read_whole(blank: Tab, tmp_p
     await blank.open(crowded(tmp_path, rows=6))
     assert await blank.evaluate("document.documentElement.scrollWidth") == width
     broken = await blank.evaluate(
-        "[...document.querySelectorAll('td[data-title=state], td[data-title=journal], td[data-title=files], td[data-title=lines], "
+        "[...document.querySelectorAll('td[data-title=state], td[data-title=journal], td[data-title=files], "
+        "td[data-title=lines], "
         "td[data-title=lost]')].filter((cell) => { const text = document.createRange(); "
         "text.selectNodeContents(cell); const tops = [...text.getClientRects()].map((part) => part.top); "
         "return Math.max(...tops) - Math.min(...tops) > 8; }).map((cell) => cell.textContent)"

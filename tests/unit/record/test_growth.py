@@ -1,4 +1,4 @@
-"""What the pulse writes where the sets of coverage.py are copied: what is new in them, once, and nothing is forgotten."""
+"""What the pulse writes where the sets of coverage.py are copied: what is new in them, once, and all of it."""
 
 from __future__ import annotations
 
