@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from coverage_hooks.volume import layout
-from coverage_hooks.volume.journal import RECORD, Fingerprint, Name, padded
+from coverage_hooks.volume.journal import RECORD, Fingerprint, name_bytes, padded
 from coverage_hooks.volume.manifest import JournalFile
 
 #: From which number on the descriptor is: operators close and reuse the low ones, and our bytes must not land there.
@@ -465,9 +465,7 @@ class Journal:
 
 
 def _name(file: File, number: int, path: str) -> bytes:
-    return Name(
-        number=number, path=path, fingerprint=file.fingerprint, tracer=file.tracer, problem=file.problem
-    ).to_bytes()
+    return name_bytes(number, path, file.fingerprint, file.tracer, file.problem)
 
 
 def _whole(content: bytes) -> int:
