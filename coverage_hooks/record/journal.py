@@ -194,9 +194,12 @@ class Journal:
 
     def _introduce(self, file: File, points: Iterable[tuple[int, int]], writes: Write = write) -> bool:
         """Write the name of *file* with its first *points*; False if it cannot be written, or the file is gone."""
-        if self._place.descriptor < 0 and not self._open():
-            return False
-        place, path = self._place, self._identify(file)
+        place = self._place
+        if place.descriptor < 0:
+            if (opened := self._open()) is None:
+                return False
+            place = opened
+        path = self._identify(file)
         if self.failure is not None:
             return False
         number = next(place.numbers)
@@ -232,8 +235,8 @@ class Journal:
             self._fail(OSError(errno.ENOSPC, "a write was cut short"))
         return True
 
-    def _open(self) -> bool:
-        """Open a file; False if that does not work. Of threads that do so at once one has its way."""
+    def _open(self) -> _Place | None:
+        """Open a file, and return it; None if that does not work. Of threads that do so at once one has its way."""
         opened = self._opened
         for number in itertools.count(self._base, _APART):
             name = layout.journal_name(number)
@@ -247,7 +250,7 @@ class Journal:
                 if _is_from_elsewhere(error):
                     raise
                 self._fail(error)
-                return False
+                return None
             break
         mine = _Place(name, descriptor)
         opened.append(mine)
@@ -256,10 +259,11 @@ class Journal:
             self._unlink(name)
         elif self._immediate and not (self._base or self._owed):
             self._mark(first=True)
-        if opened is not self._opened:  # a signal handler forked meanwhile, and this is the child
-            return False
+        if opened is not self._opened:  # removed meanwhile, or a signal handler forked, and this is the child
+            mine.close()
+            return None
         self._place = opened[0]
-        return True
+        return opened[0]
 
     def _reopen(self, place: _Place) -> bool:
         """Open the file of *place* again, whose descriptor other code has closed; False if it is gone."""
