@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from coverage_hooks.volume import layout
-from coverage_hooks.volume.journal import RECORD, Fingerprint, Name, padded
+from coverage_hooks.volume.journal import RECORD, Fingerprint, name_bytes, padded
 from coverage_hooks.volume.manifest import JournalFile
 
 #: From which number on the descriptor is: operators close and reuse the low ones, and our bytes must not land there.
@@ -96,7 +96,7 @@ class _Place:
     def __init__(self, name: str = "", descriptor: int = -1) -> None:
         self.name = name
         self.numbers = itertools.count(1)
-        self.written = self.torn_at = 0
+        self.written = self.torn_at = 0  # bytes of whole writes, so a prefix that may be named
         self.torn = b""  # what is missing of the record that ends at `torn_at`
         self.descriptor, self.inode = -1, 0
         if descriptor >= 0:
@@ -194,9 +194,12 @@ class Journal:
 
     def _introduce(self, file: File, points: Iterable[tuple[int, int]], writes: Write = write) -> bool:
         """Write the name of *file* with its first *points*; False if it cannot be written, or the file is gone."""
-        if self._place.descriptor < 0 and not self._open():
-            return False
-        place, path = self._place, self._identify(file)
+        place = self._place
+        if place.descriptor < 0:
+            if (opened := self._open()) is None:
+                return False
+            place = opened
+        path = self._identify(file)
         if self.failure is not None:
             return False
         number = next(place.numbers)
@@ -225,14 +228,15 @@ class Journal:
                         return self._write_slowly(place, content, may_reopen=False)
                     self._fail(error)
                 return False
-        place.written += done
-        if done < len(content):
+        if done == len(content):
+            place.written += done
+        else:
             place.torn, place.torn_at = content[done:], os.fstat(place.descriptor).st_size
             self._fail(OSError(errno.ENOSPC, "a write was cut short"))
         return True
 
-    def _open(self) -> bool:
-        """Open a file; False if that does not work. Of threads that do so at once one has its way."""
+    def _open(self) -> _Place | None:
+        """Open a file, and return it; None if that does not work. Of threads that do so at once one has its way."""
         opened = self._opened
         for number in itertools.count(self._base, _APART):
             name = layout.journal_name(number)
@@ -246,7 +250,7 @@ class Journal:
                 if _is_from_elsewhere(error):
                     raise
                 self._fail(error)
-                return False
+                return None
             break
         mine = _Place(name, descriptor)
         opened.append(mine)
@@ -255,10 +259,11 @@ class Journal:
             self._unlink(name)
         elif self._immediate and not (self._base or self._owed):
             self._mark(first=True)
-        if opened is not self._opened:  # a signal handler forked meanwhile, and this is the child
-            return False
+        if opened is not self._opened:  # removed meanwhile, or a signal handler forked, and this is the child
+            mine.close()
+            return None
         self._place = opened[0]
-        return True
+        return opened[0]
 
     def _reopen(self, place: _Place) -> bool:
         """Open the file of *place* again, whose descriptor other code has closed; False if it is gone."""
@@ -359,8 +364,7 @@ class Journal:
             there = path.stat()
         except FileNotFoundError:
             return False
-        _, hashed = self._prefixes.get(place.name, (None, 0))
-        if there.st_ino != place.inode or there.st_size < max(written, hashed):
+        if there.st_ino != place.inode or there.st_size < written:
             if there.st_ino == place.inode:  # cut: what is left of it may end within a record
                 path.unlink()
             return False
@@ -389,7 +393,7 @@ class Journal:
             done = _os_write(place.descriptor, place.torn)
             place.torn = place.torn[done:]
             place.torn_at += done
-            place.written += done
+        place.written = max(place.written, place.torn_at)
         self.failure = None
         if self._owed:
             self._replay()
@@ -402,8 +406,7 @@ class Journal:
     def _synchronise(self) -> None:
         place = self._place
         if place.descriptor >= 0:
-            # Not what was counted: threads that count at the same time may count too little.
-            self._hash(place.name, (self._folder / place.name).stat().st_size // _SIZE * _SIZE)
+            self._hash(place.name, place.written)
         if self._forked:
             with os.scandir(self._folder) as entries:
                 children = [entry for entry in entries if layout.JOURNAL.fullmatch(entry.name)]
@@ -466,9 +469,7 @@ class Journal:
 
 
 def _name(file: File, number: int, path: str) -> bytes:
-    return Name(
-        number=number, path=path, fingerprint=file.fingerprint, tracer=file.tracer, problem=file.problem
-    ).to_bytes()
+    return name_bytes(number, path, file.fingerprint, file.tracer, file.problem)
 
 
 def _whole(content: bytes) -> int:

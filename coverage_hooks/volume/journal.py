@@ -26,6 +26,7 @@ RECORD = struct.Struct("<IIii")
 #: The second field of a record that introduces a name, and the longest text of one, in bytes.
 NAME, NAME_LIMIT = 1, 16 << 10
 
+_encode = json.JSONEncoder().encode
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _GIT_BLOB = re.compile(r"[0-9a-f]{40}")
 
@@ -53,12 +54,7 @@ class Name:
 
     def to_bytes(self) -> bytes:
         """Return the whole records that say so."""
-        document: dict[str, object] = {"id": self.number, "path": self.path}
-        if self.fingerprint is not None:
-            document |= {"sha256": self.fingerprint.sha256, "git": self.fingerprint.git}
-        document |= {key: text for key, text in (("tracer", self.tracer), ("problem", self.problem)) if text}
-        text = json.dumps(document, separators=(",", ":")).encode()
-        return RECORD.pack(0, NAME, len(text), 0) + text.ljust(padded(len(text)))
+        return name_bytes(self.number, self.path, self.fingerprint, self.tracer, self.problem)
 
     @classmethod
     def parse(cls, content: bytes) -> Name:
@@ -85,6 +81,22 @@ class Name:
             raise ManifestError(f"name {number} has a fingerprint that is not 64 and 40 hex digits")
         fingerprint = Fingerprint(sha256=sha256, git=git) if sha256 else None
         return cls(number=number, path=path, fingerprint=fingerprint, tracer=tracer, problem=problem)
+
+
+def name_bytes(number: int, path: str, fingerprint: Fingerprint | None, tracer: str, problem: str) -> bytes:
+    """Return the whole records that say what a `Name` of these does; a first line waits for it, so it is put together.
+
+    Hashes are hex digits, which need no escapes.
+    """
+    text = f'{{"id":{number},"path":{_encode(path)}'
+    if fingerprint is not None:
+        text += f',"sha256":"{fingerprint.sha256}","git":"{fingerprint.git}"'
+    if tracer:
+        text += f',"tracer":{_encode(tracer)}'
+    if problem:
+        text += f',"problem":{_encode(problem)}'
+    content = text.encode() + b"}"
+    return RECORD.pack(0, NAME, len(content), 0) + content.ljust(padded(len(content)))
 
 
 def padded(size: int) -> int:
