@@ -292,10 +292,12 @@ def _judge_empty(ledger: Ledger, row: Row, manifest: Manifest) -> None:
 
 
 def _nothing_published(row: Row, manifest: Manifest) -> str:
+    full = "the volume is full, " if manifest.state == "running" else ""
     advice = (
         manifest.problems[-1]
         if manifest.problems
-        else "nothing of `run:source` ran, or the operator's coverage configuration names other code; see its log too"
+        else f"nothing of `run:source` ran, {full}or the operator's coverage configuration names other code; "
+        "see its log too"
     )
     if row.mode == "final" and manifest.state == "running":
         return f"announced itself and has not ended: in mode final all is saved then, so all is lost; {advice}"

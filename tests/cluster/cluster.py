@@ -22,7 +22,7 @@ _LOCAL = "localhost/"
 class Cluster:
     """A cluster; `kubeconfig` is an administrator's, and the names of images in it start with `image_prefix`.
 
-    A claim of `small_storage_class` holds 8 KiB and no more. `volumes` is the folder with all of its volumes, where
+    A claim of `small_storage_class` holds 4 KiB and no more. `volumes` is the folder with all of its volumes, where
     that is on this machine.
     """
 

@@ -79,7 +79,7 @@ class Scenario:
     rows: tuple[tuple[str, str], ...]
     ran: tuple[str, ...] = ("work",)
     never_ran: tuple[str, ...] = ()
-    lost: Literal["nothing", "seconds", "unknown"] = "nothing"
+    lost: Literal["nothing", "seconds"] = "nothing"
 
 
 def out_of_memory(scene: Scene) -> None:
@@ -272,7 +272,7 @@ SCENARIOS = [
     Scenario(crash_before_the_hook, 1, (("missing", "exited"),), ran=()),
     Scenario(crash_in_startup, 0, (("finished", "exited"),), ran=(), never_ran=("work",)),
     Scenario(read_only, 1, (("missing", "deleted"),), ran=()),
-    Scenario(full, 1, (("ended", "deleted"),), ran=(), lost="unknown"),
+    Scenario(full, 1, (("announced", "deleted"),), ran=()),
 ]
 
 
@@ -293,7 +293,7 @@ async def test_an_ending_is_told_and_nothing_is_lost_that_was_not_said(
     for row in rows:
         if row["state"] in {"killed", "ended"}:
             assert (row["lost_seconds"] == 0) == (scenario.lost == "nothing"), done.said
-            assert scenario.lost == "unknown" or row["lost_seconds"] <= few_beats(done, row) + 1, done.said
+            assert row["lost_seconds"] <= few_beats(done, row) + 1, done.said
     if scene.killed_at is not None:
         # What is stated is no less than the truth, and no more than was known when the next process was there.
         snapshot = datetime.fromisoformat(rows[0]["snapshot_at"]).timestamp()

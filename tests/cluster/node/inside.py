@@ -30,7 +30,7 @@ ROOT = Path("/run/node")
 PROGRAMS = ROOT / "programs"
 LOGS = "logs"
 #: Volumes whose names start so hold this much and no more: too little for two states of one recording.
-SMALL, SMALL_BYTES = "small", 8 << 10
+SMALL, SMALL_BYTES = "small", 4 << 10
 
 _CHECK_EVERY = 0.1
 _SYSCTLS = {

@@ -421,7 +421,6 @@ class TestThreads:
         for name in range(4):
             assert set().union(*(lines[f"/{name}-{rest}.py"] for rest in range(7))) == set(range(3000))
 
-
     def test_a_journal_that_grows_while_it_is_looked_at_is_not_taken_for_one_that_was_cut(
         self, recording: Recording
     ) -> None:
