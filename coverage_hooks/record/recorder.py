@@ -36,7 +36,7 @@ from coverage.exceptions import CoverageWarning
 
 from coverage_hooks.record import fingerprints, imports, internals, overrides
 from coverage_hooks.record.begun import Begun
-from coverage_hooks.record.journal import File, Journal
+from coverage_hooks.record.journal import File, Journal, make_room
 from coverage_hooks.record.live import Lines, Live
 from coverage_hooks.volume.manifest import Mode
 
@@ -131,6 +131,7 @@ class Recorder:
 
     def prepare(self) -> None:
         """Load the configuration, and try what of coverage.py is not public; takes some milliseconds."""
+        make_room()
         self._configure()
         if not any(self._option(name) for name in _SELECTING):
             self._problem("[run] names no source: which modules were imported too early to be recorded is unknown")
