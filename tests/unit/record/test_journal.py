@@ -581,6 +581,27 @@ class TestDescriptors:
         os.close(taken)
         os.close(theirs)
 
+    def test_room_for_it_is_made_before_there_are_threads(self) -> None:
+        """Else the kernel waits for all processors, and the first line with it."""
+        told = python(
+            """\
+            from coverage_hooks.record.journal import make_room
+            def entries():
+                (size,) = [line for line in Path("/proc/self/status").read_text().splitlines() if "FDSize" in line]
+                return int(size.split()[1])
+            if os.fork() == 0:  # which has room for what is open, however much this one has inherited
+                before = entries(), len(descriptors())
+                make_room()
+                print(*before, entries(), len(descriptors()))
+            else:
+                os.wait()
+            """,
+            "unused",
+        )
+        before, opened, after, still = map(int, told.split())
+        assert before < 900 < after
+        assert still == opened
+
     def test_closing_lets_go_of_it(self, recording: Recording) -> None:
         recording.run("/a.py", 1)
         before = descriptors()
