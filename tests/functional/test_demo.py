@@ -74,7 +74,8 @@ def test_stopped_half_way_it_leaves_nothing(tmp_path: Path, mark: str, number: s
         said = ""
         while during not in said and (character := demo.stdout.read(1)):
             said += character
-        assert len(marked(mark)) > 4  # the demo, and etcd, the API server, Keycloak's keeper and their supervisors
+        # The demo, and etcd, the API server, Keycloak's keeper and their supervisors.
+        assert len(marked(mark)) > 4, said
         demo.send_signal(number)
         said += demo.stdout.read()
         assert demo.wait() == 128 + number, said
