@@ -12,7 +12,7 @@ SOURCES := coverage_hooks keycloak_operator tests examples
 .DELETE_ON_ERROR:
 .PHONY: help venv demo test lint types test-unit test-chart test-workflows test-functional test-operators test-oldest test-pythons test-versions \
   test-browser browser-deps e2e cluster-deps cluster-up cluster-down coverage coverage-place coverage-unit \
-  coverage-retrieve coverage-combine coverage-report benchmark benchmark-load format crds chart docs lock clean
+  coverage-retrieve coverage-combine coverage-report benchmark benchmark-recording benchmark-load format crds chart docs lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,6 +88,10 @@ benchmark: $(VENV)/ready ## How long combining and reporting take, in turn with 
 	$(BIN)/python -m tests.benchmarks.combining lines 1000
 	$(BIN)/python -m tests.benchmarks.combining arcs 300
 	$(BIN)/python -m tests.benchmarks.reporting 300
+
+benchmark-recording: $(VENV)/ready ## What recording costs beside plain coverage.py, in turn, and what is lost when a program is killed
+	$(BIN)/python -m tests.benchmarks.recording 5
+	$(BIN)/python -m tests.benchmarks.kills 100
 
 benchmark-load: $(VENV)/ready ## What the operator asks of Keycloak with 500 resources: to create them, to look, after a start
 	$(BIN)/python -m tests.benchmarks.load

@@ -153,6 +153,29 @@ class TestMultiprocessing:
         assert len(parents) == len(spawned) == 1
         assert spawned[0].process.parent == parents[0].recording
 
+    def test_what_a_program_of_one_file_spawns_is_recorded(self, tmp_path: Path) -> None:
+        """It imports the file under another name, by which coverage.py does not know it."""
+        made = Program(tmp_path, False)
+        (tmp_path / "theirs.py").write_text(
+            dedent(
+                """\
+                import multiprocessing
+                def childs():
+                    return 2
+                if __name__ == "__main__":
+                    process = multiprocessing.get_context("spawn").Process(target=childs)
+                    process.start()
+                    process.join()
+                """
+            )
+        )
+        (tmp_path / ".coveragerc").write_text("[run]\nsource = theirs\n")
+        done = made.run("-m", "coverage_hooks", "run", "theirs.py")
+        assert done.returncode == 0, done.stderr
+        (spawned,) = [left for left in made.left() if left.manifest.process.parent]
+        assert spawned.lines()["theirs.py"] == {1, 2, 3, 4}
+        assert spawned.manifest.problems == []
+
     def test_it_is_not_imported_to_be_followed(self, tmp_path: Path) -> None:
         recorded = program(tmp_path, "import sys; print('multiprocessing.util' in sys.modules)")
         assert recorded.run().stdout == "False\n"
