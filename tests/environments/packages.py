@@ -24,9 +24,10 @@ CHECKOUT = Path(__file__).parents[2]
 _EXTRAS = ("record", "collect")
 #: What is recorded; an operator has it by itself.
 _KOPF = f"kopf>={LEAST['kopf']}"
-#: What the tests need besides, always the newest; the last three install the packages of some tests.
+#: What the tests need besides, always the newest; the last three install the packages of some tests, and gunicorn is a
+#: server whose workers are recorded.
 _TOOLS = ["pytest", "pytest-asyncio", "pytest-cov", "pytest-timeout", "pytest-xdist", "hypothesis", "trustme"]
-_TOOLS += ["pip", "hatchling", "editables"]
+_TOOLS += ["gunicorn", "pip", "hatchling", "editables"]
 
 _OPERATORS = ["uvicorn", "uvloop"]
 

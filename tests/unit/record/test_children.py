@@ -296,6 +296,7 @@ class TestServers:
                 return False
         try:
             while not answers():
+                assert server.poll() is None, "gunicorn has ended"
                 time.sleep(0.01)
         finally:
             server.terminate()
