@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from textwrap import dedent
 
 #: Handlers of every kind, in threads and in the event loop; what they do is in ``work``.
@@ -84,6 +84,8 @@ class Shape:
     plain_source: str = ""
     stop: signal.Signals = signal.SIGTERM
     path: str = "."
+    #: By file the function that a forked child alone runs, which plain coverage.py does not measure.
+    in_children: Mapping[str, str] = field(default_factory=dict)
     #: The file whose own functions run the event loop; on Python 3.11 these get lines of asyncio.
     running: str = ""
 
@@ -281,6 +283,7 @@ SHAPES: Mapping[str, Shape] = {
         files=_PACKAGE | {"shop/handlers.py": _IN_A_POOL},
         alone=_run("-m", "shop.handlers"),
         recorded=_run("-m", "coverage_hooks.kopf", "-m", "shop.handlers"),
+        in_children={"shop/work.py": "created", "shop/handlers.py": "in_the_pool"},
     ),
     "entrypoint": Shape(
         files=_PACKAGE
