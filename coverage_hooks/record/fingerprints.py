@@ -20,6 +20,7 @@ from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+from coverage_hooks.record.journal import is_from_elsewhere
 from coverage_hooks.volume.journal import Fingerprint
 
 #: Flags in the head of a compiled file: it holds a hash of its source; and that hash is checked.
@@ -42,36 +43,39 @@ def at_once(file: str, since: float) -> Fingerprint | None:
 
     For the thread that imports it, right before its first line. Raises nothing but what a signal handler raises.
     """
-    try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            status = os.fstat(descriptor)
-            content = os.read(descriptor, status.st_size + 1)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
-            raise  # a signal handler's own
+    found = _read(file)
+    if found is None:
         return None
+    content, status = found
     if len(content) != status.st_size or status.st_ctime >= since or not _may_be_compiled_of(content, file):
         return None
     return of(content)
 
 
-def _may_be_compiled_of(content: bytes, file: str) -> bool:
-    """Whether the compiled file of *file* is used only if *content* is its source, or says that this is its source."""
+def _read(file: str, size: int | None = None) -> tuple[bytes, os.stat_result] | None:
+    """Return the first *size* bytes of *file*, or all and one more where it grows; None where it cannot be read."""
     try:
-        descriptor = os.open(importlib.util.cache_from_source(file), os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            head = os.read(descriptor, 16)
+            status = os.fstat(descriptor)
+            return os.read(descriptor, status.st_size + 1 if size is None else size), status
         finally:
             os.close(descriptor)
     except OSError as error:
-        if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
-            raise  # a signal handler's own
-        return True
+        if is_from_elsewhere(error):
+            raise
+        return None
+
+
+def _may_be_compiled_of(content: bytes, file: str) -> bool:
+    """Whether the compiled file of *file* is used only if *content* is its source, or says that this is its source."""
+    try:
+        found = _read(importlib.util.cache_from_source(file), 16)
     except NotImplementedError:  # no compiled file is used at all
         return True
+    if found is None:
+        return True
+    head, _ = found
     flags = int.from_bytes(head[4:8], "little")
     if head[:4] != importlib.util.MAGIC_NUMBER or not flags & _HASHED or flags & _CHECKED:
         return True

@@ -40,7 +40,7 @@ _pack, _SIZE = RECORD.pack, RECORD.size
 _os_write = os.write  # as it is now: tests of operators patch it
 
 
-def _is_from_elsewhere(error: OSError) -> bool:
+def is_from_elsewhere(error: OSError) -> bool:
     """Whether *error* is of a signal handler of the operator, such as a TimeoutError, and not of the call it came from.
 
     The call itself is one of C, in the frame that catches it.
@@ -57,7 +57,7 @@ def _write(descriptor: int, content: bytes, size: int) -> int:
     try:
         return _os_write(descriptor, content[:size])
     except OSError as error:
-        if _is_from_elsewhere(error):
+        if is_from_elsewhere(error):
             raise
         return -1
 
@@ -77,7 +77,7 @@ def make_room() -> None:
     try:
         os.close(fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _DESCRIPTORS))
     except OSError as error:  # as where fewer are allowed
-        if _is_from_elsewhere(error):
+        if is_from_elsewhere(error):
             raise
     finally:
         os.close(descriptor)
@@ -120,7 +120,7 @@ class _Place:
         try:
             high = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _DESCRIPTORS)
         except OSError as error:  # as where fewer are allowed
-            if _is_from_elsewhere(error):
+            if is_from_elsewhere(error):
                 raise
         else:
             os.close(descriptor)
@@ -232,7 +232,7 @@ class Journal:
             try:
                 done = _os_write(place.descriptor, content)
             except OSError as error:
-                if _is_from_elsewhere(error):
+                if is_from_elsewhere(error):
                     raise
                 if place is self._place:
                     # At once, as a forked child has no pulse that would see to it.
@@ -255,11 +255,11 @@ class Journal:
             try:
                 descriptor = os.open(self._folder / name, _MODE | os.O_EXCL, 0o666)
             except FileExistsError as error:
-                if _is_from_elsewhere(error):
+                if is_from_elsewhere(error):
                     raise
                 continue
             except OSError as error:
-                if _is_from_elsewhere(error):
+                if is_from_elsewhere(error):
                     raise
                 self._fail(error)
                 return None
@@ -282,7 +282,7 @@ class Journal:
         try:
             descriptor = os.open(self._folder / place.name, _MODE & ~os.O_CREAT)
         except OSError as error:
-            if _is_from_elsewhere(error):
+            if is_from_elsewhere(error):
                 raise
             return False
         if os.fstat(descriptor).st_ino != place.inode:
@@ -307,7 +307,7 @@ class Journal:
         try:
             os.close(os.open(self._folder / layout.COMPLETE, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
         except OSError as error:
-            if _is_from_elsewhere(error):
+            if is_from_elsewhere(error):
                 raise
             return
         self._marked = True
@@ -321,9 +321,9 @@ class Journal:
     def _unlink(self, name: str) -> bool:
         """Remove *name*; False if that does not work."""
         try:
-            os.unlink(self._folder / name)  # noqa: PTH108 - one frame: see `_is_from_elsewhere`
+            os.unlink(self._folder / name)  # noqa: PTH108 - one frame: see `is_from_elsewhere`
         except OSError as error:
-            if _is_from_elsewhere(error):
+            if is_from_elsewhere(error):
                 raise
             return error.errno == errno.ENOENT
         return True
