@@ -13,6 +13,7 @@ opens a journal of its own with its first new point.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -418,13 +419,17 @@ class Journal:
     def _synchronise(self) -> None:
         place = self._place
         if place.descriptor >= 0:
-            self._hash(place.name, place.written)
+            try:
+                self._hash(place.name, place.written)
+            except FileNotFoundError:  # removed since it was looked at
+                self._renew()
         if self._forked:
             with os.scandir(self._folder) as entries:
                 children = [entry for entry in entries if layout.JOURNAL.fullmatch(entry.name)]
             for entry in children[: _NAMED * 2]:
                 if entry.name != place.name:
-                    self._hash(entry.name, entry.stat(follow_symlinks=False).st_size, is_whole=False)
+                    with contextlib.suppress(FileNotFoundError):  # a child that was not the first to open one
+                        self._hash(entry.name, entry.stat(follow_symlinks=False).st_size, is_whole=False)
 
     def _hash(self, name: str, size: int, *, is_whole: bool = True) -> None:
         """Get the first *size* bytes of journal *name* to the disk, and hash what is new of them.

@@ -421,6 +421,23 @@ class TestThreads:
         for name in range(4):
             assert set().union(*(lines[f"/{name}-{rest}.py"] for rest in range(7))) == set(range(3000))
 
+    def test_a_journal_that_is_removed_after_it_was_looked_at_is_begun_again(
+        self, recording: Recording, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        recording.run("/a.py", 1, 2)
+        opened = os.open
+
+        def removing(path: Path, flags: int, *mode: int) -> int:
+            if not flags & os.O_WRONLY:
+                monkeypatch.undo()
+                recording.remove()
+            return opened(path, flags, *mode)
+
+        monkeypatch.setattr(os, "open", removing)
+        assert not recording.journal.settle()
+        assert recording.journal.settle()
+        assert recording.lines() == {"/a.py": {1, 2}}
+
     def test_a_journal_that_grows_while_it_is_looked_at_is_not_taken_for_one_that_was_cut(
         self, recording: Recording
     ) -> None:
