@@ -10,8 +10,9 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -22,7 +23,7 @@ from coverage.exceptions import CoverageException
 from coverage_hooks.collect import files, proof, worlds
 from coverage_hooks.collect.checkout import Checkout
 from coverage_hooks.collect.contents import Content, read_data
-from coverage_hooks.collect.ledger import Ledger
+from coverage_hooks.collect.ledger import Ledger, Row
 from coverage_hooks.collect.plain import counted
 from coverage_hooks.collect.realign import Realigner, Realignment, Tally
 from coverage_hooks.collect.remap import Refused, Remapped, Remapper
@@ -34,6 +35,9 @@ from coverage_hooks.errors import UsageError
 from coverage_hooks.volume import layout
 from coverage_hooks.volume.journal import Fingerprint
 from coverage_hooks.volume.manifest import Process
+
+#: How many data files may wait to be written. SQLite fills them in a thread of its own, beside what Python does.
+_BEHIND = 2
 
 MADE_BY = "made by `coverage run -m pytest`"
 
@@ -59,8 +63,12 @@ def combine(
     sources = configuration.checkout()
     if sources.note:
         ledger.note("combine", sources.note)
-    with explained(), tempfile.TemporaryDirectory(dir=output, prefix=".combine-") as scratch:
-        work = _Work(configuration, output, Path(scratch))
+    with (
+        explained(),
+        tempfile.TemporaryDirectory(dir=output, prefix=".combine-") as scratch,
+        ThreadPoolExecutor(max_workers=1) as writer,
+    ):
+        work = _Work(configuration, output, Path(scratch), writer, ledger)
         unit = work.read_units(inputs.units)
         for told in unit.notes if unit is not None else ():
             ledger.note("combine", told)
@@ -78,12 +86,8 @@ def combine(
             line_ends.update(remapped.line_ends)
             for path, (place, reason) in remapped.left_out.items():
                 left_out[path, f"is {sources.shown(place)}: {reason}, left out"].append(each.row.recording)
-            try:
-                work.add(cluster, each, remapped)
-            except sqlite3.Error as error:  # none is known to come so far; one recording must not stop the rest
-                if files.is_of_writing(error):
-                    raise
-                ledger.lose("combine", each.row, f"SQLite says: {error}")
+            work.add(cluster, each, remapped)
+        work.finish()
         for (path, told), (first, *others) in left_out.items():  # once for all replicas
             ledger.note("combine", f"{path} of {first}{f' and {len(others)} more' if others else ''} {told}")
         for told in (*skews(kinds.processes, coverage.__version__), *work.told(sources.shown)):
@@ -167,15 +171,19 @@ def _is_allowed(refused: Refused, sources: Checkout, allowed: Iterable[str]) -> 
 class _Work:
     """One combining: how files are named in data, and a folder for what is only half made."""
 
-    def __init__(self, configuration: Configuration, output: Path, scratch: Path) -> None:
+    def __init__(
+        self, configuration: Configuration, output: Path, scratch: Path, writer: Executor, ledger: Ledger
+    ) -> None:
         self._configuration = configuration
         self._output = output
         self._scratch = scratch
+        self._writer = writer
+        self._ledger = ledger
+        self._writing: deque[tuple[Row, Future[object]]] = deque()
         self._tallies: dict[tuple[Path, Fingerprint], Tally] = {}
         self._proven: dict[Path, set[int]] = {}
         self._blanks: dict[tuple[bool, int], Blank] = {}
-        self._same: tuple[int, Union] | None = None  # what was written last, and where
-        self._written = output
+        self._last: tuple[int, Union, Path] | None = None  # what was written last, and where
         self._named: dict[str, str] = {}
 
     @property
@@ -259,7 +267,7 @@ class _Work:
             data.close(force=True)
 
     def add(self, world: Union, verified: Verified, remapped: Remapped) -> None:
-        """Add the accepted part of *verified* to *world*, and write it as a file for ``coverage combine``."""
+        """Add the accepted part of *verified* to *world*, and begin to write it as a file for ``coverage combine``."""
         places = {path: self._configuration.name(place) for path, place in remapped.files.items()}
         moved = {path: self._tally(verified, path, realigned) for path, realigned in remapped.realigned.items()}
         places |= {path: self._configuration.name(realigned.place) for path, realigned in remapped.realigned.items()}
@@ -268,13 +276,27 @@ class _Work:
         for name, lines in self._prove(verified, remapped):
             facts.add_proven(name, lines, branch=verified.branch)
         target = files.make_folder(self._output / files.DATA) / f".coverage.{verified.row.recording}"
-        same = len(self._names), facts
-        if same == self._same:  # as replicas run it
-            shutil.copyfile(self._written, target)
-            return
-        self._write(facts, target, branch=verified.branch)
-        world.update(facts)
-        self._same, self._written = same, target
+        names = len(self._names)
+        if self._last is not None and self._last[:2] == (names, facts):  # as replicas run it
+            written: Future[object] = self._writer.submit(shutil.copyfile, self._last[2], target)
+        else:
+            world.update(facts)
+            written = self._writer.submit(self._write, facts, target, self._blank(branch=verified.branch))
+            self._last = names, facts, target
+        self._writing.append((verified.row, written))
+        self.finish(but=_BEHIND)
+
+    def finish(self, *, but: int = 0) -> None:
+        """Wait for the data files of all recordings *but* so many."""
+        while len(self._writing) > but:
+            row, written = self._writing.popleft()
+            try:
+                written.result()
+            except sqlite3.Error as error:  # none is known to come so far; one recording must not stop the rest
+                if files.is_of_writing(error):
+                    raise
+                self._last = None
+                self._ledger.lose("combine", row, f"SQLite says: {error}")
 
     def _prove(self, verified: Verified, remapped: Remapped) -> Iterator[tuple[str, set[int]]]:
         """Yield by name which lines of *verified* ran before it was recorded; of a file that differs, none is known."""
@@ -307,17 +329,18 @@ class _Work:
         """Write *facts* as data file *name* of the output; `UsageError` when there is no room for it."""
         target = self._output / name
         try:
-            self._write(facts, target, branch=branch)
+            self._write(facts, target, self._blank(branch=branch))
         except sqlite3.Error as error:
             raise UsageError(files.unwritten(error, target)) from None
 
-    def _write(self, facts: Union, target: Path, *, branch: bool) -> None:
+    def _write(self, facts: Union, target: Path, blank: Blank) -> None:
         """Make *target* a data file of *facts* in which every selected file is named, run or not."""
         half = self._scratch / "half"
-        facts.write(half, self._blank(branch=branch))
+        facts.write(half, blank)
         half.replace(target)
 
     def _blank(self, *, branch: bool) -> Blank:
+        """Return a data file of coverage.py's own in which every selected file is named, and nothing else."""
         names = self._names
         key = branch, len(names)
         if key not in self._blanks:
