@@ -136,7 +136,7 @@ def test_one_that_fits_two_folders_equally_is_refused(run: Run, volume: Path, pr
     project.write({**ours, "shop/a/same.py": "x = 1\n", "shop/b/same.py": "x = 1\n"})
     project.commit()
     sources = {"own.py": "a = 1\n", "own_too.py": "b = 1\n", "same.py": "x = 1\n"}
-    record(volume, measured=dict.fromkeys(sources, {1}), sources=sources)
+    record(volume, measured={name: {1} for name in sources}, sources=sources)
     result = run("collect")
     assert result.exit_code == 1
     assert "have the same content and fit equally; name the right one in `[paths]`" in " ".join(result.output.split())
