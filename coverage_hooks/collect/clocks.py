@@ -1,4 +1,4 @@
-"""Whether two clocks agree of which seconds are counted: that of the pod, that of the volume, and the one here.
+"""Whether clocks agree by which seconds are counted: that of the pod and its node, of the volume, and the one here.
 
 Any of them may be set back, or never have been right. What is counted by two that do not agree is unknown, and is
 called so, with the reason; no number is made of it.

@@ -16,11 +16,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from coverage_hooks.collect import clocks
+from coverage_hooks.collect import bounds, clocks
 from coverage_hooks.collect.causes import Ending, ending_of
 from coverage_hooks.collect.instances import SECOND, Instance, Known, TrackedPod, gather
 from coverage_hooks.collect.ledger import NOTHING_LOST, Ledger, Row
@@ -217,8 +217,8 @@ def _settle(
     """Enter how the process of *row* ended, and what that cost."""
     row.cause, row.ending, row.exit_code = ending.cause, ending.text, ending.exit_code
     row.restart, row.asked = instance.restart, asked
-    if row.state == "finished":
-        _settle_finished(ledger, row, instance, ending)
+    if row.state == "finished" and manifest is not None:
+        _settle_finished(ledger, row, manifest, instance, ending)
     elif row.state == "running":
         if ending.is_over:  # its beat moved while it was waited for, so it was alive then, whatever the clocks say
             row.ending = f"running when it was copied, and after that: {ending.text}"
@@ -226,20 +226,22 @@ def _settle(
         _settle_silent(row, manifest, instance, ending)
 
 
-def _settle_finished(ledger: Ledger, row: Row, instance: Instance, ending: Ending) -> None:
+def _settle_finished(ledger: Ledger, row: Row, manifest: Manifest, instance: Instance, ending: Ending) -> None:
     """A finished recording is whole; but what was killed long after it had finished ran on without being recorded.
 
     A process that another one started may have ended long before its container, so of it nothing is known.
     """
-    if row.parent:
+    if row.parent or not ending.killed:
         return
-    lost = _seconds_lost(row, instance)
-    if ending.killed and lost is None and row.clock:
+    row.clock = row.clock or bounds.clock_of(manifest, instance)
+    lost = bounds.since_snapshot(row, instance)
+    if row.clock:
         row.note = f"it called itself finished; whether it ran on after that is not known: {row.clock}"
-    elif ending.killed and lost is not None and lost > _LINGERING + 1:
+    elif lost is not None and lost > _LINGERING + 1:
         row.lost_seconds = lost
         row.note = (
-            f"it called itself finished and ran on: {ending.text}; what ran in the last {lost:g} s is not recorded"
+            f"it called itself finished and ran on: {ending.text}; what ran in its last {lost:g} s at most is not "
+            "recorded"
         )
         ledger.lose("retrieve", row, row.note)
 
@@ -254,20 +256,29 @@ def _settle_silent(row: Row, manifest: Manifest, instance: Instance, ending: End
     if not ending.is_over:
         row.note = f"{row.note}. Kubernetes says that its container still runs{f', but {doubt}' if doubt else ''}"
         return
-    row.lost_seconds = _seconds_lost(row, instance)
+    row.clock = row.clock or bounds.clock_of(manifest, instance)
+    row.lost_seconds = bounds.seconds_lost(row, instance)
     row.state = "ended" if ending.killed is False else "killed" if ending.killed else "silent"
-    if row.lost_seconds is None:
-        lost = f"how much is lost is not known{f': {row.clock}' if row.clock else ''}"
-    elif row.mode == "final":
-        lost = f"lost is everything that it ran, in {row.lost_seconds:g} s at most: nothing was saved before its end"
-    else:
-        lost = f"lost is what ran in its last {row.lost_seconds:g} s at most; Kubernetes tells its end to a second"
+    lost = _told(row, instance)
     row.note = "; ".join(filter(None, ("without its last save" if row.state == "ended" else "", doubt, lost)))
+
+
+def _told(row: Row, instance: Instance) -> str:
+    """Return in words how much *row* lost with *instance*."""
+    seconds = bounds.since_snapshot(row, instance)
+    if seconds is None:
+        return f"how much is lost is not known{f': {row.clock}' if row.clock else ''}"
+    if row.mode == "final":
+        return f"lost is everything that it ran, in {seconds:g} s at most: nothing was saved before its end"
+    lost = f"lost is what ran in its last {seconds:g} s at most"
+    if row.lost_seconds is None:
+        return f"{lost}, and what forked children of it had not written, which may be more"
+    return f"{lost}; Kubernetes tells its end to a second"
 
 
 def _settle_lossless(row: Row, ending: Ending) -> None:
     """Enter that nothing is lost of what went without its last save, or hangs."""
-    row.lost_seconds = row.lost_if_killed = 0.0
+    row.lost_seconds = 0.0
     if not ending.is_over:
         how = "its beat does not move, and Kubernetes says that its container still runs"
     elif ending.killed is False:
@@ -288,18 +299,21 @@ def _doubt(row: Row, manifest: Manifest, instance: Instance, ending: Ending) -> 
     if ending.is_over and ending.killed is None and ending.cause == "unknown" and row.same_boot is not True:
         return "whether its machine has restarted since is not known"
     # What another process started may have ended long before its container.
-    ended = None if row.parent else instance.finished_at
-    return _refused(manifest, ended) if ended is not None else ""
+    return "" if row.parent else _refused(manifest, instance)
 
 
-def _refused(manifest: Manifest, ended: datetime) -> str:
-    """Return why the volume may have taken no more writes when the process *ended*: then its beat could not move."""
-    stopped = (ended + SECOND - parse_timestamp(manifest.published_at)).total_seconds()
-    unknown = "so it is not known whether the volume still took what it ran"
-    if stopped < 0:
-        return f"its last beat is of {manifest.published_at}, after its end by the clock of its node, {unknown}"
+def _refused(manifest: Manifest, instance: Instance) -> str:
+    """Return why the volume may have taken no more writes when *instance* ended: then its beat could not move."""
+    if instance.finished_at is None:
+        return ""
+    unknown = "it is not known whether the volume still took what it ran"
+    since = instance.finished_at + SECOND - parse_timestamp(manifest.published_at)
+    # Times that are cut off may make up for a second of what it was told late.
+    stopped = (since + max(instance.lateness - SECOND, timedelta(0))).total_seconds()
+    if since < timedelta(0):
+        return unknown
     if stopped > max(_STALE, 3 * manifest.interval + manifest.publish_seconds):
-        return f"its beat stopped {stopped:.1f} s before its end, {unknown}"
+        return f"its beat stopped {stopped:.1f} s before its end, so {unknown}"
     return ""
 
 
@@ -309,19 +323,6 @@ def loss_of(row: Row) -> str:
         return row.note
     which = f"restart {row.restart} of container {row.container}: " if row.restart is not None else ""
     return f"{which}{row.ending}; {row.note}"
-
-
-def _seconds_lost(row: Row, instance: Instance) -> float | None:
-    """Return the most that can have run after the last snapshot, in seconds, if the clock of its node tells."""
-    if instance.finished_at is None or not row.snapshot_at:
-        return None
-    seconds = (instance.finished_at + SECOND - parse_timestamp(row.saved_at)).total_seconds()
-    if seconds < 0:
-        ended = _shown(instance.finished_at)
-        row.clock = (
-            f"its container ended at {ended}, before its last snapshot of {row.saved_at}: its clock was set back"
-        )
-    return None if row.clock else max(round(seconds, 1), 0.1)
 
 
 def _unmatched(found: Found, known: Known) -> str:

@@ -31,8 +31,9 @@ class Instance:
     """One start of a container: number `restart`, counted from 0.
 
     `listed` says that it was there before anybody watched, so that nobody knows what was there before it. Without
-    `started_at` nobody saw it; only the count of restarts tells of it. `seen_at` is when it was first known of, by the
-    clock here; the other times are those of its node.
+    `started_at` nobody saw it; only the count of restarts tells of it. `seen_at` is when it was first known of, and
+    `told_began` and `told_ended` are when a witness was told of both ends, if it was told at once, all by the clock
+    here; the other times are those of its node.
     """
 
     pod: TrackedPod
@@ -46,6 +47,8 @@ class Instance:
     seen_at: datetime
     started_at: datetime | None = None
     ended: Ended | None = None
+    told_began: datetime | None = None
+    told_ended: datetime | None = None
 
     @property
     def never_started(self) -> bool:
@@ -60,6 +63,16 @@ class Instance:
         """Whether the clock of its node was set back while it ran, so that it ended before it began."""
         began, ended = self.started_at, self.finished_at
         return began is not None and ended is not None and ended < began
+
+    @property
+    def lateness(self) -> timedelta:
+        """How much more passed between its ends by the clock here than by that of its node; 0 where it is not known.
+
+        It is more when the clock of the node was set back meanwhile, or the end was told late.
+        """
+        if not (self.started_at and self.finished_at and self.told_began and self.told_ended):
+            return timedelta(0)
+        return (self.told_ended - self.told_began) - (self.finished_at - self.started_at)
 
     @property
     def finished_at(self) -> datetime | None:
@@ -86,8 +99,8 @@ class TrackedPod:
     fate_at: datetime | None = None
     instances: list[Instance] = field(default_factory=list)
 
-    def see(self, at: datetime, change: Change, pod: Pod) -> None:
-        """Add an observation."""
+    def see(self, at: datetime, change: Change, pod: Pod, *, at_once: bool) -> None:
+        """Add an observation, of what had just happened if it was made *at_once*."""
         if change in {"DELETED", "GONE"}:
             self.fate, self.fate_at = ("deleted" if change == "DELETED" else "gone"), at
         if change == "GONE":
@@ -97,29 +110,34 @@ class TrackedPod:
             self.grace = pod.grace or 0
             self.asked_at = pod.deletion - timedelta(seconds=self.grace)
         for container in pod.containers:
-            self._see_container(container, at, listed=change == "LISTED")
+            self._see_container(container, at, listed=change == "LISTED", told=at if at_once else None)
 
     def of_container(self, name: str) -> list[Instance]:
         """Return the instances of a container in order; of all that record, if *name* is empty."""
         found = [each for each in self.instances if each.container == name or (not name and each.claims)]
         return sorted(found, key=lambda each: (each.container, each.restart))
 
-    def _see_container(self, container: Container, at: datetime, *, listed: bool) -> None:
+    def _see_container(self, container: Container, at: datetime, *, listed: bool, told: datetime | None) -> None:
         if container.last is not None:
             waits = container.running_since is None and container.ended is None
             same = container.last.container_id == container.container_id
             number = container.restarts if waits and same else max(0, container.restarts - 1)
             identity = container.last.container_id
-            self._end(self._instance(container, identity, number, at, listed=listed), container.last)
+            self._end(self._instance(container, identity, number, at, listed=listed), container.last, told)
         if container.ended is not None:
             identity = container.ended.container_id or container.container_id
-            self._end(self._instance(container, identity, container.restarts, at, listed=listed), container.ended)
+            instance = self._instance(container, identity, container.restarts, at, listed=listed)
+            self._end(instance, container.ended, told)
         elif container.running_since is not None:
             instance = self._instance(container, container.container_id, container.restarts, at, listed=listed)
+            if instance.started_at is None:
+                instance.told_began = told
             instance.started_at = container.running_since
 
     @staticmethod
-    def _end(instance: Instance, ended: Ended) -> None:
+    def _end(instance: Instance, ended: Ended, told: datetime | None) -> None:
+        if instance.ended is None and ended.finished_at is not None:
+            instance.told_ended = told
         instance.ended = ended
         instance.started_at = ended.started_at or instance.started_at
 
@@ -183,4 +201,4 @@ def gather(testimony: Testimony) -> Known:
 def _gather_pod(known: Known, entry: Seen, pod: Pod) -> None:
     if pod.uid not in known.pods:
         known.pods[pod.uid] = TrackedPod(last=pod)
-    known.pods[pod.uid].see(entry.at, entry.change, pod)
+    known.pods[pod.uid].see(entry.at, entry.change, pod, at_once=entry.at_once)

@@ -79,13 +79,12 @@ class Row:
     whether its marker lay there when it was copied: whatever ran is in the journal, to the last line. `same_boot` says
     whether the machine has run since without a restart; None when that is not known. `parent` is the recording of the
     process that started this one. For a silent one, `beat_age` and `unsaved` are the seconds
-    since the last beat and since the last snapshot, and `lost_if_killed` is how much it can have lost at most, if it
-    was killed: its beat tells until when it lived.
+    since the last beat and since the last snapshot.
 
     `ending` says how the process ended, as far as Kubernetes told a witness, or when it was `asked` afterwards; `cause`
     is the same in a word or two, `restart` and `exit_code` are its container's, and `lost_seconds` is the most that it
-    ran after its last snapshot: 0 only when it is known that nothing is lost. `clock` says why seconds of it are
-    unknown: its own was set back.
+    lost, see `bounds`: 0 only when it is known that nothing is lost, and None when it is not known how much. `clock`
+    says why seconds of it are unknown: its own was set back.
     """
 
     recording: str
@@ -105,7 +104,6 @@ class Row:
     beat: int = 0
     beat_age: float | None = None
     unsaved: float | None = None
-    lost_if_killed: float | None = None
     ending: str = ""
     cause: str = ""
     restart: int | None = None

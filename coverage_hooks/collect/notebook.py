@@ -19,7 +19,7 @@ import json
 import os
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -88,11 +88,12 @@ class Header:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """A pod or an event, when and how it was observed."""
+    """A pod or an event, when and how it was observed; `at_once` if the witness had missed no time before that."""
 
     at: datetime
     change: Change
     what: Pod | Event
+    at_once: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +152,9 @@ class Testimony:
         kind: Kind = "pods" if "pod" in line else "events"
         what = Pod.of(line["pod"]) if kind == "pods" else Event.of(line["event"])
         self._mend(at)
-        self.entries.append(Seen(at=at, change=line["change"], what=what))
+        missed = at - self.confirmed.get(kind, self.header.started_at)
+        at_once = line["change"] != "LISTED" and missed <= timedelta(seconds=CONFIRMED_EVERY + 1)
+        self.entries.append(Seen(at=at, change=line["change"], what=what, at_once=at_once))
         if "version" in line:
             self.versions[kind] = str(line["version"])
 

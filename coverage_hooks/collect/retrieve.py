@@ -307,24 +307,21 @@ def _nothing_published(row: Row, manifest: Manifest) -> str:
 def _judge_running(ledger: Ledger, row: Row, manifest: Manifest, age: float, read: datetime, *, silent: bool) -> None:
     """Enter that a process that never said it had finished is silent, or beats without saving anything."""
     saved = parse_timestamp(row.saved_at)
-    bound = manifest.interval + manifest.publish_seconds
-    behind = (parse_timestamp(manifest.published_at) - saved).total_seconds()  # by one clock: the pod's
     if silent:
         row.state = "silent"
-        if not row.clock:
-            row.lost_if_killed = round(behind + bound, 1)
         if not (differ := row.clock or clocks.of_file(manifest, age, read)):
             row.beat_age, row.unsaved = round(age, 1), round((read - saved).total_seconds(), 1)
         if row.lossless and row.same_boot:
-            row.lost_if_killed = row.lost_seconds = 0.0
+            row.lost_seconds = 0.0
         row.note = _silence(row, differ)
         return  # a loss, most likely, but a witness may know better why
     if not manifest.problems or row.lossless:
         return
+    behind = (parse_timestamp(manifest.published_at) - saved).total_seconds()  # by one clock: the pod's
     if row.clock:
         row.note = f"it beats, but for how long nothing was saved is unknown: {row.clock}; {manifest.problems[-1]}"
         ledger.lose("retrieve", row, row.note)
-    elif behind > LATE_INTERVALS * manifest.interval + bound:
+    elif behind > (LATE_INTERVALS + 1) * manifest.interval + manifest.publish_seconds:
         row.note = f"it beats, but nothing was saved for {behind:.1f} s: {manifest.problems[-1]}"
         ledger.lose("retrieve", row, row.note)
 
@@ -343,12 +340,10 @@ def _silence(row: Row, differ: str) -> str:
     lost = "Lost is what ran after the last snapshot"
     if row.mode == "final":
         lost = "Lost is everything that it ran: in mode final nothing is saved before the end"
-    if row.lost_if_killed is None:
-        return f"{beat} {why}. {lost}; how much is unknown: {differ}"
-    most = f"if it was killed, at most {row.lost_if_killed:g} s of it"
     if differ:
-        return f"{beat} {why}. {lost}; {most}. How long ago is unknown: {differ}"
-    return f"{beat} is {row.beat_age:.10g} s old and {why}. {lost}, {row.unsaved:.10g} s ago; {most}"
+        return f"{beat} {why}. {lost}; how long ago that was is unknown: {differ}"
+    ago = f"{row.unsaved:.10g} s ago; how much is not known, as nobody saw its end"
+    return f"{beat} is {row.beat_age:.10g} s old and {why}. {lost}, {ago}"
 
 
 def _count(ledger: Ledger, chosen: Chosen) -> None:

@@ -79,7 +79,7 @@ def lost(row: Row) -> str:
         return "nothing"
     if row.lost_seconds is not None:
         return f"<= {row.lost_seconds:g} s"
-    return "unknown" if row.clock and row.state in {"silent", "killed", "ended"} else ""
+    return "unknown" if row.state in {"silent", "killed", "ended"} else ""
 
 
 def _lines(ledger: Ledger, report: Report, changes: Comparison | None) -> Iterator[str]:

@@ -11,9 +11,10 @@ import logging
 import os
 import platform
 import socket
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol
 
 from coverage_hooks.log import say
@@ -53,7 +54,7 @@ class Account:
         host = settings.pod.name if settings.pod and settings.pod.name else socket.gethostname()
         self.recording = layout.recording_name(host, self.started_at)
         self.beat = -1  # the announcement is beat 0
-        self.snapshot_at = self.started_at
+        self.snapshot: float | None = None  # by `time.monotonic`, which nobody can set
         self.publish_seconds = 0.0
         self.imported_before_start: Sequence[str] = ()
         self.start_modules: Sequence[str] = ()
@@ -80,15 +81,15 @@ class Account:
 
     def manifest(self, journals: list[JournalFile], state: Literal["running", "finished"]) -> Manifest:
         """Return the manifest of this moment."""
-        settings = self._settings
+        settings, now = self._settings, datetime.now(UTC)
         return Manifest(
             recording=self.recording,
             run=settings.run[:TEXT_LIMIT],
             state=state,
             beat=self.beat,
             started_at=timestamp(self.started_at),
-            snapshot_at=timestamp(self.snapshot_at),
-            published_at=timestamp(datetime.now(UTC)),
+            snapshot_at=timestamp(self._snapshot_at(now)),
+            published_at=timestamp(now),
             publish_seconds=round(self.publish_seconds, 6),
             interval=settings.interval,
             journals=journals,
@@ -102,6 +103,13 @@ class Account:
             begun=[Begun(path=path, lines=lines) for path, lines in self.begun.items()],
             problems=self._problems,
         )
+
+    def _snapshot_at(self, now: datetime) -> datetime:
+        """Return when the last snapshot was begun, by the clock that shows *now*: it may have been set since."""
+        if self.snapshot is None:
+            return self.started_at
+        # Never too late: what passes between the two looks at clocks makes it earlier.
+        return max(self.started_at, now - timedelta(seconds=time.monotonic() - self.snapshot))
 
     def _process(self) -> Process:
         facts = self.facts

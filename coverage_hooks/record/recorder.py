@@ -9,8 +9,8 @@ them at start. There are four ways, each with less of them:
 mode        how                                                                                          lost by a kill
 ==========  ===========================================================================================  ===========
 immediate   the live sets write each point before its line runs (`live`)                                 nothing
-interval    the pulse copies the live sets that grew                                                     an interval
-interval    the public `Coverage.get_data` is asked with each beat, from `GET_DATA_KEEPS_ALL` on         an interval
+interval    the pulse copies the live sets that grew                                                     since a beat
+interval    the public `Coverage.get_data` is asked with each beat, from `GET_DATA_KEEPS_ALL` on         since a beat
 final       it is asked once, when coverage.py has stopped                                               everything
 ==========  ===========================================================================================  ===========
 """

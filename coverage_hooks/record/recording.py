@@ -22,7 +22,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from coverage_hooks.log import say
@@ -260,14 +259,14 @@ class Recording:
 
     def _beat(self, *, last: bool) -> bool:
         """Publish what is new, or just show that the process lives; returns whether everything is on the volume."""
-        snapshot_at, before = datetime.now(UTC), self._prefixes
+        snapshot, before = time.monotonic(), self._prefixes
         account = self._account
         account.beat += 1
         for told in self._attempt("processes that it starts are not named", lambda: [*self._processes.new()]) or ():
             account.problem(told, logging.WARNING)
         complete = bool(self._attempt("recorded, but not saved", lambda: self._settle(last=last)))
         if complete:
-            account.snapshot_at = snapshot_at
+            account.snapshot = snapshot
         if self._recorder is not None:
             account.begun = self._attempt("where code stood is not known", self._recorder.begun) or account.begun
             account.journal = self._recorder.current_mode

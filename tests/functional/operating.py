@@ -209,7 +209,7 @@ class Operator:
         self.note("exit_code", collected.code)
         for row in collected.rows():
             self.note("state", row["state"])
-            self.note("lost_if_killed", row["lost_if_killed"])
+            self.note("lost_seconds", row["lost_seconds"])
         return collected
 
 

@@ -13,9 +13,10 @@ import pytest
 
 from coverage_hooks.collect.endings import loss_of
 from coverage_hooks.collect.runs import Found
-from coverage_hooks.volume.manifest import parse_timestamp, timestamp
+from coverage_hooks.volume.manifest import Mode, parse_timestamp, timestamp
 from tests.unit.collect.building import Project, Recording, pod, record
 from tests.unit.collect.conftest import Clock, Run
+from tests.unit.collect.test_endings import mode
 from tests.unit.collect.test_retrieve import retrieved
 from tests.unit.collect.witnessed import LISTED, Document, join, lines, pods, read, recordings
 
@@ -49,7 +50,7 @@ class TestHere:
         running(volume, moments(datetime.now(UTC)))
         assert run("retrieve").exit_code == 1
         row = row_of(project)
-        assert (row["clock"], row["lost_if_killed"]) == ("", 0.3)
+        assert (row["clock"], row["lost_seconds"]) == ("", None)
         assert row["unsaved"] >= 1
         assert row["beat_age"] >= 0
 
@@ -61,10 +62,10 @@ class TestHere:
         result = run("collect")
         assert result.exit_code == 1
         row = row_of(project)
-        assert (row["state"], row["beat_age"], row["unsaved"], row["lost_if_killed"]) == ("silent", None, None, 0.3)
+        assert (row["state"], row["beat_age"], row["unsaved"], row["lost_seconds"]) == ("silent", None, None, None)
         assert "the clocks differ, or the file was copied" in row["note"]
         assert f"LOSS  {recording.name} (pod shop/operator-0): beat 7 does not move" in result.output
-        assert "at most 0.3 s of it. How long ago is unknown: by the clock of its pod it was written" in result.output
+        assert "snapshot; how long ago that was is unknown: by the clock of its pod it was written" in result.output
 
     def test_a_file_of_a_time_to_come_has_no_age(self, run: Run, volume: Path, project: Project) -> None:
         """As after the clock here was set back."""
@@ -74,7 +75,7 @@ class TestHere:
         assert run("collect").exit_code == 1
         row = row_of(project)
         assert (row["beat_age"], row["unsaved"]) == (None, None)
-        assert "How long ago is unknown: its file was written at a time that is yet to come" in row["note"]
+        assert "how long ago that was is unknown: its file was written at a time that is yet to come" in row["note"]
         status = run("status").output
         assert "unknown" in status
         assert "silent?" not in status
@@ -96,9 +97,9 @@ class TestInThePod:
         result = run("collect")
         assert result.exit_code == 1
         row = row_of(project)
-        assert (row["state"], row["lost_if_killed"], row["unsaved"]) == ("silent", None, None)
+        assert (row["state"], row["lost_seconds"], row["unsaved"]) == ("silent", None, None)
         assert row["clock"].startswith("the clock of its pod was set back while it ran")
-        assert f"how much is unknown: {row['clock']}" in result.output
+        assert f"how long ago that was is unknown: {row['clock']}" in result.output
 
     def test_saves_that_fail_are_a_loss_of_unknown_length(self, run: Run, volume: Path, clock: Clock) -> None:
         times = moments(datetime.now(UTC), snapshot=-7000, published=1)
@@ -123,7 +124,7 @@ class TestEndings:
 
     def test_an_end_before_the_last_snapshot_costs_an_unknown_time(self, tmp_path: Path) -> None:
         documents = lines("killed-on-the-node")
-        move(documents, "finishedAt", "08")
+        move(documents, "finishedAt", "2026-11-23T08:56:44Z")
         ledger = join(read(tmp_path / "w", documents), recordings("killed"))
         row = ledger.rows[0]
         assert (row.state, row.cause, row.lost_seconds, row.restart) == ("killed", "killed", None, 0)
@@ -140,9 +141,50 @@ class TestEndings:
         assert (row.state, row.lost_seconds) == ("killed", None)
         assert "the clock of its pod was set back while it ran" in loss_of(row)
 
+    @pytest.mark.parametrize("how", ["immediate", "interval"])
+    @pytest.mark.parametrize(
+        ("ended", "lost"),
+        [
+            ("10:56:30", None),  # set back, by less than passed since the last snapshot
+            ("10:57:30", None),  # set ahead
+            ("10:56:40", 15.0),  # as much as a node may take to tell
+        ],
+    )
+    def test_a_clock_that_was_set_after_the_last_beat_is_noticed_by_the_witness(
+        self, tmp_path: Path, how: Mode, ended: str, lost: float | None
+    ) -> None:
+        """It was told of the end at 10:56:45, of a process that wrote nothing for long before."""
+        documents = lines("killed-on-the-node")
+        move(documents, "finishedAt", f"2026-11-23T{ended}Z")
+        row = join(read(tmp_path / "w", documents), [early("killed", how)], complete=True).rows[0]
+        assert (row.state, row.lost_seconds, row.lost_nothing) == ("killed", lost, False)
+        assert ("a clock was set, or it was told late" in loss_of(row)) == (lost is None)
+
+    @pytest.mark.parametrize("missed", ["it was there when the watch began", "the watch was cut off", "nothing"])
+    def test_only_what_was_told_at_once_tells_of_a_clock(self, tmp_path: Path, missed: str) -> None:
+        documents = lines("killed-on-the-node")
+        move(documents, "finishedAt", "2026-11-23T10:56:30Z")
+        if missed.startswith("it was there"):
+            for document in documents:
+                if document.get("change") == "MODIFIED":
+                    document["change"] = "LISTED"
+        elif missed.startswith("the watch"):  # from 10:56:35 until it was told of the end
+            documents = [each for each in documents if "confirmed" not in each or not "35" < each["at"][17:] < "45.5"]
+        row = join(read(tmp_path / "w", documents), [early("killed", "interval")]).rows[0]
+        assert (row.state, row.lost_seconds) == ("killed", None if missed == "nothing" else 5.0)
+
+    def test_an_end_that_was_told_late_is_no_loss_where_each_line_was_written(self, tmp_path: Path) -> None:
+        """The beat had not stopped before it by so much, whichever of both it was."""
+        documents = lines("killed-on-the-node")
+        move(documents, "finishedAt", "2026-11-23T10:56:37Z")
+        times = dict.fromkeys(("snapshot_at", "published_at"), "2026-11-23T10:56:36.500000Z")
+        found = with_changes(mode(recordings("killed")[0], "immediate"), **times)
+        row = join(read(tmp_path / "w", documents), [found], complete=True).rows[0]
+        assert (row.state, row.lost_seconds) == ("killed", 0.0)
+
     def test_whether_what_finished_ran_on_is_not_known_then(self, tmp_path: Path) -> None:
         documents = lines("grace-overrun")
-        move(documents, "finishedAt", "08")
+        move(documents, "finishedAt", "2026-11-23T08:56:44Z")
         [found] = recordings("overrun")
         ledger = join(read(tmp_path / "w", documents), [with_changes(found, state="finished")])
         assert ledger.rows[0].state == "finished"
@@ -156,8 +198,8 @@ class TestEndings:
         for document in documents:
             if seen == "after" and "pod" in document:
                 document["at"] = timestamp(LISTED + timedelta(seconds=0.5))
-        move(documents, "startedAt", "12")
-        move(documents, "finishedAt", "12")
+        move(documents, "startedAt", "2026-11-23T12:56:19Z")
+        move(documents, "finishedAt", "2026-11-23T12:56:19Z")
         ledger = join(read(tmp_path / "w", documents), [], claim="coverage")
         assert [row.state for row in ledger.rows] == ["missing"]
         assert len(ledger.losses) == 1
@@ -190,10 +232,16 @@ def with_changes(found: Found, **changes: Any) -> Found:
     return dataclasses.replace(found, manifest=dataclasses.replace(found.manifest, **changes))
 
 
-def move(documents: list[Document], name: str, hour: str) -> None:
-    """Let the node's clock show another *hour* at the moment *name* of a container."""
+def early(pod: str, how: Mode) -> Found:
+    """Return the first recording of *pod*, made in mode *how*, with a last beat of many seconds before its end."""
+    found = mode(recordings(pod)[0], how)
+    return with_changes(found, **dict.fromkeys(("snapshot_at", "published_at"), "2026-11-23T10:56:26.000000Z"))
+
+
+def move(documents: list[Document], name: str, moment: str) -> None:
+    """Let the node's clock show *moment* at the moment *name* of a container."""
     for document in pods(documents):
         for status in document["status"].get("containerStatuses", ()):
             for part in (*status["state"].values(), *status["lastState"].values()):
                 if part.get(name):
-                    part[name] = part[name].replace("T10:", f"T{hour}:")
+                    part[name] = moment

@@ -33,14 +33,14 @@ CASES = {
     "killed-on-the-node": Case("killed", "killed", "killed", "does not say why; killed by SIGKILL", 137, 0.9),
     "out-of-memory": Case("eater", "killed", "out of memory", "killed, out of memory (OOMKilled)", 137, 1.1),
     "liveness-ignores-term": Case(
-        "ignoring", "killed", "probe", "liveness probe, will be restarted; it did not", 137, 1.2
+        "ignoring", "killed", "probe", "liveness probe, will be restarted; it did not", 137, 1.3
     ),
     "liveness-ends-on-term": Case(
         "obeying", "finished", "probe", "restarted by the kubelet: Container main failed", None
     ),
     "graceful-delete": Case("deleted", "finished", "deleted", "deleted; exit code 0"),
     "grace-overrun": Case(
-        "overrun", "killed", "grace overrun", "its grace of 2 s was over; killed by SIGKILL", 137, 0.7
+        "overrun", "killed", "grace overrun", "its grace of 2 s was over; killed by SIGKILL", 137, 0.8
     ),
     "force-delete": Case("forced", "finished", "force delete", "its exit code was never known", None),
     "drain": Case("drained", "finished", "eviction", "evicted through the eviction API, as a drain does; exit code 0"),
@@ -300,8 +300,28 @@ class TestLossless:
     def test_in_mode_final_everything_is_lost(self, tmp_path: Path) -> None:
         found = [mode(each, "final") for each in recordings("killed")[:1]]
         row = join(read(tmp_path / "w", lines("killed-on-the-node")), found, complete=True).rows[0]
-        assert (row.state, row.lost_seconds) == ("killed", 24.3)
-        assert row.note == "lost is everything that it ran, in 24.3 s at most: nothing was saved before its end"
+        assert (row.state, row.lost_seconds) == ("killed", 24.4)
+        assert row.note == "lost is everything that it ran, in 24.4 s at most: nothing was saved before its end"
+
+    @pytest.mark.parametrize(
+        ("how", "complete", "lost", "says"),
+        [
+            ("interval", False, None, "s at most, and what forked children of it had not written, which may be more"),
+            ("immediate", False, None, "s at most, and what forked children of it had not written, which may be more"),
+            ("immediate", True, 0.0, "killed; nothing is lost"),
+            ("final", False, 24.4, "lost is everything that it ran, in 24.4 s at most"),
+        ],
+    )
+    def test_what_forked_children_lost_is_not_known(
+        self, tmp_path: Path, how: Mode, complete: bool, lost: float | None, says: str
+    ) -> None:
+        """They have no snapshots: what they ran since they were forked may be lost."""
+        found = mode(recordings("killed")[0], how)
+        assert found.manifest is not None
+        forked = _changed(found, process=dataclasses.replace(found.manifest.process, forks=2))
+        row = join(read(tmp_path / "w", lines("killed-on-the-node")), [forked], complete=complete).rows[0]
+        assert (row.state, row.lost_seconds) == ("killed", lost)
+        assert says in row.note
 
     @pytest.mark.parametrize(
         ("published", "interval", "took", "says"),
@@ -314,7 +334,7 @@ class TestLossless:
                 "10:56:45.100000",
                 1.0,
                 0.0,
-                "its last beat is of 2026-11-23T10:56:45.100000Z, after its end",
+                "it is not known whether the volume still took what it ran",
             ),
         ],
     )
@@ -325,10 +345,14 @@ class TestLossless:
         times = {"snapshot_at": "2026-11-23T10:56:33.000000Z", "published_at": f"2026-11-23T{published}Z"}
         found = immediate(recordings("killed")[0], interval=interval, publish_seconds=took, **times)
         row = join(read(tmp_path / "w", lines("killed-on-the-node")), [found], complete=True).rows[0]
-        assert (row.state, row.lost_seconds) == ("killed", 12.0 if says else 0.0)
+        lost = None if row.clock else 12.0 if says else 0.0
+        assert (row.state, row.lost_seconds) == ("killed", lost)
         assert row.note.startswith(says or "killed; nothing is lost")
+        assert bool(row.clock) == (published > "10:56:45")
         if says:
-            assert "so it is not known whether the volume still took what it ran; lost is what ran in" in row.note
+            unknown = "it is not known whether the volume still took what it ran"
+            how_much = f"how much is lost is not known: {row.clock}" if row.clock else "lost is what ran in"
+            assert f"{unknown}; {how_much}" in row.note
 
     @pytest.mark.parametrize("same_boot", [True, False, None])
     def test_an_end_that_nobody_saw_costs_nothing_only_if_the_machine_went_on(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from coverage_hooks.collect.sources import Limits
 from coverage_hooks.collect.sources.directory import Directory
 from coverage_hooks.errors import VolumeError
 from coverage_hooks.volume import access, layout, machine
-from coverage_hooks.volume.manifest import parse_timestamp
+from coverage_hooks.volume.manifest import parse_timestamp, timestamp
 from tests.unit.collect.building import LINES, STARTED, Project, Recording, named, pod, record
 from tests.unit.collect.conftest import Clock, Run
 from tests.unit.record.children import opened
@@ -165,17 +165,18 @@ class TestBeats:
         totals = json.loads((project.root / "build/coverage/summary.json").read_bytes())["totals"]
         assert totals["cluster"]["lines"] == 60
 
-    def test_a_killed_process_lost_no_more_than_its_beat_says(self, run: Run, volume: Path, project: Project) -> None:
-        running(
-            volume,
-            snapshot_at="2026-02-01T00:00:10.000000Z",
-            published_at="2026-02-01T00:00:10.250000Z",
-            publish_seconds=0.2,
-        )
+    def test_how_much_is_lost_is_unknown_where_nobody_saw_the_end(
+        self, run: Run, volume: Path, project: Project
+    ) -> None:
+        """Its interval and its last save do not tell: the next one may have hung until the end."""
+        now = datetime.now(UTC)
+        running(volume, snapshot_at=timestamp(now - timedelta(seconds=0.3)), published_at=timestamp(now))
         result = run("collect", "--silent-after", 0.1)
-        assert (result.exit_code, "if it was killed, at most 0.5 s of it" in result.output) == (1, True)
+        assert (result.exit_code, "how much is not known, as nobody saw its end" in result.output) == (1, True)
+        assert " at most " not in result.output
         [row] = retrieved(project.root / "build/coverage")["rows"]
-        assert row["lost_if_killed"] == 0.5
+        assert row["lost_seconds"] is None
+        assert "| unknown |" in (project.root / "build/coverage/summary.md").read_text()
 
     @pytest.mark.parametrize(("problems", "code"), [(["recorded, but not saved: No space left on device"], 1), ([], 0)])
     def test_beats_of_a_process_whose_saves_fail_are_no_comfort(

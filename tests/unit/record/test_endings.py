@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from coverage_hooks.volume.manifest import parse_timestamp
 from tests.cluster import WITHIN, wait_until
 from tests.unit.record.children import Program, usual_mode
 
@@ -304,6 +305,29 @@ def test_a_volume_that_hangs_later_leaves_the_last_good_state(tmp_path: Path) ->
     assert 0 < known.size < len(text)
     assert hashlib.sha256(text[: known.size]).hexdigest() == known.sha256
     assert left.is_complete == (usual_mode() == "immediate")
+
+
+def test_what_is_not_on_the_disk_is_in_no_snapshot(tmp_path: Path) -> None:
+    main = f"""{START}
+    import errno, os, pacing, time
+    from program import work
+    assert coverage_hooks.save()
+    def fdatasync(_):
+        raise OSError(errno.EIO, "Input/output error")
+    os.fdatasync = fdatasync
+    print(time.time())
+    work.late()
+    assert not coverage_hooks.save()
+    pacing.until_beaten(2)
+    os.kill(os.getpid(), 9)
+    """
+    made = Program(tmp_path, __main__=main, work=WORK)
+    result = made.run()
+    assert result.returncode == -signal.SIGKILL, result.stderr
+    manifest = made.left_one().manifest
+    snapshot, published = (parse_timestamp(each).timestamp() for each in (manifest.snapshot_at, manifest.published_at))
+    assert snapshot < float(result.stdout) < published
+    assert manifest.problems == ["recorded, but not saved: OSError: Input/output error"]
 
 
 def test_waits_share_one_timeout(tmp_path: Path) -> None:
