@@ -337,12 +337,14 @@ def _silence(row: Row, differ: str) -> str:
             f"{beat} {why}. Each line was on the volume before it ran; but whether the machine that it ran on has "
             "restarted since is not known here, and then what was not on the disk yet is lost"
         )
-    lost = "Lost is what ran after the last snapshot"
+    lost, more = "Lost is what ran after the last snapshot", ""
     if row.mode == "final":
         lost = "Lost is everything that it ran: in mode final nothing is saved before the end"
+    elif row.forks:
+        more = ", and what forked children of it had not written"
     if differ:
-        return f"{beat} {why}. {lost}; how long ago that was is unknown: {differ}"
-    ago = f"{row.unsaved:.10g} s ago; how much is not known, as nobody saw its end"
+        return f"{beat} {why}. {lost}{more}; how long ago that was is unknown: {differ}"
+    ago = f"{row.unsaved:.10g} s ago{more}; how much is not known, as nobody saw its end"
     return f"{beat} is {row.beat_age:.10g} s old and {why}. {lost}, {ago}"
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from coverage_hooks.errors import VolumeError
-from coverage_hooks.volume import access, layout
+from coverage_hooks.volume import access, layout, machine
 
 #: More entries than any project has processes: beyond it, this is not a volume.
 ENTRIES_LIMIT = 100_000
@@ -29,11 +29,15 @@ def open_recording(volume: Path, recording: str) -> Iterator[int]:
 
 
 def files(folder: int) -> list[str]:
-    """Return the names of a recording's journals in *folder*, by number, and `layout.COMPLETE` if it is there."""
+    """Return the names of a recording's journals in *folder*, by number, and `layout.COMPLETE` if it is there.
+
+    Where the file system has failed, the marker says nothing, as it could not be removed, and is not named.
+    """
     names = _names(folder)
     found = [match for name in names if (match := layout.JOURNAL.fullmatch(name))]
     journals = [match[0] for match in sorted(found, key=lambda match: int(match["number"]))]
-    return [*journals, *([layout.COMPLETE] if layout.COMPLETE in names else [])]
+    complete = layout.COMPLETE in names and not machine.has_failed(folder)
+    return [*journals, *([layout.COMPLETE] if complete else [])]
 
 
 def _names(folder: int) -> list[str]:

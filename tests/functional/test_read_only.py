@@ -5,23 +5,24 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from coverage_hooks.volume import machine
-from tests.functional.volumes import Volume, volume
+from coverage_hooks.volume import layout
+from tests.functional.volumes import volume
 
-_ASK = """
+RECORDING = "operator-0-20260131T235959Z-00000000"
+
+_LIST = f"""
 import sys
 from pathlib import Path
 from coverage_hooks.collect.sources.directory import Directory
-print(Directory(Path(sys.argv[1])).boot())
+print(*Directory(Path(sys.argv[1])).files("{RECORDING}"))
 """
 
 
-def boot(place: Volume) -> str:
-    return place.run(sys.executable, "-c", _ASK, str(place.path)).strip()
-
-
-def test_the_machine_is_known_while_the_folder_can_be_written(tmp_path: Path) -> None:
+def test_a_marker_says_nothing_where_it_could_not_be_removed(tmp_path: Path) -> None:
     with volume(tmp_path / "volume", "rw") as place:
-        assert boot(place) == machine.boot_id() != ""
+        folder = place.path / RECORDING
+        place.run("mkdir", str(folder))
+        place.run("touch", *(str(folder / name) for name in (layout.journal_name(0), layout.COMPLETE)))
+        assert place.run(sys.executable, "-c", _LIST, str(place.path)).split() == ["journal-0", "complete"]
         place.run("mount", "-o", "remount,ro", str(place.path))
-        assert boot(place) == ""
+        assert place.run(sys.executable, "-c", _LIST, str(place.path)).split() == ["journal-0"]

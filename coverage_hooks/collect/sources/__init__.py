@@ -38,7 +38,10 @@ class Source(Protocol):
         """Return the manifest of *recording*; `VolumeError` when it cannot be had."""
 
     def files(self, recording: str) -> list[str]:
-        """Return the names of the journals of *recording*, by number, and `layout.COMPLETE` if it is there."""
+        """Return the names of the journals of *recording*, by number, and `layout.COMPLETE` if it is there.
+
+        Not where the volume is known to take no writes, so that the marker says nothing.
+        """
 
     def copy(self, recording: str, name: str, target: Path, *, limit: int) -> None:
         """Copy journal *name* of *recording* to *target*: what it has at the first look, whole or not at all.

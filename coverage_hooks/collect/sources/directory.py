@@ -40,9 +40,13 @@ class Directory:
         return Announcement(content=content, age=age)
 
     def files(self, recording: str) -> list[str]:
-        """Return the names of the journals of *recording*, by number, and `layout.COMPLETE` if it is there."""
+        """Return the names of the journals of *recording*, by number, and `layout.COMPLETE` if it is there.
+
+        The marker says nothing where the folder cannot be written: it is kept there, and nothing else is taken.
+        """
         with listing.open_recording(self.path, recording) as folder:
-            return listing.files(folder)
+            is_read_only = os.fstatvfs(folder).f_flag & os.ST_RDONLY
+            return [name for name in listing.files(folder) if not (is_read_only and name == layout.COMPLETE)]
 
     def copy(self, recording: str, name: str, target: Path, *, limit: int) -> None:
         """Copy to *target* what journal *name* of *recording* has at the first look; at most *limit* bytes."""
@@ -57,15 +61,8 @@ class Directory:
             access.check_same(name, descriptor, parent=folder, size=size)
 
     def boot(self) -> str:
-        """Return the boot id of this machine; empty where the folder cannot be written.
-
-        A volume that became read-only keeps what says that a recording is complete, and takes nothing any more.
-        """
-        try:
-            is_read_only = os.statvfs(self.path).f_flag & os.ST_RDONLY
-        except OSError:
-            return ""
-        return "" if is_read_only else machine.boot_id()
+        """Return the boot id of this machine."""
+        return machine.boot_id()
 
     def close(self) -> None:
         """Nothing was taken."""

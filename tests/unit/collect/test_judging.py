@@ -65,6 +65,11 @@ class TestSilent:
         assert (row["mode"], row["lost_seconds"]) == (mode, None)
         assert "Lost is what ran after the last snapshot, " in row["note"]
 
+    def test_forked_children_may_have_lost_more(self, run: Run, volume: Path, project: Project) -> None:
+        killed(volume, "interval").change_process(forks=1)
+        assert run("collect").exit_code == 1
+        assert "s ago, and what forked children of it had not written; how much is not known" in row_of(project)["note"]
+
     def test_in_mode_final_it_is_everything(self, run: Run, volume: Path, project: Project) -> None:
         killed(volume, "final")
         assert run("collect").exit_code == 1

@@ -330,6 +330,33 @@ def test_what_is_not_on_the_disk_is_in_no_snapshot(tmp_path: Path) -> None:
     assert manifest.problems == ["recorded, but not saved: OSError: Input/output error"]
 
 
+def test_a_snapshot_is_as_old_as_its_beginning(tmp_path: Path) -> None:
+    main = f"""{START}
+    import os, threading, time
+    from program import work
+    synchronise, begun, go_on = os.fdatasync, threading.Event(), threading.Event()
+    def fdatasync(number):
+        begun.set()
+        go_on.wait()
+        synchronise(number)
+    os.fdatasync = fdatasync
+    saving = threading.Thread(target=lambda: print(coverage_hooks.save(), flush=True))
+    saving.start()
+    begun.wait()
+    print(time.time())
+    work.late()
+    go_on.set()
+    saving.join()
+    os.kill(os.getpid(), 9)
+    """
+    made = Program(tmp_path, __main__=main, work=WORK)
+    result = made.run(INTERVAL="60")
+    assert result.returncode == -signal.SIGKILL, result.stderr
+    ran, saved = result.stdout.split()
+    assert saved == "True"
+    assert parse_timestamp(made.left_one().manifest.snapshot_at).timestamp() < float(ran)
+
+
 def test_waits_share_one_timeout(tmp_path: Path) -> None:
     main = f"""{START}{PATIENCE}
     {HANG}
