@@ -92,6 +92,7 @@ benchmark: $(VENV)/ready ## How long combining and reporting take, in turn with 
 benchmark-recording: $(VENV)/ready ## What recording costs beside plain coverage.py, in turn, and what is lost when a program is killed
 	$(BIN)/python -m tests.benchmarks.recording 5
 	$(BIN)/python -m tests.benchmarks.kills 100
+	$(BIN)/python -m tests.benchmarks.bounds
 
 benchmark-load: $(VENV)/ready ## What the operator asks of Keycloak with 500 resources: to create them, to look, after a start
 	$(BIN)/python -m tests.benchmarks.load

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import combining, load, reporting
+from tests import kills
+from tests.benchmarks import bounds, combining, load, reporting
 from tests.cluster import ControlPlane, Keycloak
 
 
@@ -26,6 +27,13 @@ def test_reports_are_timed_and_compared() -> None:
     lines = told.getvalue().splitlines()
     assert lines[0] == "3 files: the same LCOV report from both"
     assert lines[-1].startswith("ratio on the clock: ")
+
+
+def test_what_is_stated_and_what_is_true_is_told_for_each_kill() -> None:
+    told = io.StringIO()
+    assert bounds.main(["--seconds", "0.5"], told) == 0
+    _, _, _, _, *rows = told.getvalue().splitlines()
+    assert {row.split("|")[1].strip() for row in rows} == set(kills.KINDS)
 
 
 async def test_what_many_resources_ask_of_keycloak_is_counted(
