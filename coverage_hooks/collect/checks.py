@@ -15,7 +15,7 @@ from pathlib import Path
 
 from coverage_hooks.collect import runs
 from coverage_hooks.collect.checkout import Checkout, read_checkout
-from coverage_hooks.collect.ledger import NOTHING_LOST, Row, lost_at_start, too_early
+from coverage_hooks.collect.ledger import NOTHING_LOST, Row, lost_at_start, too_early, unrecorded
 from coverage_hooks.collect.plain import counted
 from coverage_hooks.collect.report import Configuration
 from coverage_hooks.collect.retrieve import Patience, await_beats
@@ -211,6 +211,8 @@ def _told(manifest: Manifest, *, measured: bool) -> Iterator[Finding]:
         )
     if modules := lost_at_start(manifest):
         yield wrong(f"{manifest.recording}: {_listed(modules)} {too_early(modules)}")
+    if manifest.unrecorded:
+        yield wrong(f"{manifest.recording}: {_listed(map(unrecorded, manifest.unrecorded))}")
 
 
 def _listed(names: Iterable[str]) -> str:

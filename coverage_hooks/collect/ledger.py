@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from coverage_hooks.collect import clocks, files
 from coverage_hooks.errors import UsageError
-from coverage_hooks.volume.manifest import Manifest, Mode
+from coverage_hooks.volume.manifest import Manifest, Mode, Unrecorded
 
 FORMAT = 2
 
@@ -271,6 +271,12 @@ def too_early(modules: Iterable[str]) -> str:
     if any(module.startswith(_KOPF_SCRIPT) for module in modules):
         return f"{lost}run the file by `coverage-hooks kopf-run`: Kopf loads files before what `-m` names"
     return f"{lost}call coverage_hooks.start() first"
+
+
+def unrecorded(gap: Unrecorded) -> str:
+    """Return what *gap* means: from when until when not all that ran was recorded, and why."""
+    span = f"between {gap.since} and {gap.until}" if gap.until else f"from {gap.since} on"
+    return f"not all that ran {span} was recorded: {gap.reason}"
 
 
 def begun_at_start(manifest: Manifest) -> list[str]:

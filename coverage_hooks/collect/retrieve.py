@@ -14,7 +14,7 @@ from pathlib import Path
 
 from coverage_hooks.collect import clocks, endings, files, plain, runs
 from coverage_hooks.collect.endings import Moments, Witness
-from coverage_hooks.collect.ledger import NOTHING_LOST, Ledger, Row, begun_at_start, lost_at_start, too_early
+from coverage_hooks.collect.ledger import NOTHING_LOST, Ledger, Row, begun_at_start, lost_at_start, too_early, unrecorded
 from coverage_hooks.collect.plain import counted
 from coverage_hooks.collect.runs import Choice, Chosen, Found
 from coverage_hooks.collect.sources import Limits, Source
@@ -193,6 +193,7 @@ def _take(
         _judge_running(ledger, row, manifest, fetched.age, fetched.read, silent=silent)
     if not any(journal.size for journal in manifest.journals) and not _has_points(output / folder):
         _judge_empty(ledger, row, manifest)
+    _judge_gaps(ledger, row, manifest)
     _judge_start(ledger, row, manifest)
 
 
@@ -281,11 +282,17 @@ def _judge_start(ledger: Ledger, row: Row, manifest: Manifest) -> None:
             ledger.note("retrieve", text)
 
 
+def _judge_gaps(ledger: Ledger, row: Row, manifest: Manifest) -> None:
+    """Enter from when until when not all that ran was recorded, each as a loss."""
+    for gap in manifest.unrecorded:
+        ledger.lose("retrieve", row, unrecorded(gap))
+
+
 def _judge_empty(ledger: Ledger, row: Row, manifest: Manifest) -> None:
     """Enter that nothing was recorded: a loss, but of another one's child that is known to have run none of it."""
     whole = manifest.state == "finished" or row.lost_nothing
     row.fail(_nothing_published(row, manifest), "announced")
-    if row.parent and whole and not manifest.problems:
+    if row.parent and whole and not (manifest.problems or manifest.unrecorded):
         row.note = "started by another process, and ran nothing of `run:source`"
     else:
         ledger.lose("retrieve", row, row.note)

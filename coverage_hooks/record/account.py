@@ -29,6 +29,7 @@ from coverage_hooks.volume.manifest import (
     Mode,
     Pod,
     Process,
+    Unrecorded,
     timestamp,
 )
 
@@ -46,6 +47,17 @@ class Facts(Protocol):
     def config_sha256(self) -> str: ...
 
 
+class Gap(Protocol):
+    """From when until when not all that ran was recorded; see `tracers.Gap`."""
+
+    @property
+    def reason(self) -> str: ...
+    @property
+    def since(self) -> datetime: ...
+    @property
+    def until(self) -> datetime | None: ...
+
+
 class Account:
     """The story of one process, told anew with every manifest."""
 
@@ -59,6 +71,7 @@ class Account:
         self.imported_before_start: Sequence[str] = ()
         self.start_modules: Sequence[str] = ()
         self.begun: Mapping[str, list[int]] = {}
+        self.unrecorded: Sequence[Gap] = ()
         self.facts: Facts | None = None
         self.journal: Mode = ""
         self._settings = settings
@@ -101,6 +114,12 @@ class Account:
             imported_before_start=list(self.imported_before_start),
             start_modules=list(self.start_modules),
             begun=[Begun(path=path, lines=lines) for path, lines in self.begun.items()],
+            unrecorded=[
+                Unrecorded(
+                    reason=gap.reason, since=timestamp(gap.since), until=timestamp(gap.until) if gap.until else ""
+                )
+                for gap in self.unrecorded
+            ],
             problems=self._problems,
         )
 

@@ -92,6 +92,25 @@ def unlock(collector: Any) -> None:
         tracer.lock = contextlib.nullcontext()
 
 
+def hear_pauses(collector: Any, pausing: Callable[[], None], resuming: Callable[[], bool]) -> Callable[[], None]:
+    """Have *collector* call *pausing* before another measurement takes its place, and *resuming* before it goes on.
+
+    It goes on by itself only if that says so. Returns what has it go on without a word.
+    """
+    pause, resume = collector.pause, collector.resume
+
+    def heard_pause() -> None:
+        pausing()
+        pause()
+
+    def heard_resume() -> None:
+        if resuming():
+            resume()
+
+    collector.pause, collector.resume = heard_pause, heard_resume
+    return resume  # type: ignore[no-any-return]
+
+
 def fork_locks(collector: Any) -> list[Callable[[], object]]:
     """Return what frees the locks of *collector* in a forked child, which inherits them as they are."""
     lock: Any = getattr(collector, "data_lock", None)
@@ -184,6 +203,26 @@ def try_copies(make: Make) -> str:
             if not (found and lines):
                 return "no line of a trial arrived"
             return "" if found == set(arcs or lines) else "a trial came out differently"
+
+    return _why(tried)
+
+
+def try_pauses(make: Make) -> str:
+    """Return why it is not heard of that another measurement takes the place of one, or nothing if it is."""
+
+    def tried() -> str:
+        heard: list[str] = []
+        measurement = make(_TRIED_FILE)
+        hear_pauses(prepared(measurement), lambda: heard.append("paused"), lambda: not heard.append("resumed"))
+        with _measuring(measurement):
+            with _measuring(make(_TRIED_FILE)):
+                during = [*heard]
+            after = [*heard]
+            _run()
+        with _handed_out(measurement) as (lines, _):
+            if not lines:
+                return "no line of a trial arrived"
+            return "" if (during, after) == (["paused"], ["paused", "resumed"]) else "a trial came out differently"
 
     return _why(tried)
 

@@ -36,8 +36,11 @@ class Processes:
         self._heard: deque[tuple[object, object]] = deque(maxlen=1000)
         self._named: set[str] = set()
 
-    def listen(self, before_exec: Callable[[], None]) -> None:
-        """Hear of each program that is started, and call *before_exec* where one replaces this; it cannot be undone."""
+    def listen(self, before_exec: Callable[[], None], before_tracing: Callable[[], None]) -> None:
+        """Hear of each program that is started; it cannot be undone.
+
+        *before_exec* is called where one replaces this, and *before_tracing* where a thread's trace function is.
+        """
         heard = self._heard
 
         # In the operator's thread, amid its call: keep it for later, and nothing else.
@@ -48,6 +51,8 @@ class Processes:
                 heard.append(("sh", ("sh", "-c", arguments[0])))
             elif event == "os.exec":
                 before_exec()
+            elif event == "sys.settrace":
+                before_tracing()
 
         sys.addaudithook(hear)
 

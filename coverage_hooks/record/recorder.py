@@ -1,9 +1,9 @@
 """The door to coverage.py: starts it, keeps the user's configuration from breaking it, writes its data to a journal.
 
-`CoverageData` and `Coverage` are used through their public API. Four private names are used, here and in `internals`:
+`CoverageData` and `Coverage` are used through their public API. Five private names are used, here and in `internals`:
 ``Coverage._collector`` (its live sets), ``Coverage._init_for_start`` (which makes it, before anything is measured),
-``SysMonitor.lock`` and ``lock_data`` (see `live`), and ``Coverage._warn`` (what it has to say). `internals` tries
-them at start. There are four ways, each with less of them:
+``SysMonitor.lock`` and ``lock_data`` (see `live`), ``Collector.pause`` and ``resume`` (see `tracers`), and
+``Coverage._warn`` (what it has to say). `internals` tries them at start. There are four ways, each with less of them:
 
 ==========  ===========================================================================================  ===========
 mode        how                                                                                          lost by a kill
@@ -38,6 +38,7 @@ from coverage_hooks.record import fingerprints, imports, internals, overrides
 from coverage_hooks.record.begun import Begun
 from coverage_hooks.record.journal import File, Journal, make_room
 from coverage_hooks.record.live import Lines, Live
+from coverage_hooks.record.tracers import Gap, Tracers
 from coverage_hooks.volume.manifest import Mode
 
 #: The first version whose `Coverage.get_data` loses nothing that other threads record meanwhile.
@@ -123,6 +124,8 @@ class Recorder:
         self._trusts_lengths = True
         self._is_sysmon = False
         self._not_live = self._not_copied = ""  # why the live sets cannot be used in these ways, if they cannot
+        self._not_heard = ""  # why it is not heard of other measurements, if it is not
+        self._tracers: Tracers | None = None
         self._pid = os.getpid()
         self._started = False
         self._ended = False
@@ -139,6 +142,11 @@ class Recorder:
             oldest = ".".join(map(str, GET_DATA_KEEPS_ALL))
             self._problem(f"coverage {coverage.__version__} is older than {oldest}, the oldest that recording supports")
         self._try()
+        if self._not_heard:
+            self._problem(
+                f"coverage {coverage.__version__} does not tell of other measurements ({self._not_heard}): one that is "
+                "shorter than an interval is not noticed, and what runs meanwhile is lost"
+            )
 
     def choose(self, *, local: bool) -> str:
         """Choose how points get to a journal on a volume that is *local* or not, and return what there is to tell.
@@ -174,6 +182,7 @@ class Recorder:
     def _start(self, folder: Path) -> None:
         self.journal = Journal(folder, self._identify, immediate=self._mode == "immediate", replay=self._replay)
         self._since, self._process_began = time.time(), fingerprints.process_began()
+        tracers = Tracers(self._coverage, self._collector, tells_of_pauses=not self._not_heard)
         if self._mode == "immediate":
             live = Live(self.journal, branch=bool(self._option("run:branch")))
             self._collector = internals.install(self._coverage, live)
@@ -186,6 +195,8 @@ class Recorder:
         if sys.version_info < (3, 12) and self.facts.core == "pytrace":
             self._coverage.stop()
             raise RuntimeError("coverage.py lacks its C tracer, and the one in Python can end an operator before 3.12")
+        tracers.begin(self._collector)
+        self._tracers = tracers
         if not self._not_copied or self._mode == "immediate":
             self._live = [self._collector.data]
         self._begun_files = {os.path.realpath(file) for file in self._preimported}
@@ -193,7 +204,7 @@ class Recorder:
         self._begun = Begun(self._begun_files, points, branch=self.facts.branch)
         self._begun.start()
         self._started = True
-        atexit.register(self._look_whether_it_still_traces)
+        atexit.register(self._look_a_last_time)  # before coverage.py stops, if it does so before `stop` is called
 
     def fork_locks(self) -> list[Callable[[], object]]:
         """Return what frees the locks of coverage.py in a forked child, in C code: the child is measured, too."""
@@ -244,10 +255,24 @@ class Recorder:
             return {}
         return {self._mapped(file): lines for file, lines in self._begun.positions().items()}
 
+    def unrecorded(self) -> list[Gap]:
+        """Return from when until when not all that ran was recorded."""
+        return self._tracers.gaps if self._tracers is not None else []
+
+    def hear_of_tracing(self) -> None:
+        """Note that this thread's trace function is about to be replaced; raises nothing, and may be called amid anything."""
+        if self._tracers is not None:
+            self._tracers.heard()
+
     def stop(self) -> None:
         """Measure no more; for the main thread, as coverage.py's tracer is its."""
-        if self._started and threading.current_thread() is threading.main_thread():
+        if self._tracers is not None and threading.current_thread() is threading.main_thread():
+            self._look_a_last_time()
             self._coverage.stop()
+
+    def _look_a_last_time(self) -> None:
+        if self._tracers is not None and self._tracers.end():
+            self._relax()
 
     def release(self) -> None:
         """Let go of the operator's frames; for the thread that they are of."""
@@ -263,7 +288,8 @@ class Recorder:
         if not self._started or self.journal is None:
             return True
         self._ended = last
-        self._look_for_rivals()
+        if self._tracers is not None and self._tracers.look():
+            self._relax()
         for path, new in self._grown():
             self._append(path, internals.unpacked(self._collector, path, new.copy()))
             self._seen.setdefault(path, set()).update(new)
@@ -283,6 +309,7 @@ class Recorder:
         self._collector = internals.collector_of(self._coverage)
         self._is_sysmon = internals.tracer_name(self._collector) == "SysMonitor"
         self._not_live = internals.try_live(self._trial) if self._is_sysmon else ""
+        self._not_heard = internals.try_pauses(self._trial)
 
     def _configure(self) -> None:
         # Everything that coverage.py warns about from now on, also while it runs, is for whoever reads the report.
@@ -314,11 +341,6 @@ class Recorder:
         else:
             self._problem(f"coverage: {msg}")
 
-    def _look_for_rivals(self) -> None:
-        stack = getattr(type(self._collector), "_collectors", None)
-        if self._started and stack and stack[-1] is not self._collector:
-            self._problem("another coverage measurement was started later; what runs meanwhile is not recorded")
-
     def _look_for_unmeasured(self) -> None:
         """Name the modules of ``run:source`` that were loaded under a name which coverage.py does not know them by."""
         measured = {self._mapped(path) for sets in (*self._live, self._told) for path, points in sets.items() if points}
@@ -328,25 +350,6 @@ class Recorder:
                     f"{file} was loaded as module {name!r}, which `run:source` does not name, so it is not recorded: "
                     "name its folder in `run:source`, or load it by its own name"
                 )
-
-    def _look_whether_it_still_traces(self) -> None:
-        """Notice, right before coverage.py stops, that other code took its trace function or its tool away."""
-        if os.getpid() != self._pid:
-            return
-        in_main = threading.current_thread() is threading.main_thread()
-        if in_main and self.facts.core == "ctrace" and sys.gettrace() not in self._collector.tracers:
-            self._problem("other code replaced the main thread's trace function; what ran in it since is not recorded")
-        monitoring: Any = getattr(sys, "monitoring", None)
-        for tool in self._tools():
-            if monitoring.get_tool(tool) is None or not monitoring.get_events(tool):
-                self._problem("other code took coverage.py's sys.monitoring tool away; what ran since is not recorded")
-
-    def _tools(self) -> list[int]:
-        """Return the ids by which coverage.py asked ``sys.monitoring`` for events; none with another core."""
-        if self.facts.core != "sysmon":
-            return []
-        # It takes another id where its own is taken.
-        return [getattr(tracer, "myid", 1) for tracer in self._collector.tracers]
 
     # -- writing what is new --------------------------------------------------------------------------------------
 
@@ -375,13 +378,17 @@ class Recorder:
         if not self._trusts_lengths:
             return
         self._trusts_lengths = False
-        if self._mode == "immediate" and self.journal is not None:
-            self._mode = "interval"
-            self.journal.relax()
+        self._relax()
         self._problem(
             f"other code saved or erased coverage's data while recording ({reason}); what was erased is lost, and "
             "get_data() is called each interval from now on"
         )
+
+    def _relax(self) -> None:
+        """Say no more that each line is written before it runs: some was not, or may not be."""
+        if self._mode == "immediate" and self.journal is not None:
+            self._mode = "interval"
+            self.journal.relax()
 
     def _add_begun(self) -> None:
         """Write what the frames ran that had begun before, and name their files, of which something may be proven."""

@@ -123,7 +123,7 @@ class Recording:
         # which closes its data, after it.
         atexit.register(self.finish)
         if not self.is_rivalled:
-            self._processes.listen(self._before_exec)
+            self._processes.listen(self._before_exec, self._before_tracing)
         self._attempt("nothing is saved: the pulse did not start", self._pulse.begin)
         if not (announced := self._wait(self._pulse.ask())):
             say(logging.ERROR, f"The recording could not be announced in {self._settings.directory}; trying on.")
@@ -209,6 +209,11 @@ class Recording:
         else:
             self._finish_child()
 
+    def _before_tracing(self) -> None:
+        """Hear that the trace function of this thread is about to be replaced."""
+        if self._recorder is not None:
+            self._recorder.hear_of_tracing()
+
     # -- saving -----------------------------------------------------------------------------------------------------
 
     def save(self) -> bool:
@@ -269,6 +274,7 @@ class Recording:
             account.snapshot = snapshot
         if self._recorder is not None:
             account.begun = self._attempt("where code stood is not known", self._recorder.begun) or account.begun
+            self._tell_gaps(self._recorder)
             account.journal = self._recorder.current_mode
             if self._recorder.journal is not None:
                 self._prefixes = self._recorder.journal.prefixes()
@@ -277,6 +283,13 @@ class Recording:
         written = self._attempt("the manifest was not written", lambda: self._put_manifest(manifest, durable=durable))
         self._settled = complete and bool(written)
         return self._settled
+
+    def _tell_gaps(self, recorder: Recorder) -> None:
+        """Log from when on not all is recorded, once; the manifest says it to whoever reads the report."""
+        gaps = [*recorder.unrecorded()]
+        for gap in gaps[len(self._account.unrecorded) :]:
+            say(logging.ERROR, f"Not all that runs from {gap.since:%H:%M:%S} UTC on is recorded: {gap.reason}.")
+        self._account.unrecorded = gaps
 
     def _settle(self, *, last: bool) -> bool:
         """Get what was recorded to the disk; False while nothing can be known before the end."""

@@ -23,6 +23,7 @@ from coverage_hooks.volume.journal import RECORD
 FORMAT = 2
 MANIFEST_LIMIT = 1 << 20
 PROBLEMS_LIMIT = 50
+GAPS_LIMIT = 50
 TEXT_LIMIT = 4096
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -86,6 +87,15 @@ class Begun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unrecorded:
+    """From when until when not all that ran was recorded, and why; `until` is empty where that did not end."""
+
+    reason: str
+    since: str
+    until: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pod:
     """The pod, as the downward API told it; any of these may be empty."""
 
@@ -120,6 +130,7 @@ class Manifest:
     imported_before_start: list[str]
     start_modules: list[str]
     begun: list[Begun]
+    unrecorded: list[Unrecorded]
     problems: list[str]
     format: int = FORMAT
 
@@ -159,6 +170,10 @@ class Manifest:
         _expect(0.05 <= self.interval <= 3600, "interval", self.interval, "0.05 to 3600 seconds")
         _expect(0 <= self.publish_seconds < 1e9, "publish_seconds", self.publish_seconds, "a duration in seconds")
         _expect(len(self.problems) <= PROBLEMS_LIMIT, "problems", len(self.problems), f"at most {PROBLEMS_LIMIT}")
+        _expect(len(self.unrecorded) <= GAPS_LIMIT, "unrecorded", len(self.unrecorded), f"at most {GAPS_LIMIT}")
+        for gap in self.unrecorded:
+            for moment in filter(None, (gap.since, gap.until)):
+                _expect(_TIME.fullmatch(moment), "unrecorded", moment, "times, of which the last may be empty")
         for journal in self.journals:
             _expect(layout.JOURNAL.fullmatch(journal.file), "journals.file", journal.file, "journal-<number>")
             _expect(_SHA256.fullmatch(journal.sha256), f"{journal.file}: sha256", journal.sha256, "64 hex digits")

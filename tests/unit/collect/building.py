@@ -256,5 +256,6 @@ def _manifest(name: str, started_at: datetime, mode: Mode, *, branch: bool) -> M
         imported_before_start=[],
         start_modules=["__main__"],
         begun=[],
+        unrecorded=[],
         problems=[],
     )  # fmt: skip
