@@ -14,7 +14,15 @@ from pathlib import Path
 
 from coverage_hooks.collect import clocks, endings, files, plain, runs
 from coverage_hooks.collect.endings import Moments, Witness
-from coverage_hooks.collect.ledger import NOTHING_LOST, Ledger, Row, begun_at_start, lost_at_start, too_early, unrecorded
+from coverage_hooks.collect.ledger import (
+    NOTHING_LOST,
+    Ledger,
+    Row,
+    begun_at_start,
+    lost_at_start,
+    too_early,
+    unrecorded,
+)
 from coverage_hooks.collect.plain import counted
 from coverage_hooks.collect.runs import Choice, Chosen, Found
 from coverage_hooks.collect.sources import Limits, Source

@@ -260,7 +260,7 @@ class Recorder:
         return self._tracers.gaps if self._tracers is not None else []
 
     def hear_of_tracing(self) -> None:
-        """Note that this thread's trace function is about to be replaced; raises nothing, and may be called amid anything."""
+        """Note that this thread's trace function is about to be replaced; for the audit event, amid anything."""
         if self._tracers is not None:
             self._tracers.heard()
 

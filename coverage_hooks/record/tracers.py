@@ -134,7 +134,12 @@ class Tracers:
         frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - documented, and the only way to see who is calling
         while frame is not None and _module(frame).startswith("coverage_hooks."):
             frame = frame.f_back
-        if frame is None or _module(frame).startswith("coverage.") or self._ended or not self._is_tracing(sys.gettrace()):
+        if (
+            frame is None
+            or _module(frame).startswith("coverage.")
+            or self._ended
+            or not self._is_tracing(sys.gettrace())
+        ):
             return
         self._threads.setdefault(threading.get_ident(), _now())
 

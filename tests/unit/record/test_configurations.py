@@ -407,27 +407,6 @@ def test_what_coverage_warns_about_later_is_a_problem(tmp_path: Path) -> None:
     assert any("Disabling plug-in" in problem for problem in made.left_one().manifest.problems)
 
 
-# What takes the measurement away from the core that is coverage.py's default on this Python.
-TAKE = "sys.settrace(None)" if sys.version_info < (3, 14) else "sys.monitoring.free_tool_id(sys.monitoring.COVERAGE_ID)"
-
-
-@pytest.mark.parametrize(
-    ("interference", "named"),
-    [
-        (
-            TAKE,
-            "other code replaced the main" if sys.version_info < (3, 14) else "other code took coverage.py's sys.mon",
-        ),
-        ("coverage.Coverage(data_file=None).start()", "another coverage measurement was started later"),
-    ],
-)
-def test_taking_the_measurement_away_is_named(tmp_path: Path, interference: str, named: str) -> None:
-    main = f"{MAIN}\n    import coverage, sys\n    {interference}\n    coverage_hooks.save()\n"
-    made = Program(tmp_path, __main__=main, work=WORK)
-    assert made.run().returncode == 0
-    assert any(named in problem for problem in made.left_one().manifest.problems)
-
-
 #: Loads a file as ``kopf run FILE.py`` does.
 LOADING = """\
 import importlib.util, sys

@@ -28,6 +28,9 @@ def in_a_thread(*functions):
     thread.start()
     thread.join()
 
+def wait():
+    pacing.until_beaten(2)
+
 print(time.time())
 {deed}
 print(time.time())
@@ -35,7 +38,7 @@ coverage_hooks.save()
 """
 
 ctrace = pytest.mark.parametrize("core", ["ctrace"])
-sysmon = pytest.mark.skipif(sys.version_info < (3, 12), reason="Python 3.11 has no sys.monitoring")
+HAS_MONITORING = sys.version_info >= (3, 12)
 
 _HOOK = "coverage.py's trace function for new threads"
 _THREAD = "coverage.py's trace function away in"
@@ -46,7 +49,9 @@ _TOOL = "coverage.py's sys.monitoring tool"
 def done(folder: Path, core: str, deed: str, *, killed: bool = False) -> tuple[Left, float, float]:
     """Return what a program left that does *deed*, and when it did that."""
     made = Program(folder, False, __main__="", work=WORK)
-    (folder / "program/__main__.py").write_text(MAIN.format(deed=deed) + "import os; os.kill(os.getpid(), 9)\n" * killed)
+    (folder / "program/__main__.py").write_text(
+        MAIN.format(deed=deed) + "import os; os.kill(os.getpid(), 9)\n" * killed
+    )
     with open(folder / ".coveragerc", "a") as rcfile:
         rcfile.write(f"core = {core}\n")
     result = made.run()
@@ -70,41 +75,71 @@ def seconds(time: str) -> float:
 #: What is done to the trace functions: what is noticed, whether it was given back, and what is recorded all the same.
 DEEDS = {
     "the hook is removed": (
-        "threading.settrace(None); in_a_thread(work.during); pacing.until_beaten(2); in_a_thread(work.after)",
-        _HOOK, True, {"after"},
+        """
+threading.settrace(None)
+in_a_thread(work.during)
+wait()
+in_a_thread(work.after)
+""",
+        (_HOOK, True, {"after"}),
     ),
     "the hook is another one's": (
-        "threading.settrace(lambda *_: None); in_a_thread(work.during); pacing.until_beaten(2); in_a_thread(work.after)",
-        _HOOK, False, set(),
+        """
+threading.settrace(lambda *_: None)
+in_a_thread(work.during)
+wait()
+in_a_thread(work.after)
+""",
+        (_HOOK, False, set[str]()),
     ),
     "the hook is another one's for a while": (
-        "threading.settrace(lambda *_: None); in_a_thread(work.during); pacing.until_beaten(2)\n"
-        "threading.settrace(None); pacing.until_beaten(2); in_a_thread(work.after)",
-        _HOOK, True, {"after"},
+        """
+threading.settrace(lambda *_: None)
+in_a_thread(work.during)
+wait()
+threading.settrace(None)
+wait()
+in_a_thread(work.after)
+""",
+        (_HOOK, True, {"after"}),
     ),
-    "the main thread's is removed": ("sys.settrace(None); work.during()", f"{_THREAD} thread 'MainThread'", False, set()),
+    "the main thread's is removed": (
+        "sys.settrace(None); work.during()",
+        (f"{_THREAD} thread 'MainThread'", False, set[str]()),
+    ),
     "the main thread's is removed and back": (
         "before = sys.gettrace(); sys.settrace(None); work.during(); sys.settrace(before); work.after()",
-        f"{_THREAD} thread 'MainThread'", False, {"after"},
+        (f"{_THREAD} thread 'MainThread'", False, {"after"}),
     ),
     "a thread's is removed and back": (
-        "def run():\n"
-        "    before = sys.gettrace(); sys.settrace(None); work.during(); sys.settrace(before); work.after()\n"
-        "in_a_thread(run)",
-        f"{_THREAD} a thread that has ended", False, {"after"},
+        """
+def run():
+    before = sys.gettrace(); sys.settrace(None); work.during(); sys.settrace(before); work.after()
+
+in_a_thread(run)
+""",
+        (f"{_THREAD} a thread that has ended", False, {"after"}),
     ),
-    "a debugger's threads": (
-        "threading.settrace(lambda *_: None); sys.settrace(lambda *_: None); in_a_thread(work.during); work.after()\n"
-        "sys.settrace(None); threading.settrace(None); pacing.until_beaten(2); in_a_thread(work.later)",
-        f"{_THREAD} thread 'MainThread'", False, {"later"},
+    "a debugger comes and goes": (
+        """
+threading.settrace(lambda *_: None)
+sys.settrace(lambda *_: None)
+in_a_thread(work.during)
+work.after()
+sys.settrace(None)
+threading.settrace(None)
+wait()
+in_a_thread(work.later)
+""",
+        (f"{_THREAD} thread 'MainThread'", False, {"later"}),
     ),
-}  # fmt: skip
+}
 
 
 @ctrace
 @pytest.mark.parametrize("deed", DEEDS)
 def test_trace_functions_that_are_taken_are_losses(tmp_path: Path, core: str, deed: str) -> None:
-    does, reason, is_back, recorded = DEEDS[deed]
+    does, (reason, is_back, recorded) = DEEDS[deed]
     left, began, ended = done(tmp_path, core, does)
     assert ran(left) == recorded
     assert_gap(left, reason, began, ended, is_back=is_back)
@@ -121,7 +156,7 @@ def assert_gap(left: Left, reason: str, began: float, ended: float, *, is_back: 
 
 @ctrace
 def test_nothing_is_taken_where_debuggers_are_not_at_work(tmp_path: Path, core: str) -> None:
-    left, _, _ = done(tmp_path, core, "in_a_thread(work.during); pacing.until_beaten(2); in_a_thread(work.after)")
+    left, _, _ = done(tmp_path, core, "in_a_thread(work.during); wait(); in_a_thread(work.after)")
     assert ran(left) == {"during", "after"}
     assert left.manifest.unrecorded == []
 
@@ -130,38 +165,42 @@ def test_nothing_is_taken_where_debuggers_are_not_at_work(tmp_path: Path, core: 
 TOOL_DEEDS = {
     "its events": ("sys.monitoring.set_events(tool, 0)", True),
     "its callbacks": (
-        "for event in (sys.monitoring.events.LINE, sys.monitoring.events.PY_START):\n"
-        "    sys.monitoring.register_callback(tool, event, lambda *_: sys.monitoring.DISABLE)",
+        """
+for event in (sys.monitoring.events.LINE, sys.monitoring.events.PY_START):
+    sys.monitoring.register_callback(tool, event, lambda *_: sys.monitoring.DISABLE)
+""",
         True,
     ),
     "its id": ("sys.monitoring.set_events(tool, 0); sys.monitoring.free_tool_id(tool)", True),
     "its id for another": (
-        "sys.monitoring.set_events(tool, 0); sys.monitoring.free_tool_id(tool); sys.monitoring.use_tool_id(tool, 'mine')",
+        """
+sys.monitoring.set_events(tool, 0)
+sys.monitoring.free_tool_id(tool)
+sys.monitoring.use_tool_id(tool, "mine")
+""",
         False,
     ),
 }
 
+if HAS_MONITORING:
 
-@sysmon
-@pytest.mark.parametrize("deed", TOOL_DEEDS)
-def test_a_tool_that_is_taken_is_a_loss(tmp_path: Path, deed: str) -> None:
-    does, is_back = TOOL_DEEDS[deed]
-    does = f"tool = sys.monitoring.COVERAGE_ID\n{does}\nwork.during(); pacing.until_beaten(2); work.after()"
-    left, began, ended = done(tmp_path, "sysmon", does)
-    assert ran(left) == ({"after"} if is_back else set())
-    assert_gap(left, _TOOL, began, ended, is_back=is_back)
-    assert (left.mode, left.is_complete) == ("interval", False)
+    @pytest.mark.parametrize("deed", TOOL_DEEDS)
+    def test_a_tool_that_is_taken_is_a_loss(tmp_path: Path, deed: str) -> None:
+        does, is_back = TOOL_DEEDS[deed]
+        does = f"tool = sys.monitoring.COVERAGE_ID\n{does}\nwork.during(); wait(); work.after()"
+        left, began, ended = done(tmp_path, "sysmon", does)
+        assert ran(left) == ({"after"} if is_back else set())
+        assert_gap(left, _TOOL, began, ended, is_back=is_back)
+        assert (left.mode, left.is_complete) == ("interval", False)
 
-
-@sysmon
-def test_a_killed_process_is_not_complete_once_its_tool_was_taken(tmp_path: Path) -> None:
-    deed = "sys.monitoring.set_events(sys.monitoring.COVERAGE_ID, 0); pacing.until_beaten(3)"
-    left, _, _ = done(tmp_path, "sysmon", deed, killed=True)
-    assert [gap.reason for gap in left.manifest.unrecorded]
-    assert (left.mode, left.is_complete) == ("interval", False)
+    def test_a_killed_process_is_not_complete_once_its_tool_was_taken(tmp_path: Path) -> None:
+        deed = "sys.monitoring.set_events(sys.monitoring.COVERAGE_ID, 0); pacing.until_beaten(3)"
+        left, _, _ = done(tmp_path, "sysmon", deed, killed=True)
+        assert [gap.reason for gap in left.manifest.unrecorded]
+        assert (left.mode, left.is_complete) == ("interval", False)
 
 
-CORES = ["ctrace", pytest.param("sysmon", marks=sysmon)]
+CORES = ["ctrace", "sysmon"] if HAS_MONITORING else ["ctrace"]
 
 
 @pytest.mark.parametrize("core", CORES)
@@ -169,8 +208,8 @@ CORES = ["ctrace", pytest.param("sysmon", marks=sysmon)]
     ("deed", "recorded"),
     [
         ("with coverage.Coverage(data_file=None).collect():\n    work.during()\nwork.after()", {"after"}),
-        ("c = coverage.Coverage(data_file=None); c.start(); work.during(); pacing.until_beaten(2)", set()),
-        ("coverage.Coverage.current().stop(); work.during(); pacing.until_beaten(2)", set()),
+        ("c = coverage.Coverage(data_file=None); c.start(); work.during(); wait()", set()),
+        ("coverage.Coverage.current().stop(); work.during(); wait()", set()),
     ],
     ids=["shorter than a beat", "to the end", "it is stopped"],
 )
@@ -228,7 +267,7 @@ def beside():
 thread = threading.Thread(target=beside, name="beside"); thread.start(); ran.wait()
 with coverage.Coverage(data_file=None).collect():
     ran.clear(); ran.wait()
-pacing.until_beaten(2)
+wait()
 stop.set(); thread.join()
 """
     left, _, _ = done(tmp_path, "ctrace", deed)
@@ -243,21 +282,32 @@ for number in range({GAPS_LIMIT + 5}):
         pass
     coverage_hooks.save()
 """
-    left, began, ended = done(tmp_path, "ctrace", deed)
+    left, _, _ = done(tmp_path, "ctrace", deed)
     gaps = left.manifest.unrecorded
     assert len(gaps) == GAPS_LIMIT
     assert ["more often than is listed" in gap.reason for gap in gaps] == [False] * (GAPS_LIMIT - 1) + [True]
 
 
+#: Makes coverage.py pause a measurement by the method of its class, whatever it has itself.
+DEAF = """\
+import coverage.collector
+Collector = coverage.collector.Collector
+start = Collector.start
+
+def start_deaf(self):
+    for each in self._collectors:
+        each.__dict__.pop("pause", None)
+    start(self)
+
+Collector.start = start_deaf
+"""
+
+
 def test_where_pauses_are_not_told_of_another_measurement_is_noticed_by_a_beat(tmp_path: Path) -> None:
     """As of a coverage.py of another shape, which is named."""
     made = Program(tmp_path, False, __main__="", work=WORK)
-    main = MAIN.format(
-        deed="c = coverage.Coverage(data_file=None); c.start(); work.during(); pacing.until_beaten(2); c.stop()"
-    )
-    other = "import coverage.collector; C = coverage.collector.Collector\nC.halt = C.pause\n"
-    other += "def start(self, start=C.start):\n    pause = self.__class__.pause\n    [c.__dict__.pop('pause', 0) for c in C._collectors]\n    return start(self)\nC.start = start\n"
-    (tmp_path / "program/__main__.py").write_text(other + main)
+    main = MAIN.format(deed="c = coverage.Coverage(data_file=None); c.start(); work.during(); wait(); c.stop()")
+    (tmp_path / "program/__main__.py").write_text(DEAF + main)
     assert made.run().returncode == 0
     left = made.left_one()
     (problem,) = left.manifest.problems
