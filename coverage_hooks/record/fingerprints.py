@@ -106,6 +106,21 @@ def proven(file: str, modules: Mapping[str, ModuleType], since: float) -> Finger
     return of(content)
 
 
+def of_code(file: str, code: CodeType) -> Fingerprint:
+    """Return the fingerprint of *file*, of which the module *code* was compiled.
+
+    Raises `UnprovenError` where it is another source by now, or `OSError` where it cannot be read.
+    """
+    content = Path(file).read_bytes()
+    try:
+        source = compile(content, file, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError):
+        source = None
+    if source is None or not _all_equal(code, source):
+        raise UnprovenError("it has changed since it was executed")
+    return of(content)
+
+
 def process_began() -> float:
     """Return when this process began, in seconds since the epoch, at most a tick too late; now where nothing tells."""
     try:

@@ -212,8 +212,13 @@ def try_pauses(make: Make) -> str:
 
     def tried() -> str:
         heard: list[str] = []
+
+        def resuming() -> bool:
+            heard.append("resumed")
+            return True
+
         measurement = make(_TRIED_FILE)
-        hear_pauses(prepared(measurement), lambda: heard.append("paused"), lambda: not heard.append("resumed"))
+        hear_pauses(prepared(measurement), lambda: heard.append("paused"), resuming)
         with _measuring(measurement):
             with _measuring(make(_TRIED_FILE)):
                 during = [*heard]

@@ -11,8 +11,9 @@ import re
 import shutil
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 #: How many programs are named; an operator may make up one for each resource.
 NAMED = 10
@@ -36,23 +37,23 @@ class Processes:
         self._heard: deque[tuple[object, object]] = deque(maxlen=1000)
         self._named: set[str] = set()
 
-    def listen(self, before_exec: Callable[[], None], before_tracing: Callable[[], None]) -> None:
-        """Hear of each program that is started; it cannot be undone.
+    def listen(self, others: Mapping[str, Callable[[tuple[Any, ...]], None]]) -> None:
+        """Hear of each program that is started, and call *others* by the names of their audit events.
 
-        *before_exec* is called where one replaces this, and *before_tracing* where a thread's trace function is.
+        It cannot be undone.
         """
-        heard = self._heard
+        heard = self._heard.append
+        # In the operator's thread, amid its call: kept for later, and nothing else.
+        mine: dict[str, Callable[[tuple[Any, ...]], None]] = {
+            "subprocess.Popen": lambda arguments: heard((arguments[0], arguments[1])),
+            "os.posix_spawn": lambda arguments: heard((arguments[0], arguments[1])),
+            "os.system": lambda arguments: heard(("sh", ("sh", "-c", arguments[0]))),
+        }
+        find = {**mine, **others}.get
 
-        # In the operator's thread, amid its call: keep it for later, and nothing else.
-        def hear(event: str, arguments: tuple[object, ...]) -> None:
-            if event in {"subprocess.Popen", "os.posix_spawn"}:
-                heard.append((arguments[0], arguments[1]))
-            elif event == "os.system":
-                heard.append(("sh", ("sh", "-c", arguments[0])))
-            elif event == "os.exec":
-                before_exec()
-            elif event == "sys.settrace":
-                before_tracing()
+        def hear(event: str, arguments: tuple[Any, ...]) -> None:
+            if (then := find(event)) is not None:
+                then(arguments)
 
         sys.addaudithook(hear)
 

@@ -34,10 +34,11 @@ from typing import Any
 import coverage
 from coverage.exceptions import CoverageWarning
 
-from coverage_hooks.record import fingerprints, imports, internals, overrides
+from coverage_hooks.record import imports, internals, overrides
 from coverage_hooks.record.begun import Begun
 from coverage_hooks.record.journal import File, Journal, make_room
 from coverage_hooks.record.live import Lines, Live
+from coverage_hooks.record.sources import Sources
 from coverage_hooks.record.tracers import Gap, Tracers
 from coverage_hooks.volume.manifest import Mode
 
@@ -116,11 +117,10 @@ class Recorder:
         self._seen: dict[str, set[Any]] = {}  # what was copied of live sets; takes memory, and saves far more time
         self._told: dict[str, set[Any]] = {}  # the same of what came otherwise, as points of the data
         self._files: dict[str, File] = {}
-        self._unproven: dict[str, File] = {}
         self._begun: Begun | None = None
         self._begun_files: set[str] = set()
+        self._sources = Sources(self._begun_files, problem)
         self._modules: set[str] = set()
-        self._since = self._process_began = 0.0
         self._trusts_lengths = True
         self._is_sysmon = False
         self._not_live = self._not_copied = ""  # why the live sets cannot be used in these ways, if they cannot
@@ -181,7 +181,7 @@ class Recorder:
 
     def _start(self, folder: Path) -> None:
         self.journal = Journal(folder, self._identify, immediate=self._mode == "immediate", replay=self._replay)
-        self._since, self._process_began = time.time(), fingerprints.process_began()
+        self._sources = Sources(self._begun_files, self._problem)
         tracers = Tracers(self._coverage, self._collector, tells_of_pauses=not self._not_heard)
         if self._mode == "immediate":
             live = Live(self.journal, branch=bool(self._option("run:branch")))
@@ -199,7 +199,7 @@ class Recorder:
         self._tracers = tracers
         if not self._not_copied or self._mode == "immediate":
             self._live = [self._collector.data]
-        self._begun_files = {os.path.realpath(file) for file in self._preimported}
+        self._begun_files.update(map(os.path.realpath, self._preimported))
         points = self._live[0] if self._mode == "immediate" else {}
         self._begun = Begun(self._begun_files, points, branch=self.facts.branch)
         self._begun.start()
@@ -259,10 +259,12 @@ class Recorder:
         """Return from when until when not all that ran was recorded."""
         return self._tracers.gaps if self._tracers is not None else []
 
-    def hear_of_tracing(self) -> None:
-        """Note that this thread's trace function is about to be replaced; for the audit event, amid anything."""
-        if self._tracers is not None:
-            self._tracers.heard()
+    def heard(self) -> dict[str, Callable[[tuple[Any, ...]], None]]:
+        """Return what is to be called with the interpreter's audit events, by their names."""
+        return {
+            "exec": lambda arguments: self._sources.executes(arguments[0]),
+            "sys.settrace": lambda _: self._tracers.heard() if self._tracers is not None else None,
+        }
 
     def stop(self) -> None:
         """Measure no more; for the main thread, as coverage.py's tracer is its."""
@@ -297,7 +299,7 @@ class Recorder:
         self._add_begun()
         if not (self._live and self._trusts_lengths) and (last or get_data_keeps_all()):
             self._ask()
-        self._prove()
+        self._sources.prove(self.journal, self._known)
         if last:
             self._look_for_unmeasured()
         return last or self._mode != "final"
@@ -419,10 +421,9 @@ class Recorder:
         self.journal.append(self._file(path, tracer), pairs)
 
     def _file(self, path: str, tracer: str = "") -> File:
-        if isinstance(points := self._live[0].get(path) if self._live else None, Lines):
-            return points.file
-        if path not in self._files:
-            self._files[path] = File(path, tracer or getattr(self._collector, "file_tracers", {}).get(path, ""))
+        if (known := self._known(path)) is not None:
+            return known
+        self._files[path] = File(path, tracer or getattr(self._collector, "file_tracers", {}).get(path, ""))
         return self._files[path]
 
     def _replay(self) -> None:
@@ -435,30 +436,13 @@ class Recorder:
                 self.journal.append(points.file, points.pairs())
 
     def _identify(self, file: File) -> str:
-        """Fill in what *file* was when it was imported, if that is known at once, and return its path in the data."""
-        if file.fingerprint is None and not file.problem:
-            since = self._process_began if file.path in self._begun_files else self._since
-            file.fingerprint = fingerprints.at_once(file.path, since)
-            if file.fingerprint is None:
-                self._unproven[file.path] = file
+        """Fill in what is known of *file* at once, and return its path in the data."""
+        self._sources.identify(file)
         return self._mapped(file.path)
 
-    def _prove(self) -> None:
-        """Find out what the files were whose time alone does not tell, at most one beat after they were imported."""
-        assert self.journal is not None
-        if not self._unproven:
-            return
-        modules = {file: module for _, file, module in imports.modules_from(set(self._unproven))}
-        for path, file in list(self._unproven.items()):
-            since = self._process_began if path in self._begun_files else self._since
-            try:
-                file.fingerprint = file.fingerprint or fingerprints.proven(path, modules, since)
-            except Exception as error:  # noqa: BLE001 - of one file; what all others have is written all the same
-                why = error.strerror if isinstance(error, OSError) and error.strerror else error
-                file.problem = str(why)  # what is read later can only be further from what was imported
-                self._problem(f"{path}: no fingerprint, so no line of it can be trusted: {why}")
-            self.journal.name(file)  # if it fails, once more with the next beat
-            del self._unproven[path]
+    def _known(self, path: str) -> File | None:
+        points = self._live[0].get(path) if self._live else None
+        return points.file if isinstance(points, Lines) else self._files.get(path)
 
     def _mapped(self, file: str) -> str:
         mapper = getattr(self._collector, "cached_mapped_file", str)

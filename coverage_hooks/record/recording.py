@@ -123,7 +123,8 @@ class Recording:
         # which closes its data, after it.
         atexit.register(self.finish)
         if not self.is_rivalled:
-            self._processes.listen(self._before_exec, self._before_tracing)
+            heard = self._recorder.heard() if self._recorder is not None else {}
+            self._processes.listen({"os.exec": self._before_exec, **heard})
         self._attempt("nothing is saved: the pulse did not start", self._pulse.begin)
         if not (announced := self._wait(self._pulse.ask())):
             say(logging.ERROR, f"The recording could not be announced in {self._settings.directory}; trying on.")
@@ -202,17 +203,12 @@ class Recording:
         finally:
             end(status)
 
-    def _before_exec(self) -> None:
+    def _before_exec(self, _: object) -> None:
         """Save before another program takes the place of this one; it may fail to, so nothing ends here."""
         if self.is_mine():
             self.save()
         else:
             self._finish_child()
-
-    def _before_tracing(self) -> None:
-        """Hear that the trace function of this thread is about to be replaced."""
-        if self._recorder is not None:
-            self._recorder.hear_of_tracing()
 
     # -- saving -----------------------------------------------------------------------------------------------------
 

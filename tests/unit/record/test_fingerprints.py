@@ -19,7 +19,8 @@ from tests.unit.record.children import Program, usual_mode
 MAIN = """\
 import coverage_hooks
 coverage_hooks.start()
-import os
+import os, sys
+from importlib import reload
 from pathlib import Path
 {change}
 coverage_hooks.save()
@@ -210,3 +211,43 @@ def test_a_fingerprint_that_could_not_be_written_is_written_later(tmp_path: Path
     done = recorded.run(INTERVAL="60")
     assert done.returncode == 0, done.stderr
     assert recorded.left_one().sources()["late.py"].keys() >= {"sha256", "git"}
+
+
+#: How a module comes to be executed again, after *change* of its source.
+AGAIN = {
+    "it is reloaded": "{change}; reload(program.work).run()",
+    "it is reloaded later": "assert coverage_hooks.save(); {change}; reload(program.work).run()",
+    "it is imported again": "{change}; del sys.modules['program.work']; import program.work; program.work.run()",
+    "it is executed": "{change}; p = program.work.__file__; exec(compile(open(p).read(), p, 'exec'), {{}})",
+}
+
+
+@pytest.mark.parametrize("writes", ["", "1"])
+@pytest.mark.parametrize("again", AGAIN)
+def test_a_module_that_was_executed_in_two_versions_is_refused(made: Program, again: str, writes: str) -> None:
+    change = f"Path(program.work.__file__).write_text({OTHER!r})"
+    does = AGAIN[again].format(change=change)
+    run(made, f"import program.work; program.work.run(); {does}", PYTHONDONTWRITEBYTECODE=writes)
+    assert made.left_one().sources()["work.py"]["problem"]
+    assert "work.py: no fingerprint, so no line of it can be trusted" in problems(made)
+
+
+@pytest.mark.parametrize("again", AGAIN)
+def test_a_module_that_was_executed_again_as_it_was_is_none_the_worse(made: Program, again: str) -> None:
+    run(made, f"import program.work; program.work.run(); {AGAIN[again].format(change='pass')}")
+    assert f"work.py {hashlib.sha256(WORK.encode()).hexdigest()}" in sources(made)
+    assert not problems(made)
+
+
+def test_a_module_that_was_changed_and_back_between_two_beats_is_refused(made: Program) -> None:
+    """The last version is the first one again, and lines of another one ran in between."""
+    first, other = (f"Path(program.work.__file__).write_text({text!r})" for text in (WORK, OTHER))
+    again = "reload(program.work).run()"
+    run(made, f"import program.work; {other}; {again}; {first}; {again}", PYTHONDONTWRITEBYTECODE="1")
+    assert made.left_one().sources()["work.py"]["problem"]
+
+
+def test_a_start_module_that_is_executed_again_in_another_version_is_refused(made: Program) -> None:
+    change = f"Path(__file__).write_text({OTHER!r}); import runpy; runpy.run_path(__file__)"
+    run(made, change)
+    assert made.left_one().sources()["__main__.py"]["problem"]
