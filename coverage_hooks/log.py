@@ -9,6 +9,9 @@ _logger = logging.getLogger("coverage_hooks")
 
 
 def say(level: int, text: str) -> None:
-    """Log *text*; a logging configuration that fails is the operator's, and must not fail it through us."""
-    with contextlib.suppress(Exception):
+    """Log *text*; a logging configuration that fails is the operator's, and must not fail it through us.
+
+    A handler that exits means to end the process for what the operator logs; here it would end the recording.
+    """
+    with contextlib.suppress(Exception, SystemExit):
         _logger.log(level, "%s", text)

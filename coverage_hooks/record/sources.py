@@ -31,7 +31,8 @@ class Sources:
         self._problem = problem
         self._unproven: dict[str, File] = {}
         self._executed: deque[CodeType] = deque(maxlen=_EXECUTIONS)
-        self._before: set[str] = set()  # what was executed by the last beat
+        self._lately: dict[str, list[CodeType]] = {}  # what was executed before the last beat, by path
+        self._before: set[str] = set()  # what was executed before that
 
     def executes(self, code: object) -> None:
         """Note that *code* is about to be executed; for the audit event, amid anything."""
@@ -66,13 +67,18 @@ class Sources:
             del self._unproven[path]
 
     def _executed_again(self) -> dict[str, list[CodeType]]:
-        """Return by path what was executed since the last beat, of modules that were executed before, too."""
-        codes: dict[str, list[CodeType]] = {}
+        """Return by path what was executed lately, of modules that were executed several times.
+
+        That is since the beat before the last one: of what began amid a beat, its file is known only with the next.
+        """
+        new: dict[str, list[CodeType]] = {}
         while self._executed:
             code = self._executed.popleft()
-            codes.setdefault(os.path.realpath(code.co_filename), []).append(code)
-        again = {path: found for path, found in codes.items() if path in self._before | self._begun or len(found) > 1}
-        self._before.update(codes)
+            new.setdefault(os.path.realpath(code.co_filename), []).append(code)
+        lately = {path: [*self._lately.get(path, ()), *new.get(path, ())] for path in self._lately.keys() | new}
+        again = {path: codes for path, codes in lately.items() if len(codes) > 1 or path in self._before | self._begun}
+        self._before.update(self._lately)
+        self._lately = new
         return again
 
     def _since_when(self, path: str) -> float:

@@ -23,8 +23,9 @@ from coverage_hooks.volume import access
 
 RECORD = struct.Struct("<IIii")
 
-#: The second field of a record that introduces a name, and the longest text of one, in bytes.
-NAME, NAME_LIMIT = 1, 16 << 10
+#: The second field of a record that introduces a name, and the longest text of one in bytes, of which JSON may need
+#: twelve for a character; the longest path and problem in characters.
+NAME, NAME_LIMIT, PATH_LIMIT, PROBLEM_LIMIT = 1, 64 << 10, 4096, 1000
 
 _encode = json.JSONEncoder().encode
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -72,10 +73,12 @@ class Name:
         if (
             not isinstance(path, str)
             or not path
-            or len(path) > 4096
+            or len(path) > PATH_LIMIT
             or not all(isinstance(text, str) for text in texts)
         ):
-            raise ManifestError(f"name {number} is no path of at most 4096 characters, or its other fields are no text")
+            raise ManifestError(
+                f"name {number} is no path of at most {PATH_LIMIT} characters, or its other fields are no text"
+            )
         sha256, git, tracer, problem = texts
         if (sha256 or git) and not (_SHA256.fullmatch(sha256) and _GIT_BLOB.fullmatch(git)):
             raise ManifestError(f"name {number} has a fingerprint that is not 64 and 40 hex digits")
@@ -88,13 +91,13 @@ def name_bytes(number: int, path: str, fingerprint: Fingerprint | None, tracer: 
 
     Hashes are hex digits, which need no escapes.
     """
-    text = f'{{"id":{number},"path":{_encode(path)}'
+    text = f'{{"id":{number},"path":{_encode(path[:PATH_LIMIT])}'
     if fingerprint is not None:
         text += f',"sha256":"{fingerprint.sha256}","git":"{fingerprint.git}"'
     if tracer:
         text += f',"tracer":{_encode(tracer)}'
     if problem:
-        text += f',"problem":{_encode(problem)}'
+        text += f',"problem":{_encode(problem[:PROBLEM_LIMIT])}'
     content = text.encode() + b"}"
     return RECORD.pack(0, NAME, len(content), 0) + content.ljust(padded(len(content)))
 

@@ -21,7 +21,10 @@ from coverage_hooks.volume import access, layout
 from coverage_hooks.volume.journal import RECORD
 
 FORMAT = 2
+
+#: What a reader takes, so what is written: bytes of a manifest, entries of a list and of two of them, characters.
 MANIFEST_LIMIT = 1 << 20
+LIST_LIMIT = 10_000
 PROBLEMS_LIMIT = 50
 GAPS_LIMIT = 50
 TEXT_LIMIT = 4096
@@ -135,8 +138,31 @@ class Manifest:
     format: int = FORMAT
 
     def to_bytes(self) -> bytes:
-        """Return the manifest as the text that lies on the volume."""
-        return (json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=True) + "\n").encode()
+        """Return the manifest as the text that lies on the volume; what no reader takes is left out, and says so."""
+        most = LIST_LIMIT
+        while len(content := _text(self._cut(most))) > MANIFEST_LIMIT and most > 1:
+            most //= 2
+        return content
+
+    def _cut(self, most: int) -> Manifest:
+        """Return the manifest with at most so many entries in each list that grows with the program."""
+        begun = [each for each in self.begun if len(each.path) <= TEXT_LIMIT]
+        if len(begun) > most:
+            begun = sorted(begun, key=lambda each: not each.lines)[:most]  # nothing else tells where code stood
+        problems = self.problems
+        if left_out := len(self.begun) - len(begun):
+            problems = [*problems, f"of {left_out} files that had begun before recording did, nothing is proven"]
+        return dataclasses.replace(
+            self,
+            imported_before_start=_first(self.imported_before_start, most),
+            start_modules=_first(self.start_modules, most),
+            begun=[Begun(path=each.path, lines=each.lines[:most]) for each in begun],
+            unrecorded=[
+                dataclasses.replace(gap, reason=gap.reason[:TEXT_LIMIT])
+                for gap in self.unrecorded[: min(most, GAPS_LIMIT)]
+            ],
+            problems=[problem[:TEXT_LIMIT] for problem in problems[-min(most, PROBLEMS_LIMIT) :]],
+        )
 
     @classmethod
     def parse(cls, content: bytes) -> Manifest:
@@ -188,6 +214,17 @@ class Manifest:
         )
 
 
+def _text(manifest: Manifest) -> bytes:
+    return (json.dumps(dataclasses.asdict(manifest), indent=1, ensure_ascii=True) + "\n").encode()
+
+
+def _first(names: list[str], most: int) -> list[str]:
+    """Return at most so many of *names*, of which the last says how many more there are."""
+    if len(names) > most:
+        names = [*names[: most - 1], f"and {len(names) - most + 1} more"]
+    return [name[:TEXT_LIMIT] for name in names]
+
+
 def _build(kind: Any, value: Any, where: str) -> Any:
     """Return *value* as the annotated type *kind*, or refuse it; *where* is the path to it, for the message."""
     origin, choices = typing.get_origin(kind), typing.get_args(kind)
@@ -206,7 +243,7 @@ def _build(kind: Any, value: Any, where: str) -> Any:
     if origin is types.UnionType:
         return None if value is None else _build(next(k for k in choices if k is not types.NoneType), value, where)
     if origin is list:
-        if not isinstance(value, list) or len(value) > 10_000:
+        if not isinstance(value, list) or len(value) > LIST_LIMIT:
             raise ManifestError(f"{where} is {_described(value)}, expected a list")
         return [_build(choices[0], item, f"{where}[{index}]") for index, item in enumerate(value)]
     if origin is Literal:

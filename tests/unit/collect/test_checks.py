@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 from coverage_hooks.cli import commands
 from coverage_hooks.collect.skew import MEASURED_COVERAGE, MEASURED_PYTHON, minor
 from coverage_hooks.volume import machine
+from coverage_hooks.volume.manifest import Unrecorded
 from tests.unit.collect.building import STARTED, Project, record
 from tests.unit.collect.conftest import Clock
 from tests.unit.collect.test_retrieve import running
@@ -188,10 +189,13 @@ class TestFolder:
         record(volume, measured={}, problems=["the volume is full"])
         begun = record(volume, host="c", measured={}, tail=bytes(16))  # and its manifest has yet to say so
         record(volume, host="b", imported_before_start=["shop.cart"])
+        gap = Unrecorded(reason="other code took it", since="2026-01-31T23:59:58.000000Z", until="")
+        record(volume, host="d", unrecorded=[gap])
         wrong = of(doctor("--from", volume), "source", "wrong")
         assert "announced itself and published nothing: the volume is full" in wrong
         assert "shop.cart imported before recording started" in wrong
         assert "call coverage_hooks.start() first" in wrong
+        assert f"not all that ran from {gap.since} on was recorded: other code took it" in wrong
         assert begun.name not in wrong
 
     def test_other_versions_are_a_note(self, doctor: Doctor, volume: Path) -> None:

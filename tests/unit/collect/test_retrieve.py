@@ -19,7 +19,7 @@ from coverage_hooks.collect.sources import Limits
 from coverage_hooks.collect.sources.directory import Directory
 from coverage_hooks.errors import VolumeError
 from coverage_hooks.volume import access, layout, machine
-from coverage_hooks.volume.manifest import parse_timestamp, timestamp
+from coverage_hooks.volume.manifest import Unrecorded, parse_timestamp, timestamp
 from tests.unit.collect.building import LINES, STARTED, Project, Recording, named, pod, record
 from tests.unit.collect.conftest import Clock, Run
 from tests.unit.record.children import opened
@@ -493,6 +493,19 @@ class TestLedger:
             assert f"LOSS  {recording.name} {', '.join(lost)}: imported before recording started" in result.output
         begun = ", ".join(module for module in before if module not in lost)
         assert (f"note  {begun} began before coverage_hooks.start()" in result.output) == bool(begun)
+
+    @pytest.mark.parametrize("until", ["2026-01-31T23:59:59.000000Z", ""])
+    def test_what_was_not_recorded_for_a_while_is_a_loss_with_its_time(
+        self, run: Run, volume: Path, until: str
+    ) -> None:
+        gap = Unrecorded(reason="other code took it", since="2026-01-31T23:59:58.000000Z", until=until)
+        recording = record(volume, unrecorded=[gap])
+        result = run("collect")
+        assert result.exit_code == 1
+        span = f"between {gap.since} and {until}" if until else f"from {gap.since} on"
+        assert f"{recording.name}: not all that ran {span} was recorded: other code took it" in " ".join(
+            result.output.split()
+        )
 
     @pytest.mark.parametrize(
         ("before", "advice"),

@@ -355,6 +355,34 @@ def test_a_thread_older_than_the_recording_is_named(tmp_path: Path) -> None:
     assert problem == "thread 'early bird' is older than the recording; what it executes is not recorded"
 
 
+@pytest.mark.parametrize("error", ["SystemExit", "RuntimeError"])
+def test_a_log_handler_that_raises_ends_neither_the_operator_nor_its_recording(tmp_path: Path, error: str) -> None:
+    main = f"""
+    import logging, os
+
+    class Handler(logging.Handler):
+        def emit(self, record):
+            raise {error}
+
+    logging.getLogger().addHandler(Handler())
+    import coverage_hooks
+    coverage_hooks.start()
+    import pacing
+    from program import work
+    work.test_0()
+    os.system("python")  # it is named with the next beat, in the log, too
+    pacing.until(lambda manifest: manifest["problems"])
+    work.test_1()
+    assert coverage_hooks.save()
+    pacing.until_beaten(2)
+    """
+    made = Program(tmp_path, __main__=main, work=WORK)
+    result = made.run(RUN="$(NOBODY)")
+    assert result.returncode == 0, result.stderr
+    left = made.left_one()
+    assert (left.manifest.state, left.lines()["work.py"]) == ("finished", ALL - {8, 9, 11, 12})
+
+
 def test_without_a_source_nobody_can_tell_what_came_too_early(tmp_path: Path) -> None:
     made = Program(tmp_path, __main__=MAIN, work=WORK)
     (tmp_path / ".coveragerc").write_text("[run]\nbranch = True\n")

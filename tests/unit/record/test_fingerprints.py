@@ -10,10 +10,14 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from coverage_hooks.record import fingerprints
+from coverage_hooks.record.journal import File
+from coverage_hooks.record.sources import Sources
 from tests.unit.record.children import Program, usual_mode
 
 MAIN = """\
@@ -251,3 +255,50 @@ def test_a_start_module_that_is_executed_again_in_another_version_is_refused(mad
     change = f"Path(__file__).write_text({OTHER!r}); import runpy; runpy.run_path(__file__)"
     run(made, change)
     assert made.left_one().sources()["__main__.py"]["problem"]
+
+
+class Names:
+    """Stands in for a journal, and keeps which files were named."""
+
+    def __init__(self) -> None:
+        self.named: list[File] = []
+
+    def name(self, file: File) -> None:
+        self.named.append(file)
+
+
+@pytest.mark.parametrize("beat_between", [False, True])
+def test_versions_are_told_apart_whenever_the_beat_comes(tmp_path: Path, beat_between: bool) -> None:
+    """A beat that copies what ran before a module begins knows its file with the next one only."""
+    path = tmp_path / "work.py"
+    journal: Any = Names()
+    problems: list[str] = []
+    sources = Sources(set(), problems.append)
+    file = File(str(path))
+    for text in (WORK, OTHER):
+        path.write_text(text)
+        sources.executes(compile(text, path, "exec"))
+        if beat_between:
+            sources.prove(journal, lambda _: None)
+            beat_between = False
+    sources.prove(journal, lambda _: None)
+    file.fingerprint = fingerprints.of(OTHER.encode())
+    sources.prove(journal, {file.path: file}.get)
+    assert (journal.named, file.problem) == ([file], "it was imported in two versions")
+    assert problems
+
+
+def test_a_file_that_could_not_be_named_is_named_with_the_next_beat(tmp_path: Path) -> None:
+    path = tmp_path / "work.py"
+    sources = Sources(set(), lambda _: None)
+    file = File(str(path))
+    file.fingerprint = fingerprints.of(WORK.encode())
+    for text in (WORK, OTHER):
+        path.write_text(text)
+        sources.executes(compile(text, path, "exec"))
+    full: Any = SimpleNamespace(name=lambda _: os.write(-1, b""))
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        sources.prove(full, {file.path: file}.get)
+    journal: Any = Names()
+    sources.prove(journal, {file.path: file}.get)
+    assert journal.named == [file]

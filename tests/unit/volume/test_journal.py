@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coverage_hooks.errors import ManifestError
-from coverage_hooks.volume.journal import NAME, RECORD, Fingerprint, Name, padded
+from coverage_hooks.volume.journal import (
+    NAME,
+    NAME_LIMIT,
+    PATH_LIMIT,
+    PROBLEM_LIMIT,
+    RECORD,
+    Fingerprint,
+    Name,
+    name_bytes,
+    padded,
+)
 
 PRINT = Fingerprint(sha256="0" * 64, git="1" * 40)
 SOUND = {"id": 1, "path": "/app/a.py", **asdict(PRINT)}
@@ -76,3 +86,12 @@ def test_any_value_in_any_field_is_taken_or_refused(key: str, value: object) -> 
 def test_what_is_wrong_with_a_name_is_said(change: dict[str, object], reason: str) -> None:
     with pytest.raises(ManifestError, match=reason):
         Name.parse(json.dumps({**SOUND, **change}).encode())
+
+
+@pytest.mark.parametrize("letter", ["p", "\U0001f600", "\udc80"])
+def test_a_name_that_is_written_is_never_more_than_is_read(letter: str) -> None:
+    content = name_bytes(1, "/" + letter * 5000, fingerprint=None, tracer="a.Plugin", problem=letter * 5000)
+    _, _, size, _ = RECORD.unpack_from(content)
+    assert size <= NAME_LIMIT
+    name = Name.parse(content[RECORD.size :])
+    assert (name.path, name.problem) == ("/" + letter * (PATH_LIMIT - 1), letter * PROBLEM_LIMIT)

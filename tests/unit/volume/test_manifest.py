@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coverage_hooks.errors import ManifestError
-from coverage_hooks.volume.manifest import Manifest
+from coverage_hooks.volume.manifest import MANIFEST_LIMIT, Begun, Manifest, Pod, Unrecorded
 from tests.unit.collect.building import named, record
 
 WEIRD = st.recursive(
@@ -39,6 +39,40 @@ def test_what_is_written_is_read_back(sound: Manifest) -> None:
     assert Manifest.parse(sound.to_bytes()) == sound
     bare = dataclasses.replace(sound, journals=[], problems=["\x00\ud800"])
     assert Manifest.parse(bare.to_bytes()) == bare
+
+
+def many(names: int, characters: int, letter: str) -> list[str]:
+    return [f"{number}{letter * characters}" for number in range(names)]
+
+
+@pytest.mark.parametrize(
+    ("names", "characters", "letter"), [(10_501, 1, "m"), (10_501, 200, "m"), (50, 4096, "\U0001f600"), (3, 5000, "m")]
+)
+def test_what_is_written_is_never_more_than_is_read(sound: Manifest, names: int, characters: int, letter: str) -> None:
+    long = many(names, characters, letter)
+    begun = [Begun(path=path, lines=[1] * (number % 2)) for number, path in enumerate(long)]
+    gap = Unrecorded(reason=long[0], since=sound.started_at, until="")
+    written = dataclasses.replace(
+        sound,
+        imported_before_start=long,
+        start_modules=long[:1],
+        begun=begun,
+        problems=long,
+        unrecorded=[gap] * 60,
+        pod=Pod(**dict.fromkeys(("name", "namespace", "uid", "node", "container"), letter * 4096)),
+    )
+    found = Manifest.parse(written.to_bytes())
+    assert len(written.to_bytes()) <= MANIFEST_LIMIT
+    *first, last = found.imported_before_start
+    assert first == [name[:4096] for name in long[: len(first)]]
+    assert last in (f"and {names - len(first)} more", long[-1][:4096])
+    assert found.unrecorded, "a loss stays one"
+    if len(found.begun) < len(begun):
+        assert (
+            found.problems[-1]
+            == f"of {len(begun) - len(found.begun)} files that had begun before recording did, nothing is proven"
+        )
+        assert sum(bool(each.lines) for each in found.begun) >= min(len(found.begun), len(begun) // 2) - 1
 
 
 def test_more_than_is_known_is_left_alone(sound: Manifest) -> None:
