@@ -20,7 +20,7 @@ from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-from coverage_hooks.record.journal import is_from_elsewhere
+from coverage_hooks.record.folder import is_from_elsewhere
 from coverage_hooks.volume.journal import Fingerprint
 
 #: Flags in the head of a compiled file: it holds a hash of its source; and that hash is checked.

@@ -15,20 +15,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import itertools
 import os
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
+from coverage_hooks.record.folder import Folder, is_from_elsewhere, raised
 from coverage_hooks.volume import layout
 from coverage_hooks.volume.journal import RECORD, Fingerprint, name_bytes, padded
 from coverage_hooks.volume.manifest import JournalFile
-
-#: From which number on the descriptor is: operators close and reuse the low ones, and our bytes must not land there.
-_DESCRIPTORS = 900
 
 #: How far the numbers of one process's journals are apart, if it needs several: more than there are process ids.
 _APART = 1 << 22
@@ -36,17 +32,9 @@ _APART = 1 << 22
 #: How many journals a manifest names; those of more children are read without it.
 _NAMED = 1000
 
-_MODE = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+_MODE = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _pack, _SIZE = RECORD.pack, RECORD.size
 _os_write = os.write  # as it is now: tests of operators patch it
-
-
-def is_from_elsewhere(error: OSError) -> bool:
-    """Whether *error* is of a signal handler of the operator, such as a TimeoutError, and not of the call it came from.
-
-    The call itself is one of C, in the frame that catches it.
-    """
-    return error.__traceback__ is not None and error.__traceback__.tb_next is not None
 
 
 #: Writes to a descriptor some bytes of a content, and returns how many, or -1.
@@ -74,14 +62,7 @@ except (ImportError, OSError, AttributeError):
 
 def make_room() -> None:
     """Have the kernel make room for our descriptor; once there are threads, it takes ten milliseconds to."""
-    descriptor = os.open("/", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.close(fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _DESCRIPTORS))
-    except OSError as error:  # as where fewer are allowed
-        if is_from_elsewhere(error):
-            raise
-    finally:
-        os.close(descriptor)
+    os.close(raised(os.open("/", os.O_RDONLY | os.O_CLOEXEC)))
 
 
 class File:
@@ -118,15 +99,7 @@ class _Place:
     def keep(self, descriptor: int) -> None:
         """Write to the file that is open as *descriptor* from now on."""
         self.inode = os.fstat(descriptor).st_ino
-        try:
-            high = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _DESCRIPTORS)
-        except OSError as error:  # as where fewer are allowed
-            if is_from_elsewhere(error):
-                raise
-        else:
-            os.close(descriptor)
-            descriptor = high
-        self.descriptor = descriptor
+        self.descriptor = raised(descriptor)
 
     def is_mine(self) -> bool:
         """Whether the descriptor is still this file's, and not closed, or that of another file by now."""
@@ -153,7 +126,7 @@ class Journal:
 
     def __init__(
         self,
-        folder: Path,
+        folder: Folder,
         identify: Callable[[File], str],
         *,
         immediate: bool = False,
@@ -254,7 +227,7 @@ class Journal:
         for number in itertools.count(self._base, _APART):
             name = layout.journal_name(number)
             try:
-                descriptor = os.open(self._folder / name, _MODE | os.O_EXCL, 0o666)
+                descriptor = os.open(name, _MODE | os.O_EXCL, 0o666, dir_fd=self._folder.at())
             except FileExistsError as error:
                 if is_from_elsewhere(error):
                     raise
@@ -262,7 +235,7 @@ class Journal:
             except OSError as error:
                 if is_from_elsewhere(error):
                     raise
-                self._fail(error)
+                self._fail(self._folder.failure or error if error.errno == errno.EBADF else error)
                 return None
             break
         mine = _Place(name, descriptor)
@@ -281,7 +254,7 @@ class Journal:
     def _reopen(self, place: _Place) -> bool:
         """Open the file of *place* again, whose descriptor other code has closed; False if it is gone."""
         try:
-            descriptor = os.open(self._folder / place.name, _MODE & ~os.O_CREAT)
+            descriptor = os.open(place.name, _MODE & ~os.O_CREAT, dir_fd=self._folder.at())
         except OSError as error:
             if is_from_elsewhere(error):
                 raise
@@ -306,7 +279,7 @@ class Journal:
         if self._forked and not first:
             return
         try:
-            os.close(os.open(self._folder / layout.COMPLETE, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
+            os.close(os.open(layout.COMPLETE, _MODE, 0o666, dir_fd=self._folder.at()))
         except OSError as error:
             if is_from_elsewhere(error):
                 raise
@@ -322,11 +295,12 @@ class Journal:
     def _unlink(self, name: str) -> bool:
         """Remove *name*; False if that does not work."""
         try:
-            os.unlink(self._folder / name)  # noqa: PTH108 - one frame: see `is_from_elsewhere`
+            os.unlink(name, dir_fd=self._folder.at())
         except OSError as error:
             if is_from_elsewhere(error):
                 raise
-            return error.errno == errno.ENOENT
+            why = self._folder.failure or error if error.errno == errno.EBADF else error
+            return why.errno == errno.ENOENT
         return True
 
     # -- in the pulse's thread ----------------------------------------------------------------------------------------
@@ -368,21 +342,24 @@ class Journal:
 
     def _look(self) -> None:
         """Begin another file if the journal was removed or replaced or cut, of which no write tells."""
+        self._folder.look()
         if self._place.descriptor >= 0 and not self._is_there(self._place):
             self._renew()
 
     def _is_there(self, place: _Place) -> bool:
-        path, written = self._folder / place.name, place.written  # before it is looked at: threads go on writing
+        at, written = self._folder.at(), place.written  # before it is looked at: threads go on writing
         try:
-            there = path.stat()
-        except FileNotFoundError:
+            there = os.stat(place.name, dir_fd=at, follow_symlinks=False)
+        except OSError as error:
+            if at >= 0 and error.errno != errno.ENOENT:
+                raise
             return False
         if there.st_ino != place.inode or there.st_size < written:
             if there.st_ino == place.inode:  # cut: what is left of it may end within a record
-                path.unlink()
+                os.unlink(place.name, dir_fd=at)
             return False
         if not place.is_mine():  # other code closed the descriptor, or has it by now
-            place.keep(os.open(path, _MODE))
+            place.keep(os.open(place.name, _MODE, dir_fd=at))
         return True
 
     def _renew(self) -> None:
@@ -424,12 +401,12 @@ class Journal:
             except FileNotFoundError:  # removed since it was looked at
                 self._renew()
         if self._forked:
-            with os.scandir(self._folder) as entries:
-                children = [entry for entry in entries if layout.JOURNAL.fullmatch(entry.name)]
-            for entry in children[: _NAMED * 2]:
-                if entry.name != place.name:
-                    with contextlib.suppress(FileNotFoundError):  # a child that was not the first to open one
-                        self._hash(entry.name, entry.stat(follow_symlinks=False).st_size, is_whole=False)
+            at = self._folder.at()
+            with os.scandir(at) as entries:
+                children = [entry.name for entry in entries if layout.JOURNAL.fullmatch(entry.name)]
+            for name in itertools.islice((name for name in children if name != place.name), _NAMED * 2):
+                with contextlib.suppress(FileNotFoundError):  # a child that was not the first to open one
+                    self._hash(name, os.stat(name, dir_fd=at, follow_symlinks=False).st_size, is_whole=False)
 
     def _hash(self, name: str, size: int, *, is_whole: bool = True) -> None:
         """Get the first *size* bytes of journal *name* to the disk, and hash what is new of them.
@@ -439,7 +416,8 @@ class Journal:
         content, before = self._prefixes.get(name) or (hashlib.sha256(), 0)
         if size <= before or (name not in self._prefixes and len(self._prefixes) >= _NAMED):
             return
-        descriptor = os.open(self._folder / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        descriptor = os.open(name, flags, dir_fd=self._folder.at())
         try:
             os.fdatasync(descriptor)
             while before < size and (part := os.pread(descriptor, min(1 << 20, size - before), before)):

@@ -36,6 +36,7 @@ from coverage.exceptions import CoverageWarning
 
 from coverage_hooks.record import imports, internals, overrides
 from coverage_hooks.record.begun import Begun
+from coverage_hooks.record.folder import Folder
 from coverage_hooks.record.journal import File, Journal, make_room
 from coverage_hooks.record.live import Lines, Live
 from coverage_hooks.record.sources import Sources
@@ -167,7 +168,7 @@ class Recorder:
             return self._other_shape(self._not_live, "each interval instead of before each line")
         return ""
 
-    def start(self, folder: Path) -> list[str]:
+    def start(self, folder: Folder) -> list[str]:
         """Start measuring to a journal in *folder*, and return the measured files that were imported before.
 
         Their first lines are lost.
@@ -179,7 +180,7 @@ class Recorder:
             raise
         return self._preimported
 
-    def _start(self, folder: Path) -> None:
+    def _start(self, folder: Folder) -> None:
         self.journal = Journal(folder, self._identify, immediate=self._mode == "immediate", replay=self._replay)
         self._sources = Sources(self._begun_files, self._problem)
         tracers = Tracers(self._coverage, self._collector, tells_of_pauses=not self._not_heard)

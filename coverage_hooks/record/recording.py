@@ -156,7 +156,7 @@ class Recording:
         if not announced:
             self._choose(local=False)
         try:
-            before = imports.names_of(self._recorder.start(self._publisher.folder))
+            before = imports.names_of(self._recorder.start(self._publisher.opened))
             self._account.imported_before_start = before
             self._account.start_modules = imports.excused(before)
         finally:

@@ -122,7 +122,7 @@ def _written(directory: Path, mount: Mount | None, exit_timeout: float) -> Findi
     try:
         try:
             publisher.make_folder()
-            journal = Journal(publisher.folder, lambda file: file.path)
+            journal = Journal(publisher.opened, lambda file: file.path)
             journal.append(File("doctor"), [(line, 0) for line in range(256)])
             journal.settle()
             journal.close()

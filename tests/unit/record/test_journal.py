@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 
+from coverage_hooks.record.folder import Folder
 from coverage_hooks.record.journal import File, Journal
 from coverage_hooks.record.live import Live
 from coverage_hooks.volume import layout
@@ -49,7 +50,7 @@ class Recording:
         identify: Callable[[File], str] = path_of,
     ) -> None:
         self.folder = folder
-        self.journal = Journal(folder, identify, immediate=immediate, replay=self._replay)
+        self.journal = Journal(Folder(folder), identify, immediate=immediate, replay=self._replay)
         self.live = Live(self.journal, branch=branch)
 
     def _replay(self) -> None:
@@ -302,7 +303,7 @@ class TestWriting:
                 del sys.modules[name]
             from coverage_hooks.record import journal, live, storage
             assert journal.write is journal._write
-            written = journal.Journal(folder, lambda file: file.path, immediate=True)
+            written = journal.Journal(Folder(folder), lambda file: file.path, immediate=True)
             sets = live.Live(written, branch=False)
             sets["/a.py"] = set()
             sets["/a.py"].add(1)
@@ -427,11 +428,11 @@ class TestThreads:
         recording.run("/a.py", 1, 2)
         opened = os.open
 
-        def removing(path: Path, flags: int, *mode: int) -> int:
+        def removing(path: Path, flags: int, *mode: int, dir_fd: int) -> int:
             if not flags & os.O_WRONLY:
                 monkeypatch.undo()
                 recording.remove()
-            return opened(path, flags, *mode)
+            return opened(path, flags, *mode, dir_fd=dir_fd)
 
         monkeypatch.setattr(os, "open", removing)
         assert not recording.journal.settle()

@@ -55,7 +55,7 @@ def test_a_write_that_fails_leaves_the_old_state_and_no_piece(
 ) -> None:
     publisher.put_manifest(account.manifest([], "running"), durable=True)
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(call, refuse)
