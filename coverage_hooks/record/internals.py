@@ -111,6 +111,11 @@ def hear_pauses(collector: Any, pausing: Callable[[], None], resuming: Callable[
     return resume  # type: ignore[no-any-return]
 
 
+def is_first(measurement: coverage.Coverage) -> bool:
+    """Whether *measurement* runs, and no other that was started later."""
+    return coverage.Coverage.current() is measurement
+
+
 def fork_locks(collector: Any) -> list[Callable[[], object]]:
     """Return what frees the locks of *collector* in a forked child, which inherits them as they are."""
     lock: Any = getattr(collector, "data_lock", None)

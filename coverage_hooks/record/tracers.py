@@ -9,7 +9,7 @@ the trace function for new threads       with a beat: `threading.gettrace`      
 the trace function of a thread           at once: the audit event ``sys.settrace``    never: only the thread itself can
 the id, events or callbacks of the tool  with a beat: ``sys.monitoring``              unless another tool has the id
 everything, by another measurement       at once: `internals.hear_pauses`; else with  when that ends
-                                         a beat: `coverage.Coverage.current`
+                                         a beat: `internals.is_first`
 =======================================  ===========================================  ===============================
 """
 
@@ -24,8 +24,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import FrameType, MethodType
 from typing import Any
-
-import coverage
 
 from coverage_hooks.record import internals
 from coverage_hooks.volume.manifest import GAPS_LIMIT
@@ -55,7 +53,7 @@ class Tracers:
     it *tells_of_pauses*, another measurement is noticed however short it is.
     """
 
-    def __init__(self, measurement: coverage.Coverage, collector: Any, *, tells_of_pauses: bool) -> None:
+    def __init__(self, measurement: Any, collector: Any, *, tells_of_pauses: bool) -> None:
         #: What is known by now; it only grows, and what is open is closed in place.
         self.gaps: list[Gap] = []
         self._measurement = measurement
@@ -96,14 +94,15 @@ class Tracers:
 
     def _is_missing(self) -> bool:
         """Whether this thread has lost its trace function, and that to no other measurement."""
-        return self._is_due() and self._hook is not None and self._is_first() and not self._is_tracing(sys.gettrace())
+        return (
+            self._is_due()
+            and self._hook is not None
+            and internals.is_first(self._measurement)
+            and not self._is_tracing(sys.gettrace())
+        )
 
     def _is_due(self) -> bool:
         return not self._ended and os.getpid() == self._pid
-
-    def _is_first(self) -> bool:
-        """Whether no other measurement has taken the place of this one."""
-        return coverage.Coverage.current() is self._measurement
 
     def look(self) -> bool:
         """Notice what was taken away, and give it back where that is safe; whether there is more than before."""
@@ -147,7 +146,7 @@ class Tracers:
 
     def _taken(self) -> Iterator[tuple[str, bool]]:
         """Yield what is not as it was when the measurement began, and whether it is again by now."""
-        if not self._is_first():
+        if not internals.is_first(self._measurement):
             yield _RIVAL, False
             return  # what it uses instead is its own
         if self._hook is not None and not _is_same(found := threading.gettrace(), self._hook):

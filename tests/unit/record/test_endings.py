@@ -412,7 +412,7 @@ def test_saves_that_succeed_cost_no_patience(tmp_path: Path) -> None:
     import os, time
     from program import work
     replace, clock = os.replace, time.monotonic
-    os.replace = lambda *names: (time.sleep(0.05), replace(*names))  # as is done with each manifest
+    os.replace = lambda *names, **at: (time.sleep(0.05), replace(*names, **at))  # as with each manifest
     time.monotonic = lambda: 1000 * clock()  # measured by it, twelve saves take longer than all patience
     assert all([coverage_hooks.save() for _ in range(12)])
     work.late()
