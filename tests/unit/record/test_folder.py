@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from coverage_hooks.record.folder import Folder
+from coverage_hooks.record.journal import File, Journal
 from tests.cluster.waiting import WITHIN
 from tests.unit.record.children import Program, usual_mode
 
@@ -75,3 +77,14 @@ def test_what_runs_after_a_chroot_is_recorded_on(tmp_path: Path, branch: bool) -
     )
     assert left.is_on_the_disk()
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_the_marker_is_not_made_through_a_link(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "complete").symlink_to(tmp_path / "elsewhere")
+    journal = Journal(Folder(folder), lambda file: file.path, immediate=True)
+    journal.put(File("/a.py"), 1, 0)
+    journal.close()
+    assert (folder / "journal-0").stat().st_size
+    assert not (tmp_path / "elsewhere").exists()
