@@ -349,7 +349,9 @@ DAMAGES = {
         renamed(_text(lambda d: d.update(id=10**4000))), journal, "number 100000000000000000...0"
     ),
     "a name without a path": Damage(renamed(_text(lambda d: d.pop("path"))), journal, "is no path of at most 4096"),
-    "a path without end": Damage(_replaced(path="/x" * 2049), journal, "is no path of at most 4096 characters"),
+    "a path without end": Damage(
+        renamed(_text(lambda d: d.update(path="/x" * 2049))), journal, "is no path of at most 4096 characters"
+    ),
     "a fingerprint that is none": Damage(
         renamed(_text(lambda d: d.update(sha256=7))), journal, "or its other fields are no text"
     ),
