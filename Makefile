@@ -12,7 +12,7 @@ SOURCES := coverage_hooks keycloak_operator tests examples
 .DELETE_ON_ERROR:
 .PHONY: help venv demo test lint types test-unit test-chart test-workflows test-functional test-operators test-oldest test-pythons test-versions \
   test-browser browser-deps e2e cluster-deps cluster-up cluster-down coverage coverage-place coverage-unit \
-  coverage-retrieve coverage-combine coverage-report benchmark benchmark-recording benchmark-load format crds chart docs lock clean
+  coverage-retrieve coverage-combine coverage-report benchmark benchmark-recording benchmark-leftovers benchmark-load format crds chart docs lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,6 +93,9 @@ benchmark-recording: $(VENV)/ready ## What recording costs beside plain coverage
 	$(BIN)/python -m tests.benchmarks.recording 5
 	$(BIN)/python -m tests.benchmarks.kills 100
 	$(BIN)/python -m tests.benchmarks.bounds
+
+benchmark-leftovers: $(VENV)/ready ## What 200 collects leave behind that are ended by SIGINT, SIGTERM, SIGHUP and SIGKILL at any moment
+	$(BIN)/python -m tests.benchmarks.leftovers 50
 
 benchmark-load: $(VENV)/ready ## What the operator asks of Keycloak with 500 resources: to create them, to look, after a start
 	$(BIN)/python -m tests.benchmarks.load

@@ -4,13 +4,15 @@ A command's module is imported when the command is called: ``run`` and ``kopf-ru
 anything that may be measured is imported, and run where the packages of the test machine are not installed.
 
 Exit codes: 0 everything expected arrived and was verified · 1 loss, mismatch, damage, or under a threshold · 2 wrong
-use · 3 the source cannot be reached. Of `doctor`: 0 nothing is wrong · 1 something is · 2 and 3 as above.
+use · 3 the source cannot be reached · 128 and its number: a signal. Of `doctor`: 0 nothing is wrong · 1 something is ·
+others as above.
 """
 
 from __future__ import annotations
 
 import importlib
 import sys
+from contextlib import nullcontext
 from typing import Any
 
 try:
@@ -23,6 +25,7 @@ except ModuleNotFoundError as error:
     )
     sys.exit(2)
 
+from coverage_hooks.commands import signals
 from coverage_hooks.errors import CoverageHooksError, SourceError, UsageError
 from coverage_hooks.program import Program
 
@@ -100,4 +103,6 @@ def main() -> None:
         # Not by click, which makes messages and exit codes of its own of Ctrl-C and of a closed pipe.
         program.run()
         sys.exit()
-    sys.exit(commands(prog_name="coverage-hooks"))
+    # The signals of an operator are its own.
+    with nullcontext() if sys.argv[1:2] == ["kopf-run"] else signals.ending(*signals.ENDING):
+        sys.exit(commands(prog_name="coverage-hooks"))

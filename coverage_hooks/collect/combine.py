@@ -65,7 +65,7 @@ def combine(
         ledger.note("combine", sources.note)
     with (
         explained(),
-        tempfile.TemporaryDirectory(dir=output, prefix=".combine-") as scratch,
+        tempfile.TemporaryDirectory(dir=output, prefix=files.SCRATCH) as scratch,
         ThreadPoolExecutor(max_workers=1) as writer,
     ):
         work = _Work(configuration, output, Path(scratch), writer, ledger)

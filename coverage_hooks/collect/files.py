@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from typing import IO
 
 from coverage_hooks.collect import locks
 from coverage_hooks.errors import UsageError
+from coverage_hooks.volume.layout import COMPLETE, JOURNAL, MANIFEST
 
 RAW, LEDGER, DATA = "raw", "ledger.json", "data"
 UNIT, CLUSTER, COMBINED = "unit.coverage", "cluster.coverage", ".coverage"
@@ -27,6 +29,15 @@ SUMMARY_JSON, SUMMARY_MARKDOWN = "summary.json", "summary.md"
 
 #: Whose lock has who writes the folder.
 LOCK = ".lock"
+
+#: How the name of a folder begins for what is only half made.
+SCRATCH = ".combine-"
+
+#: What a file is called until it is written.
+_HALF = re.compile(
+    rf"\.({'|'.join(map(re.escape, (LEDGER, WORLDS, SUMMARY_JSON, SUMMARY_MARKDOWN, MANIFEST, COMPLETE)))}|"
+    rf"{JOURNAL.pattern})\.[a-z0-9_]{{8}}\.tmp"
+)
 
 _ROOM, _AWAY = "make room there", "something else is in its place: move that away"
 
@@ -49,8 +60,9 @@ _OF_SQLITE = {
 
 #: What coverage.py writes into a folder that it found empty, and what else it makes there.
 _MARK = "# Created by coverage.py\n*\n"
+_OF_ALL_PAGES = re.compile(r".+_cb_[0-9a-f]{8}\.(css|js|png)")
 _OF_HTML = re.compile(
-    r"(function|class)_index\.html|z_[0-9a-f]{16}_.+\.html|.+_pyw?\.html|.+_cb_[0-9a-f]{8}\.(css|js|png)|status\.json"
+    rf"(function|class)_index\.html|z_[0-9a-f]{{16}}_.+\.html|.+_pyw?\.html|{_OF_ALL_PAGES.pattern}|status\.json"
 )
 
 
@@ -81,7 +93,7 @@ def _clear_html(folder: Path) -> None:
     (folder / "index.html").unlink(missing_ok=True)
     mark = folder / ".gitignore"
     try:
-        its_own = not folder.is_symlink() and mark.read_text() == _MARK
+        its_own = not folder.is_symlink() and _is_marked(folder, mark)
     except (OSError, ValueError):
         return
     if not its_own:
@@ -89,9 +101,16 @@ def _clear_html(folder: Path) -> None:
     for path in folder.iterdir():
         if _OF_HTML.fullmatch(path.name) and (path.is_file() or path.is_symlink()):
             path.unlink()
-    if list(folder.iterdir()) == [mark]:
-        mark.unlink()
+    if set(folder.iterdir()) <= {mark}:
+        mark.unlink(missing_ok=True)
         folder.rmdir()
+
+
+def _is_marked(folder: Path, mark: Path) -> bool:
+    """Return whether coverage.py has marked *folder* as its own, or was ended right before it had."""
+    if mark.exists():
+        return _MARK.startswith(mark.read_text())
+    return all(_OF_ALL_PAGES.fullmatch(path.name) for path in folder.iterdir())
 
 
 def make_folder(path: Path) -> Path:
@@ -107,6 +126,7 @@ def make_folder(path: Path) -> Path:
 def writing(output: Path) -> Iterator[None]:
     """Keep other processes from writing folder *output*; `UsageError` when one does, or when it cannot be written.
 
+    In the end what is half written is removed: an error may strike at any moment, and a killed process leaves things.
     What cannot be written is told by the errors of whatever writes: coverage.py's own reports are among them.
     """
     try:
@@ -118,11 +138,23 @@ def writing(output: Path) -> Iterator[None]:
                     f"output folder {str(output)!r} is in use by another coverage-hooks or pytest: wait until that has "
                     "ended, or choose another output folder"
                 ) from None
-            yield
+            try:
+                yield
+            finally:
+                _remove_halves(output)
     except (OSError, sqlite3.Error) as error:
         if not (is_of_writing(error) if isinstance(error, sqlite3.Error) else _is_about(error, output)):
             raise
         raise UsageError(unwritten(error, output)) from None
+
+
+def _remove_halves(output: Path) -> None:
+    for path in (*output.glob(".*.tmp"), *output.glob(f"{RAW}/*/*/.*.tmp")):
+        if _HALF.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+    for path in output.glob(f"{SCRATCH}????????"):
+        if not path.is_symlink():
+            shutil.rmtree(path)
 
 
 def is_of_writing(error: object) -> bool:

@@ -11,7 +11,6 @@ import contextlib
 import functools
 import hashlib
 import io
-import tempfile
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -22,16 +21,9 @@ from coverage import FileReporter
 #: Methods of coverage.py's reporter of a Python file that compute the same at each call.
 _COMPUTED = ("exit_counts", "no_branch_lines", "code_regions")
 
-_TRIED = """\
-def tried(items):
-    for item in items:
-        if item > 1:
-            print(
-                item,
-            )
-    return None  # pragma: no branch
-"""
-_TRIED_ARCS = [(-1, 1), (1, -1), (-1, 2), (2, 3), (3, 4), (4, 5), (5, 4), (4, 2), (2, 7), (7, -1)]
+#: A small file that is there anyway, so that none has to be made, which a kill would leave behind; and arcs in it.
+_SAMPLE = Path(__file__).with_name("sample.py")
+_SAMPLE_ARCS = [(-1, 1), (1, 4), (4, -1), (-4, 5), (5, 6), (6, 7), (7, 8), (8, 7), (7, 5), (5, 10), (10, -4)]
 
 
 class Parsed:
@@ -136,24 +128,21 @@ def can_share() -> bool:
     """Return whether coverage.py calls what `_Sharing` overrides, and reports a small file as it does without."""
     parsed = Parsed()
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "tried.py")
-            path.write_text(_TRIED)
-            expected = _report(coverage.Coverage(data_file=None, config_file=False), path)
-            found = [_report(_Sharing(parsed, data_file=None, config_file=False), path) for _ in range(2)]
+        expected = _report(coverage.Coverage(data_file=None, config_file=False))
+        found = [_report(_Sharing(parsed, data_file=None, config_file=False)) for _ in range(2)]
     except Exception:  # noqa: BLE001 - whatever fails in another coverage.py, its reports can do without
         return False
     return bool(parsed) and found == [expected, expected]
 
 
-def _report(tried: coverage.Coverage, path: Path) -> str:
-    """Return two LCOV reports of *path*, one after the other."""
+def _report(tried: coverage.Coverage) -> str:
+    """Return two LCOV reports of the sample, one after the other."""
     data = tried.get_data()
     try:
-        data.add_arcs({str(path): _TRIED_ARCS})
+        data.add_arcs({str(_SAMPLE): _SAMPLE_ARCS})
         with contextlib.redirect_stdout(io.StringIO()) as written:
             for _ in range(2):
-                tried.lcov_report(morfs=[str(path)], outfile="-")
+                tried.lcov_report(morfs=[str(_SAMPLE)], outfile="-")
         return written.getvalue()
     finally:
         data.close(force=True)

@@ -10,20 +10,17 @@ from __future__ import annotations
 
 import hashlib
 import mmap
-import multiprocessing
 import os
-import signal
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from coverage_hooks.collect import workers
 from coverage_hooks.collect.contents import Content, DamagedError
 from coverage_hooks.collect.journals import Journals
 from coverage_hooks.collect.ledger import Ledger, Row
+from coverage_hooks.collect.workers import WorkerLostError
 from coverage_hooks.errors import VolumeError
 from coverage_hooks.volume import layout
 from coverage_hooks.volume.journal import Fingerprint
@@ -117,38 +114,12 @@ def _looked(folders: list[Path]) -> Iterator[_Found]:
     done = 0
     if len(folders) >= MANY and WORKERS > 1:
         try:
-            for found in _looked_by_others(folders):
+            for found in workers.mapped(_look, folders, workers=WORKERS, at_once=AT_ONCE):
                 yield found
                 done += 1
-        except BrokenProcessPool:  # one was ended, as for want of memory; one here is enough
+        except WorkerLostError:  # one process, here, is enough
             pass
     yield from map(_look, folders[done:])
-
-
-def _looked_by_others(folders: list[Path]) -> Iterator[_Found]:
-    waiting: deque[Future[list[_Found]]] = deque()
-    # Started anew: a fork of a process with threads may hang, and this one has the caller's.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(WORKERS, mp_context=context, initializer=_ignore_interrupts) as pool:
-        try:
-            for start in range(0, len(folders), AT_ONCE):
-                waiting.append(pool.submit(_look_at, folders[start : start + AT_ONCE]))
-                if len(waiting) > 2 * WORKERS:
-                    yield from waiting.popleft().result()
-            while waiting:
-                yield from waiting.popleft().result()
-        finally:
-            for each in waiting:  # of a caller that was interrupted
-                each.cancel()
-
-
-def _ignore_interrupts() -> None:
-    """Leave an interrupt, which a terminal sends to all, to the process that was started."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _look_at(folders: list[Path]) -> list[_Found]:
-    return [_look(folder) for folder in folders]
 
 
 def _look(folder: Path) -> _Found:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from coverage_hooks.collect.sources import Source
@@ -60,7 +58,7 @@ def opened(place: Place, progress: Progress) -> Iterator[Source]:
     # Imported here: the client takes a second to load, which whoever reads a folder need not wait for.
     from coverage_hooks.collect.cluster.source import Claim  # noqa: PLC0415
 
-    with _ended_by_signals(), ExitStack() as stack:
+    with ExitStack() as stack:
         with progress.busy(f"starting a reader in namespace {place.namespace}"):
             claim = stack.enter_context(Claim(_wish(place), say=progress.say, progress=progress.copying))
         yield claim
@@ -93,18 +91,3 @@ def target(place: Place) -> Target:
         kubeconfig=place.kubeconfig,
         context=place.context,
     )
-
-
-@contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the command as an interrupt does, so that no reader stays."""
-
-    def end(number: int, _: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -23,9 +23,10 @@ from coverage_hooks.collect.retrieve import Patience, await_beats
 from coverage_hooks.collect.runs import Found
 from coverage_hooks.collect.sources import Source
 from coverage_hooks.collect.sources.directory import Directory
-from coverage_hooks.commands import options, places
+from coverage_hooks.commands import options, places, signals
 from coverage_hooks.commands.places import Place
 from coverage_hooks.commands.progress import Progress
+from coverage_hooks.commands.signals import Ended
 from coverage_hooks.errors import UsageError, VolumeError
 
 _TITLES = ("recording", "run", "state", "journal", "beat", "age", "saved", "ending", "problems")
@@ -56,7 +57,7 @@ def status(*, watch: bool, output: Path, reader_manifest: bool, **where: Any) ->
     place = Place(**where)
     # The witness first: the first pods are there before the claim has its volume, and may be gone by then. What was
     # seen until the interrupt is on disk when this returns.
-    with _until_interrupted(), _witness(place, output / notebook.NAME) as testimony:
+    with _until_told(), _witness(place, output / notebook.NAME) as testimony:
         if place.namespace and not place.reader:
             _await_claim(place)
         options.reading(_watch)(reader_manifest=False, testimony=testimony, **where)
@@ -72,27 +73,26 @@ def _list(source: Source, progress: Progress) -> None:  # noqa: ARG001 - as any 
 
 def _watch(source: Source, progress: Progress, testimony: Testimony | None) -> None:
     progress.say(f"watching {_place()} until interrupted")
-    # Once more, as a reader has a termination end the command with an error.
-    with _until_interrupted(), terminal.live(terminal.console(), _TITLES, _MOVING) as show:
+    # Once more: what goes wrong when the reader is left is an error then.
+    with _until_told(), terminal.live(terminal.console(), _TITLES, _MOVING) as show:
         while True:
             show(list(_rows(source, testimony)))
             time.sleep(1)
 
 
 @contextmanager
-def _until_interrupted() -> Iterator[None]:
-    """Leave the block, without an error, when somebody interrupts or terminates this process.
+def _until_told() -> Iterator[None]:
+    """Leave the block, without an error, when this process is interrupted or terminated.
 
     A script that leaves a command in the background ends it with `kill`; its shell has it ignore interrupts.
     """
     numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
     try:
-        with contextlib.suppress(KeyboardInterrupt):
+        with signals.ending(*numbers, ignored=True):
             yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    except Ended as ended:
+        if ended.number not in numbers:
+            raise
 
 
 def _place() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from coverage_hooks.collect import files, terminal
 from coverage_hooks.collect.combine import Inputs
 from coverage_hooks.collect.ledger import Ledger
 from coverage_hooks.collect.report import Configuration, Report
-from coverage_hooks.commands import places
+from coverage_hooks.commands import places, signals
 from coverage_hooks.commands.progress import Progress
 from coverage_hooks.errors import CoverageHooksError, UsageError
 from coverage_hooks.testing.wish import Wish
@@ -57,7 +58,8 @@ def collect(wish: Wish, units: list[Path], outcome: Outcome) -> None:
     Raises nothing that is expected. An interrupt ends it, and is a loss: who interrupts twice wants to leave.
     """
     try:
-        _collect(wish, units, outcome)
+        with signals.ending(signal.SIGTERM, signal.SIGHUP):
+            _collect(wish, units, outcome)
     except (CoverageHooksError, OSError) as error:
         outcome.losses.append(f"nothing could be collected: {error}" if outcome.ledger is None else str(error))
         if outcome.ledger is None and wish.place.namespace is not None:

@@ -8,8 +8,7 @@ import pytest
 from kubernetes_asyncio.client import ApiClient, CoreV1Api
 
 from coverage_hooks.collect.cluster import claims, pod
-
-PREFIX = claims.DOMAIN
+from tests.functional.claims import claimed
 
 
 @pytest.fixture
@@ -17,26 +16,18 @@ async def core(api: ApiClient) -> Any:
     return CoreV1Api(api)
 
 
-async def claimed(core: Any, namespace: str, annotations: dict[str, str]) -> None:
-    """Make a claim, and say that it has its volume: nothing here provides one."""
-    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}
-    body = {"metadata": {"name": "recordings", "annotations": annotations}, "spec": spec}
-    await core.create_namespaced_persistent_volume_claim(namespace, body)
-    await core.patch_namespaced_persistent_volume_claim_status("recordings", namespace, {"status": {"phase": "Bound"}})
-
-
 async def test_a_private_image_can_be_pulled_when_nothing_of_the_release_is_left(
     api: ApiClient, core: Any, namespace: str
 ) -> None:
     annotations = {"image": "private/operator:1-coverage", "uid": "65532", "image-pull-secrets": "one,two"}
-    await claimed(core, namespace, {f"{PREFIX}/{name}": value for name, value in annotations.items()})
+    await claimed(core, namespace, annotations)
     reader = pod.manifest(await claims.look(api, namespace, "recordings", None), "me")
     assert reader["spec"]["imagePullSecrets"] == [{"name": "one"}, {"name": "two"}]
     assert reader["spec"]["containers"][0]["image"] == "private/operator:1-coverage"
 
 
 async def test_what_the_claim_does_not_say_the_pod_that_has_it_does(api: ApiClient, core: Any, namespace: str) -> None:
-    await claimed(core, namespace, {f"{PREFIX}/image": "operator:1-coverage"})
+    await claimed(core, namespace, {"image": "operator:1-coverage"})
     container = {"name": "main", "image": "x", "volumeMounts": [{"name": "v", "mountPath": "/v"}]}
     volume = {"name": "v", "persistentVolumeClaim": {"claimName": "recordings"}}
     spec = {"containers": [container], "volumes": [volume], "imagePullSecrets": [{"name": "own"}], "nodeName": "n"}

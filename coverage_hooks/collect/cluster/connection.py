@@ -1,14 +1,13 @@
 """A connection to the cluster of a kubeconfig, and what its refusals mean.
 
 Which cluster: ``--kubeconfig``, else ``KUBECONFIG``, else ``~/.kube/config``, else, in a pod, its service account.
-Nothing else is guessed, and nothing of it is written anywhere: certificates that a kubeconfig holds as data, which the
-client wants as files, are files in memory, so that not even a kill leaves a private key behind.
+Nothing else is guessed, and nothing of it is written anywhere: certificates that a kubeconfig or an exec plugin has as
+data, which the client wants as files, are files in memory, so that not even a kill leaves a private key behind.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import os
 import tempfile
@@ -33,8 +32,6 @@ REQUEST_TIMEOUT = 20.0
 
 #: What a client raises when the server is not there, or goes away.
 TRANSPORT_ERRORS = (aiohttp.ClientError, OSError, asyncio.TimeoutError)
-
-_FILES_OF = {"cluster": ("certificate-authority",), "user": ("client-certificate", "client-key")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,39 +149,50 @@ async def _load(paths: list[Path], context: str | None, configuration: Configura
     merged: Any = kube_config.KubeConfigMerger(os.pathsep.join(map(str, paths)))
     if merged.config is None:
         raise ConfigException("it is empty")
-    for kind in _FILES_OF:
-        for node in merged.config.value[f"{kind}s"]:
-            node.value = _with_files(node.value, kind, files)
-    # For what an exec plugin answers, which the client writes out by itself.
-    folder = files.enter_context(tempfile.TemporaryDirectory(prefix="coverage-hooks-"))
     loader: Any = kube_config.KubeConfigLoader(
         config_dict=merged.config,
         config_base_path=None,
         active_context=context,
         config_persister=lambda *_: merged.save_changes(),  # a refreshed token is for once only
-        temp_file_path=folder,
+        temp_file_path=_folder(files),
     )
-    files.callback(_forget, folder)
     await loader.load_and_set(configuration)
     if hasattr(loader, "exec_plugin_expiry"):
         configuration.refresh_api_key_hook = _refreshing(loader)
 
 
-def _with_files(entry: dict[str, Any], kind: str, files: ExitStack) -> dict[str, Any]:
-    """Return *entry* with files in memory for its certificates; a copy, as the original may be written back."""
-    part = dict(entry.get(kind) or {})
-    for name in _FILES_OF[kind]:
-        if isinstance(data := part.get(f"{name}-data"), str) and data and hasattr(os, "memfd_create"):
-            part[name] = _in_memory(name, base64.b64decode(data), files)
-            del part[f"{name}-data"]
-    return {**entry, kind: part}
+class _Memory(str):
+    """Stands for a folder: what the client would write there becomes files in memory, until *files* are closed."""
+
+    __slots__ = ("files",)
+    files: ExitStack
 
 
-def _in_memory(name: str, content: bytes, files: ExitStack) -> str:
-    descriptor = os.memfd_create(name)
-    files.callback(os.close, descriptor)
-    os.write(descriptor, content)
-    return f"/proc/self/fd/{descriptor}"
+class _FileOrData(kube_config.FileOrData):
+    """The client's own, which lets `_Memory` stand for a folder."""
+
+    def _create_temp_file_with_content(self, content: str | bytes) -> str:
+        folder = self._temp_file_path
+        if not isinstance(folder, _Memory):
+            return str(super()._create_temp_file_with_content(content))
+        descriptor = os.memfd_create("certificate")
+        folder.files.callback(os.close, descriptor)
+        os.write(descriptor, content.encode() if isinstance(content, str) else content)
+        return f"/proc/self/fd/{descriptor}"
+
+
+kube_config.FileOrData = _FileOrData  # type: ignore[misc] # the client offers no other way
+
+
+def _folder(files: ExitStack) -> str:
+    """Return where the client writes certificates, for as long as *files* are kept."""
+    if hasattr(os, "memfd_create"):
+        memory = _Memory("/proc/self/fd")
+        memory.files = files
+        return memory
+    folder = files.enter_context(tempfile.TemporaryDirectory(prefix="coverage-hooks-"))
+    files.callback(_forget, folder)
+    return folder
 
 
 def _forget(folder: str) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from http import HTTPStatus
 from typing import Any
 
@@ -172,10 +172,12 @@ class Reader:
         try:
             with asking("create", "pods", self._volume.namespace):
                 try:
-                    await self._core.create_namespaced_pod(
-                        self._volume.namespace,
-                        pods.manifest(self._volume, self._owner),
-                        _request_timeout=REQUEST_TIMEOUT,
+                    await _to_its_end(
+                        self._core.create_namespaced_pod(
+                            self._volume.namespace,
+                            pods.manifest(self._volume, self._owner),
+                            _request_timeout=REQUEST_TIMEOUT,
+                        )
                     )
                 except ApiException as error:
                     if error.status != HTTPStatus.CONFLICT:  # somebody was faster; it is looked at next
@@ -222,6 +224,16 @@ class Reader:
     @staticmethod
     def _owner_of(pod: Any) -> str:
         return str((pod.metadata.labels or {}).get(pods.OWNER, ""))
+
+
+async def _to_its_end(question: Coroutine[Any, Any, Any]) -> None:
+    """Await *question*, also when this is cancelled meanwhile: its answer may come later than that to the next one."""
+    asked = asyncio.ensure_future(question)
+    try:
+        await asyncio.shield(asked)
+    except asyncio.CancelledError:
+        await asyncio.wait([asked])
+        raise
 
 
 def _age(pod: Any) -> float:

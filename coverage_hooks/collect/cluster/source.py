@@ -41,6 +41,9 @@ T = TypeVar("T")
 #: The longest list of names that is read, in bytes.
 LIST_LIMIT = 32 << 20
 
+#: Seconds between looks whether the program has come to its end.
+_POLL = 0.5
+
 _FILE = re.compile(f"{layout.JOURNAL.pattern}|{re.escape(layout.COMPLETE)}")
 _PART = re.compile(r"bytes (\d{1,18})-(-1|\d{1,18})/(\d{1,18})", re.ASCII)
 
@@ -76,8 +79,8 @@ class Claim:
         self._claim = wish.target.claim or ""
 
     def __enter__(self) -> Claim:
-        self._thread.start()
         try:
+            self._thread.start()
             self._line = self._opened.result()
         except BaseException:
             self._leave()
@@ -191,7 +194,8 @@ class Claim:
     def _leave(self) -> None:
         self._leaving.set()
         self._stop()
-        self._thread.join()
+        if self._thread.ident is not None:  # it was started
+            self._thread.join()
 
     def _run(self) -> None:
         try:
@@ -218,7 +222,9 @@ class Claim:
             try:
                 await line.open()
                 self._opened.set_result(line)
-                await loop.create_future()  # until it is cancelled
+                # Until it is cancelled; that does not come if a signal struck right before or after the block.
+                while threading.main_thread().is_alive():  # noqa: ASYNC110 - nothing tells of it
+                    await asyncio.sleep(_POLL)
             finally:
                 self._stop = lambda: None  # what is left to do is what leaving waits for
                 await line.close()

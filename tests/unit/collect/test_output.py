@@ -87,6 +87,73 @@ class TestOneAtATime:
         assert "choose another output folder, on another file system" in result.output
 
 
+class TestHalfMade:
+    """What a kill leaves, which is gone after the next command, and what only looks like it."""
+
+    HALVES = (
+        ".combine-0a_zz9zz/half", f".{files.LEDGER}.0a_zz9zz.tmp", f".{files.SUMMARY_JSON}.0a_zz9zz.tmp",
+        f"{files.RAW}/gone/gone/.journal-12.0a_zz9zz.tmp", f"{files.RAW}/gone/gone/.recording.json.0a_zz9zz.tmp",
+        f"{files.RAW}/gone/gone/.complete.0a_zz9zz.tmp",
+    )  # fmt: skip
+    OTHERS = (
+        ".combine-mine/x", ".notes.0a_zz9zz.tmp", f"{files.LEDGER}.tmp", f"{files.RAW}/gone/gone/journal-12",
+        f"deep/.{files.LEDGER}.0a_zz9zz.tmp",
+    )  # fmt: skip
+
+    @pytest.mark.parametrize("command", ["collect", "retrieve", "verify", "combine", "report"])
+    def test_it_is_removed_by_every_command(self, run: Run, volume: Path, project: Project, command: str) -> None:
+        record(volume)
+        assert run("collect").exit_code == 0
+        project.write({str(OUTPUT / name): "x" for name in (*self.HALVES, *self.OTHERS)})
+        assert run(command, source=volume if command in {"collect", "retrieve"} else None).exit_code == 0
+        assert [name for name in (*self.HALVES, *self.OTHERS) if (OUTPUT / name).exists()] == list(self.OTHERS)
+
+    def test_it_is_removed_after_an_error_at_any_moment(self, project: Project) -> None:
+        def interrupted() -> None:
+            with files.writing(OUTPUT):
+                project.write({str(OUTPUT / name): "x" for name in self.HALVES})
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
+        assert [name for name in self.HALVES if (OUTPUT / name).exists()] == []
+
+    def test_that_of_another_process_stays(self, project: Project) -> None:
+        with files.writing(OUTPUT):
+            project.write({str(OUTPUT / name): "x" for name in self.HALVES})
+            with pytest.raises(UsageError), files.writing(OUTPUT):
+                pass
+            assert [name for name in self.HALVES if (OUTPUT / name).exists()] == list(self.HALVES)
+
+    def test_a_link_is_not_followed(self, project: Project) -> None:
+        project.write({"mine/x": "x"})
+        (project.root / OUTPUT).mkdir(parents=True)
+        (project.root / OUTPUT / ".combine-0a_zz9zz").symlink_to(project.root / "mine")
+        with files.writing(OUTPUT):
+            pass
+        assert (project.root / "mine/x").exists()
+
+    @pytest.mark.parametrize("mark", [None, "", "# Created by"])
+    def test_pages_are_its_own_before_coverage_has_marked_them(
+        self, run: Run, volume: Path, project: Project, mark: str | None
+    ) -> None:
+        """It does so after it has written what all pages share, and before it writes a page."""
+        record(volume)
+        assert run("collect").exit_code == 0
+        html = project.root / OUTPUT / files.HTML
+        expected = {path.name for path in html.iterdir()}
+        gitignore = (html / ".gitignore").read_text()
+        shared = {path for path in html.iterdir() if path.suffix in {".css", ".js", ".png"}}
+        assert shared
+        for path in {*html.iterdir()} - shared:
+            path.unlink()
+        if mark is not None:
+            (html / ".gitignore").write_text(mark)
+        assert run("collect").exit_code == 0
+        assert {path.name for path in html.iterdir()} == expected
+        assert (html / ".gitignore").read_text() == gitignore
+
+
 class TestNotWritable:
     """Not by permissions, which do not bind a test that runs as root."""
 

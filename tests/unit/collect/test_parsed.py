@@ -64,6 +64,11 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> tuple[Counter[str], Counter[str
     return parses, analyses
 
 
+def test_trying_it_makes_no_file_that_a_kill_would_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/no/such/folder")
+    assert parsed.can_share()
+
+
 @pytest.mark.parametrize("settings", ["", "branch = True\n", "branch = True\nomit = */unused.py\n"])
 def test_each_file_is_parsed_once_and_analysed_once_for_each_data_file(
     project: Project, monkeypatch: pytest.MonkeyPatch, settings: str

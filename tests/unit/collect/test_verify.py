@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
+import itertools
 import pickle
-from collections.abc import Callable
+import signal
+import subprocess
+from collections.abc import Callable, Generator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -341,11 +343,34 @@ class TestMany:
 
     def test_a_process_that_is_ended_loses_nothing(self, retrieved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ledger = retrieve(Directory(retrieved.parent / "volume"), retrieved, Choice())
-        names, killed = [], 0
+        started = _remembering(monkeypatch)
+        names = []
         for each in verify(ledger, retrieved):
             names.append(each.row.recording)
-            for child in multiprocessing.active_children():
-                child.kill()
-                killed += 1
-        assert killed
+            for process in started:
+                process.kill()
+        assert len(started) == 2
         assert names == [name for name, *_ in self.told(retrieved, monkeypatch, at_once=False)[0]]
+
+    @pytest.mark.parametrize("count", [1, COUNT])
+    def test_no_process_stays(self, retrieved: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+        ledger = retrieve(Directory(retrieved.parent / "volume"), retrieved, Choice())
+        started = _remembering(monkeypatch)
+        looked = verify(ledger, retrieved)
+        assert isinstance(looked, Generator)
+        assert list(itertools.islice(looked, count))
+        looked.close()
+        assert [process.returncode for process in started] == [-signal.SIGKILL] * 2
+
+
+def _remembering(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """Return a list that grows with every process that is started from now on."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Remembered(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            started.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Remembered)
+    return started

@@ -143,28 +143,49 @@ async def test_a_server_that_keeps_its_version_to_itself_is_reached(home: Path) 
         pass
 
 
-async def test_certificates_in_a_kubeconfig_are_never_on_a_disk(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def _no_disk(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Temporary files cannot be made, however short they would be there."""
+    monkeypatch.setattr("tempfile.tempdir", str(home / "absent"))
+
+
+@pytest.mark.usefixtures("_no_disk")
+async def test_certificates_in_a_kubeconfig_are_never_on_a_disk(home: Path) -> None:
     authority = base64.b64encode(b"no certificate").decode()
     path = kubeconfig(home / "k", "https://127.0.0.1:1", None, **{"certificate-authority-data": authority})
     before, content = open_files(), path.read_bytes()
-    temporary = home / "temporary"
-    temporary.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(temporary))
-    with pytest.raises(UsageError, match="cannot be used"):
+    with pytest.raises(UsageError, match=r"cannot be used: .*X509"):
         async with connect(Target(namespace="n", kubeconfig=path)):
             raise AssertionError
     assert open_files() == before
-    assert list(temporary.iterdir()) == []
     assert path.read_bytes() == content
 
 
-async def test_what_a_plugin_answers_is_used(home: Path) -> None:
-    answer = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "t0"}}
-    script = ["-c", f"print({json.dumps(answer)!r})"]
+@pytest.mark.usefixtures("_no_disk")
+async def test_certificates_of_a_plugin_are_never_on_a_disk(home: Path) -> None:
+    path = kubeconfig(
+        home / "k", "https://127.0.0.1:1", plugin({"clientCertificateData": "no certificate", "clientKeyData": "none"})
+    )
+    before = open_files()
+    with pytest.raises(UsageError, match=r"cannot be used: .*(SSL|X509)"):
+        async with connect(Target(namespace="n", kubeconfig=path)):
+            raise AssertionError
+    assert open_files() == before
+
+
+def plugin(status: dict[str, str]) -> dict[str, Any]:
+    """Return a user whose credentials a plugin gives: *status*."""
     version = "client.authentication.k8s.io/v1"
-    plugin = {"apiVersion": version, "command": sys.executable, "args": script, "interactiveMode": "Never"}
+    answer = {"apiVersion": version, "kind": "ExecCredential", "status": status}
+    script = ["-c", f"print({json.dumps(answer)!r})"]
+    return {
+        "exec": {"apiVersion": version, "command": sys.executable, "args": script, "interactiveMode": "Never"},
+    }
+
+
+async def test_what_a_plugin_answers_is_used(home: Path) -> None:
     async with serving(200) as url:
-        path = kubeconfig(home / "k", url, {"exec": plugin})
+        path = kubeconfig(home / "k", url, plugin({"token": "t0"}))
         async with connect(Target(namespace="n", kubeconfig=path)) as api:
             assert api.configuration.api_key["BearerToken"] == "Bearer t0"
 
