@@ -11,15 +11,20 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+from coverage_hooks import shown
 
 try:
     import click
 except ModuleNotFoundError as error:
     # No command is there to say it: there is neither Kopf, which brings click, nor what a test machine has.
-    sys.stderr.write(
+    shown.line(
         f"error: the command line needs package {error.name!r}, which is not installed: where an operator runs, Kopf "
-        "brings it; on the test machine, pip install 'coverage-hooks[collect]'\n"
+        "brings it; on the test machine, pip install 'coverage-hooks[collect]'",
+        err=True,
     )
     sys.exit(2)
 
@@ -72,14 +77,34 @@ class Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        with _quoting_plainly():
+            return super().make_context(*arguments, **options)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with _quoting_plainly():
+                return super().invoke(ctx)
         except (CoverageHooksError, OSError) as error:
             if ctx.invoked_subcommand == "kopf-run":
                 raise  # the operator's own, which is to be seen as without us
-            click.echo(f"error: {error}", err=True)
+            shown.line(f"error: {error}", err=True)
             ctx.exit(_exit_code(error))
+
+
+@contextmanager
+def _quoting_plainly() -> Iterator[None]:
+    """Have click's own messages quote a command line, which another program may have put together, as plain text."""
+    try:
+        yield
+    except click.UsageError as error:
+        if isinstance(error, _HELP):
+            raise
+        raise click.UsageError(shown.plain(error.format_message()), error.ctx) from None
+
+
+#: What newer click raises to show the help, which has lines.
+_HELP: tuple[type[Exception], ...] = tuple(filter(None, [getattr(click.exceptions, "NoArgsIsHelpError", None)]))
 
 
 def _exit_code(error: Exception) -> int:

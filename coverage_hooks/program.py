@@ -26,6 +26,7 @@ from types import CodeType, ModuleType, TracebackType
 from typing import NoReturn
 
 import coverage_hooks
+from coverage_hooks import shown
 
 _EXPECTED = "expected a Python file, a console script, or -m and a module"
 
@@ -187,7 +188,7 @@ def _working_folder() -> str:
 
 def _refuse(reason: str, *, code: int = 1) -> NoReturn:
     """End as the interpreter does that cannot run what it was told to."""
-    sys.stderr.write(f"{sys.executable}: {reason}\n")
+    shown.line(f"{sys.executable}: {reason}", err=True)
     sys.exit(code)
 
 
