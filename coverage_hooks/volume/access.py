@@ -32,6 +32,21 @@ CHUNK = 1 << 20
 _SAFE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
+def only_regular(path: str, flags: int) -> int:
+    """Open *path* for `open`, which is given this as its opener; `OSError` for a FIFO, a socket or a device.
+
+    One may be waited for without end.
+    """
+    descriptor = os.open(path, flags | os.O_NONBLOCK, 0o666)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    raise FileExistsError(errno.EEXIST, f"it is {kind(mode)}, expected a regular file", path)
+
+
 @contextmanager
 def open_folder(name: str | os.PathLike[str], *, parent: int | None = None) -> Iterator[int]:
     """Open folder *name* for use as a ``dir_fd``; below *parent* a link is refused.
@@ -68,7 +83,7 @@ def open_file(name: str, *, parent: int, limit: int) -> Iterator[int]:
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise UnsafeEntry(f"{name!r} is {_kind(status.st_mode)}, expected a regular file")
+            raise UnsafeEntry(f"{name!r} is {kind(status.st_mode)}, expected a regular file")
         if status.st_size > limit:
             raise TooLarge(f"{name!r} has {status.st_size} bytes, more than the {limit} allowed")
         yield descriptor
@@ -208,7 +223,8 @@ def _belongs(status: os.stat_result) -> str:
     )
 
 
-def _kind(mode: int) -> str:
+def kind(mode: int) -> str:
+    """Return what an entry with *mode* is, which is no regular file."""
     kinds = {
         stat.S_IFDIR: "a folder",
         stat.S_IFLNK: "a link",

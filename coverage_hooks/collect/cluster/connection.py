@@ -146,9 +146,9 @@ def _kubeconfigs(target: Target, environ: Mapping[str, str]) -> list[Path] | Non
             raise UsageError(f"there is no kubeconfig {str(target.kubeconfig)!r}; --kubeconfig names a file")
         return [target.kubeconfig]
     if listed := [Path(path).expanduser() for path in environ.get("KUBECONFIG", "").split(os.pathsep) if path]:
-        if not any(path.is_file() for path in listed):
+        if not (there := [path for path in listed if path.is_file()]):
             raise UsageError(f"KUBECONFIG names {', '.join(map(str, listed))}, which is not there; give --kubeconfig")
-        return listed
+        return there
     usual = Path("~/.kube/config").expanduser()
     if usual.is_file():
         return [usual]
