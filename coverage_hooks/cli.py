@@ -10,12 +10,13 @@ use · 3 the source cannot be reached. Of `doctor`: 0 nothing is wrong · 1 some
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from coverage_hooks import shown
+from coverage_hooks import settings, shown
 
 try:
     import click
@@ -77,9 +78,11 @@ class Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
-    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **options: Any) -> click.Context:
         with _quoting_plainly():
-            return super().make_context(*arguments, **options)
+            if odd := [each for each in args if not _can_be_typed(each)]:
+                raise click.UsageError(f"{odd[0]!r} is nothing that an operating system passes to a command")
+            return super().make_context(info_name, args, *rest, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -90,6 +93,14 @@ class Commands(click.Group):
                 raise  # the operator's own, which is to be seen as without us
             shown.line(f"error: {error}", err=True)
             ctx.exit(_exit_code(error))
+
+
+def _can_be_typed(argument: str) -> bool:
+    """Return whether *argument* can be one of a process; a caller in Python can pass others, which no path has."""
+    try:
+        return b"\0" not in os.fsencode(argument)
+    except UnicodeEncodeError:
+        return False
 
 
 @contextmanager
@@ -115,8 +126,11 @@ def _exit_code(error: Exception) -> int:
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="coverage-hooks")
-def commands() -> None:
+@click.pass_context
+def commands(ctx: click.Context) -> None:
     """Test coverage of Kopf operators, recorded inside the running process."""
+    if ctx.invoked_subcommand != "kopf-run":
+        settings.forget_impossible_sizes()
 
 
 def main() -> None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import sys
 
-#: Longer texts are cut: a terminal is no place for a megabyte.
-SHOWN = 1000
+#: Of longer texts the middle is left out: a terminal is no place for a megabyte, and at the end stands what to do.
+SHOWN, END = 1000, 300
 
 
 def plain(text: str) -> str:
     """Return *text* in one line without anything that a terminal would obey, such as escape codes or text direction."""
-    cut = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+    cut = text if len(text) <= SHOWN else f"{text[: SHOWN - END]}…{text[-END:]}"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
 
 

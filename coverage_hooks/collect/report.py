@@ -26,6 +26,7 @@ from coverage_hooks.collect.checkout import Checkout
 from coverage_hooks.collect.parsed import Parsed
 from coverage_hooks.collect.worlds import Compared
 from coverage_hooks.errors import CoverageHooksError, UsageError
+from coverage_hooks.volume import access
 
 
 class UnparsedError(UsageError):
@@ -46,10 +47,13 @@ class Configuration:
     def __init__(self, rcfile: Path | None, folder: Path) -> None:
         self.folder = folder.resolve()
         self._file: str | bool = True if rcfile is None else str(rcfile)
+        _expect_readable(self.folder, rcfile)
+        try:
+            with explained():
+                probe = coverage.Coverage(data_file=None, config_file=self._file)
+        except UnicodeDecodeError as error:
+            raise UsageError(f"the coverage configuration is no UTF-8 text: {error}; save it as UTF-8") from None
         self._beside = [] if rcfile is None else [rcfile.resolve().parent]
-        _expect_no_fifo(self.folder, rcfile)
-        with explained():
-            probe = coverage.Coverage(data_file=None, config_file=self._file)
         self._plugins = self._load_plugins(probe)
         self._options = {
             name: probe.get_option(name)
@@ -291,7 +295,11 @@ class Configuration:
 
     def place(self, name: str) -> Path:
         """Return the file that *name* in a data file or a report stands for."""
-        return Path(self.folder, name).resolve()
+        path = Path(self.folder, name)
+        try:
+            return path.resolve()
+        except RuntimeError:  # a link that leads in a circle, to Python before 3.13
+            return path
 
     def combine(self, parts: Iterable[Path], target: Path) -> None:
         """Combine *parts* into file *target* as ``coverage combine`` would, ``[paths]`` included, and keep them."""
@@ -465,15 +473,14 @@ def _json_report(analysis: coverage.Coverage, paths: Iterable[Path], **options: 
     return document
 
 
-def _expect_no_fifo(folder: Path, rcfile: Path | None) -> None:
-    """Refuse a configuration that coverage.py would wait for without end: its *rcfile*, else those it looks for."""
+def _expect_readable(folder: Path, rcfile: Path | None) -> None:
+    """Refuse a configuration that coverage.py would read without end: its *rcfile*, else those it looks for."""
     usual = [folder / name for name in (".coveragerc", "setup.cfg", "tox.ini", "pyproject.toml")]
     named = os.environ.get("COVERAGE_RCFILE")
     for path in [rcfile] if rcfile is not None else [*usual, *([folder / named] if named else [])]:
-        if path.is_fifo():
-            raise UsageError(
-                f"coverage configuration {str(path)!r} is a FIFO, expected a regular file: name one with --rcfile"
-            )
+        if path.exists() and not (path.is_file() or path.is_dir() or path.samefile(os.devnull)):
+            found = access.kind(path.stat().st_mode)
+            raise UsageError(f"configuration {str(path)!r} is {found}, expected a regular file: name one by --rcfile")
 
 
 @contextlib.contextmanager
