@@ -163,6 +163,14 @@ def rivals(environ: Mapping[str, str] = os.environ) -> list[str]:
     return [name for name in RIVALS if environ.get(name)]
 
 
+def configurations(rcfile: Path | None, folder: Path, environ: Mapping[str, str] = os.environ) -> list[Path]:
+    """Return where coverage.py looks for its configuration in *folder*: *rcfile*, if it is given."""
+    if rcfile is not None:
+        return [rcfile]
+    named = environ.get("COVERAGE_RCFILE", "")
+    return [folder / name for name in (named, ".coveragerc", "setup.cfg", "tox.ini", "pyproject.toml") if name]
+
+
 def forget_impossible_sizes(environ: MutableMapping[str, str] = os.environ) -> None:
     """Take a size of the terminal out of *environ* that no terminal has: whatever draws tables would fail at it."""
     for name in ("COLUMNS", "LINES"):

@@ -21,6 +21,7 @@ from typing import Any
 import coverage
 from coverage.exceptions import CoverageException, NoDataError, NoSource, NotPython
 
+from coverage_hooks import settings
 from coverage_hooks.collect import checkout, files, parsed, worlds
 from coverage_hooks.collect.checkout import Checkout
 from coverage_hooks.collect.parsed import Parsed
@@ -47,7 +48,7 @@ class Configuration:
     def __init__(self, rcfile: Path | None, folder: Path) -> None:
         self.folder = folder.resolve()
         self._file: str | bool = True if rcfile is None else str(rcfile)
-        _expect_readable(self.folder, rcfile)
+        access.check_finite(settings.configurations(rcfile, self.folder))
         try:
             with explained():
                 probe = coverage.Coverage(data_file=None, config_file=self._file)
@@ -471,16 +472,6 @@ def _json_report(analysis: coverage.Coverage, paths: Iterable[Path], **options: 
         analysis.json_report(morfs=[str(path) for path in paths], outfile="-", **options)
     document: dict[str, Any] = json.loads(written.getvalue())
     return document
-
-
-def _expect_readable(folder: Path, rcfile: Path | None) -> None:
-    """Refuse a configuration that coverage.py would read without end: its *rcfile*, else those it looks for."""
-    usual = [folder / name for name in (".coveragerc", "setup.cfg", "tox.ini", "pyproject.toml")]
-    named = os.environ.get("COVERAGE_RCFILE")
-    for path in [rcfile] if rcfile is not None else [*usual, *([folder / named] if named else [])]:
-        if path.exists() and not (path.is_file() or path.is_dir() or path.samefile(os.devnull)):
-            found = access.kind(path.stat().st_mode)
-            raise UsageError(f"configuration {str(path)!r} is {found}, expected a regular file: name one by --rcfile")
 
 
 @contextlib.contextmanager

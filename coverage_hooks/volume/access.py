@@ -15,12 +15,12 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from coverage_hooks.errors import NotPermitted, TooLarge, UnsafeEntry, VolumeError
+from coverage_hooks.errors import NotPermitted, TooLarge, UnsafeEntry, UsageError, VolumeError
 
 # A string without its end swallows the rest, so that no quote is looked at twice: two patterns, or one that wants the
 # closing quote, take hours for a megabyte of escaped quotes.
@@ -45,6 +45,14 @@ def only_regular(path: str, flags: int) -> int:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     raise FileExistsError(errno.EEXIST, f"it is {kind(mode)}, expected a regular file", path)
+
+
+def check_finite(configurations: Iterable[Path]) -> None:
+    """Raise `UsageError` when one of *configurations* would be read without end, such as a FIFO."""
+    for path in configurations:
+        if path.exists() and not (path.is_file() or path.is_dir() or path.samefile(os.devnull)):
+            found = kind(path.stat().st_mode)
+            raise UsageError(f"coverage configuration {str(path)!r} is {found}, expected a regular file: name one")
 
 
 @contextmanager
