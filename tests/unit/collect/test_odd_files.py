@@ -16,7 +16,7 @@ from tests.unit.collect.building import Project, record
 from tests.unit.collect.conftest import Run
 
 #: Whatever opens one of these waits for ever.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(120)
 
 
 def _socket(path: Path) -> None:

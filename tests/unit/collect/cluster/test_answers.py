@@ -203,6 +203,7 @@ def test_a_watch_takes_no_line_that_is_too_long_or_no_change(
     assert "came" in stopped or "sent what is no change" in stopped
 
 
+@pytest.mark.timeout(120)  # without an end of its own it would be one, of another kind, after minutes
 async def test_a_reader_that_answers_a_byte_now_and_then_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     class Slow:
         async def send(self, content: bytes) -> None:
