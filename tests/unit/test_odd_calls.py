@@ -114,7 +114,7 @@ def test_whatever_is_asked_for_is_answered(place: Project, call: tuple[list[str]
         (["combine", "--unit", "\ud800"], {}, "'\\ud800' is nothing that an operating system passes"),
         (["status", "--from", LONG], {}, "File name too long"),
         (["collect", "--from", "../volume", "--compare", "deep.json"], {}, "is not a summary.json"),
-        (["verify", "--output", "absent"], {"COLUMNS": "9" * 5000, "LINES": "9" * 5000}, "is not there: run"),
+        (["retrieve", "--from", "../volume", "--expect", "9"], {"COLUMNS": "9" * 5000, "LINES": "9" * 5000}, "LOSS"),
     ],
 )
 def test_what_was_found_by_chance(place: Project, arguments: list[str], environment: dict[str, str], said: str) -> None:
