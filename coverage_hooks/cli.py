@@ -11,17 +11,22 @@ others as above.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
+
+from coverage_hooks import settings, shown
 
 try:
     import click
 except ModuleNotFoundError as error:
     # No command is there to say it: there is neither Kopf, which brings click, nor what a test machine has.
-    sys.stderr.write(
+    shown.line(
         f"error: the command line needs package {error.name!r}, which is not installed: where an operator runs, Kopf "
-        "brings it; on the test machine, pip install 'coverage-hooks[collect]'\n"
+        "brings it; on the test machine, pip install 'coverage-hooks[collect]'",
+        err=True,
     )
     sys.exit(2)
 
@@ -75,14 +80,44 @@ class Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
+    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **options: Any) -> click.Context:
+        with _quoting_plainly():
+            if odd := [each for each in args if not _can_be_typed(each)]:
+                raise click.UsageError(f"{odd[0]!r} is nothing that an operating system passes to a command")
+            return super().make_context(info_name, args, *rest, **options)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with _quoting_plainly():
+                return super().invoke(ctx)
         except (CoverageHooksError, OSError) as error:
             if ctx.invoked_subcommand == "kopf-run":
                 raise  # the operator's own, which is to be seen as without us
-            click.echo(f"error: {error}", err=True)
+            shown.line(f"error: {error}", err=True)
             ctx.exit(_exit_code(error))
+
+
+def _can_be_typed(argument: str) -> bool:
+    """Return whether *argument* can be one of a process; a caller in Python can pass others, which no path has."""
+    try:
+        return b"\0" not in os.fsencode(argument)
+    except UnicodeEncodeError:
+        return False
+
+
+@contextmanager
+def _quoting_plainly() -> Iterator[None]:
+    """Have click's own messages quote a command line, which another program may have put together, as plain text."""
+    try:
+        yield
+    except click.UsageError as error:
+        if isinstance(error, _HELP):
+            raise
+        raise click.UsageError(shown.plain(error.format_message()), error.ctx) from None
+
+
+#: What newer click raises to show the help, which has lines.
+_HELP: tuple[type[Exception], ...] = tuple(filter(None, [getattr(click.exceptions, "NoArgsIsHelpError", None)]))
 
 
 def _exit_code(error: Exception) -> int:
@@ -93,8 +128,11 @@ def _exit_code(error: Exception) -> int:
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="coverage-hooks")
-def commands() -> None:
+@click.pass_context
+def commands(ctx: click.Context) -> None:
     """Test coverage of Kopf operators, recorded inside the running process."""
+    if ctx.invoked_subcommand != "kopf-run":
+        settings.forget_impossible_sizes()
 
 
 def main() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 
+from coverage_hooks.shown import plain
+
 _logger = logging.getLogger("coverage_hooks")
 
 
@@ -14,4 +16,4 @@ def say(level: int, text: str) -> None:
     A handler that exits means to end the process for what the operator logs; here it would end the recording.
     """
     with contextlib.suppress(Exception, SystemExit):
-        _logger.log(level, "%s", text)
+        _logger.log(level, "%s", plain(text))

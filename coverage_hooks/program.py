@@ -26,6 +26,7 @@ from types import CodeType, ModuleType, TracebackType
 from typing import NoReturn
 
 import coverage_hooks
+from coverage_hooks import shown
 
 _EXPECTED = "expected a Python file, a console script, or -m and a module"
 
@@ -75,6 +76,8 @@ class Program:
 
     def _module(self, arguments: list[str]) -> tuple[CodeType, ModuleType]:
         """Return what ``python -m`` would run."""
+        if self.name.startswith("."):
+            _refuse("Relative module names not supported")
         _begin(_working_folder(), ["-m", *arguments])
         spec = _found(self.name)
         if spec is not None and spec.submodule_search_locations is not None:
@@ -94,8 +97,11 @@ def _script(name: str) -> Callable[[list[str]], tuple[CodeType, ModuleType]]:
     """Return what prepares the file or console script *name*, which is found as a shell would."""
     found = "" if os.sep in name else _console_script(name)
     # A project's folder often has the name of its console script; a folder is a program only if it says so.
-    if Path(name).exists() and not (found and Path(name).is_dir() and not Path(name, "__main__.py").exists()):
-        return lambda arguments: _prepared(name, arguments)
+    try:
+        if Path(name).exists() and not (found and Path(name).is_dir() and not Path(name, "__main__.py").exists()):
+            return lambda arguments: _prepared(name, arguments)
+    except OSError as error:  # it may be longer than any name, or in a folder that this user may not look into
+        _refuse(f"cannot run {name!r}: {error.strerror}; {_EXPECTED}", code=2)
     if not found:
         where = "no such file" if os.sep in name else "neither a file here nor a program on the PATH"
         _refuse(f"cannot run {name!r}: {where}; {_EXPECTED}", code=2)
@@ -103,6 +109,8 @@ def _script(name: str) -> Callable[[list[str]], tuple[CodeType, ModuleType]]:
         _compiled(found)
     except (SyntaxError, ValueError):
         _refuse(f"cannot run {name!r}: {found} is not written in Python; {_EXPECTED}", code=2)
+    except OSError as error:
+        _refuse(f"cannot run {name!r}: {found} cannot be read: {error.strerror}; {_EXPECTED}", code=2)
     return lambda arguments: _prepared(found, arguments)
 
 
@@ -123,7 +131,10 @@ def _prepared(name: str, arguments: list[str]) -> tuple[CodeType, ModuleType]:
         _refuse(f"can't find '__main__' module in {path!r}")
     _begin(str(Path(path).resolve().parent), [name, *arguments])
     loader = (SourcelessFileLoader if path.endswith(".pyc") else SourceFileLoader)("__main__", path)
-    code = loader.get_code("__main__") if path.endswith(".pyc") else _compiled(path)
+    try:
+        code = loader.get_code("__main__") if path.endswith(".pyc") else _compiled(path)
+    except OSError as error:
+        _refuse(f"can't open file {path!r}: [Errno {error.errno}] {error.strerror}", code=2)
     assert code is not None  # a loader of files raises instead
     main = _main(path, None, None)
     main.__loader__ = loader
@@ -187,7 +198,7 @@ def _working_folder() -> str:
 
 def _refuse(reason: str, *, code: int = 1) -> NoReturn:
     """End as the interpreter does that cannot run what it was told to."""
-    sys.stderr.write(f"{sys.executable}: {reason}\n")
+    shown.line(f"{sys.executable}: {reason}", err=True)
     sys.exit(code)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from coverage_hooks.settings import PREFIX, Settings
+from coverage_hooks.shown import plain
 
 _RUN = pytest.StashKey[str]()
 
@@ -110,7 +111,5 @@ def _testing() -> ModuleType:
         # By name, not at the top, for the reason that the docstring above gives.
         return importlib.import_module("coverage_hooks.testing.session")
     except ModuleNotFoundError as error:
-        advice = "pip install 'coverage-hooks[collect]'"
-        raise pytest.UsageError(
-            f"coverage-hooks needs package {error.name!r} to collect, and it is not installed: {advice}"
-        ) from None
+        text = f"coverage-hooks needs package {error.name!r} to collect, and it is not installed: "
+        raise pytest.UsageError(plain(f"{text}pip install 'coverage-hooks[collect]'")) from None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -161,6 +161,21 @@ def strangers(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
 def rivals(environ: Mapping[str, str] = os.environ) -> list[str]:
     """Return the variables of *environ* that make coverage.py measure every process by itself."""
     return [name for name in RIVALS if environ.get(name)]
+
+
+def configurations(rcfile: Path | None, folder: Path, environ: Mapping[str, str] = os.environ) -> list[Path]:
+    """Return where coverage.py looks for its configuration in *folder*: *rcfile*, if it is given."""
+    if rcfile is not None:
+        return [rcfile]
+    named = environ.get("COVERAGE_RCFILE", "")
+    return [folder / name for name in (named, ".coveragerc", "setup.cfg", "tox.ini", "pyproject.toml") if name]
+
+
+def forget_impossible_sizes(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Take a size of the terminal out of *environ* that no terminal has: whatever draws tables would fail at it."""
+    for name in ("COLUMNS", "LINES"):
+        if len(environ.get(name, "")) > 4:
+            del environ[name]
 
 
 def in_pod(environ: Mapping[str, str] = os.environ) -> bool:

@@ -7,15 +7,20 @@ import hashlib
 import importlib.util
 import os
 import re
+import stat
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from coverage_hooks.errors import UsageError
+from coverage_hooks.volume import access
 
 #: Seconds that git may take to list a checkout.
 GIT_TIMEOUT = 60
+
+#: Of a name whose bytes are no UTF-8; no data file, and no report, could hold it.
+_NO_TEXT = re.compile("[\ud800-\udfff]")
 
 # What coverage.py takes for a module; anything else is what an editor left behind.
 _MODULE = re.compile(r"[^.#~!$@%^&*()+=,]+\.pyw?")
@@ -62,7 +67,7 @@ class Checkout:
         """Return the files with that last component, or behind a link with it, as they are now; read once."""
         if name not in self._known:
             # A link may lead to a file that is listed, too.
-            paths = dict.fromkeys(path.resolve() for path in self._by_name.get(name, ()))
+            paths = dict.fromkeys(path.resolve() for path in self._by_name.get(name, ()) if not oddity(path))
             read = (_read(path, tracked=self._is_tracked(path)) for path in paths)
             self._known[name] = [file for file in read if file is not None]
         return self._known[name]
@@ -172,16 +177,31 @@ def find_places(entries: Iterable[str], bases: list[Path]) -> list[Path]:
 
 
 def find_sources(places: Iterable[Path], *, namespaces: bool) -> Iterator[Path]:
-    """Yield every source file in *places* that coverage.py finds by itself.
+    """Yield everything in *places* that coverage.py takes for a source file by itself, also what `oddity` finds odd.
 
     A folder without ``__init__.py`` below them is not looked into, unless *namespaces* are included.
     """
     seen = set()
     for place in places:
         for path in [place] if place.is_file() else _modules(place, namespaces=namespaces):
-            if (real := path.resolve()) not in seen:
+            real = path if oddity(path) else path.resolve()
+            if real not in seen:
                 seen.add(real)
                 yield real
+
+
+def oddity(path: Path) -> str:
+    """Return why *path*, which is named like a source file, can be in no report; nothing where it can.
+
+    To open a FIFO is to wait for ever, and a link may lead in a circle.
+    """
+    if _NO_TEXT.search(str(path)) or len(str(path).splitlines()) > 1:
+        return "its name, which is no line of text"
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        return f"what it is: {'a link' if path.is_symlink() else 'a file'} that cannot be read: {error.strerror}"
+    return "" if stat.S_ISREG(mode) else f"what it is: {access.kind(mode)}, expected a regular file"
 
 
 def find_all(places: Iterable[Path]) -> Iterator[Path]:

@@ -49,6 +49,9 @@ def checkout(folder: Path, rcfile: Path | None) -> Iterator[Finding]:
     if configuration is not None:
         branches = "lines and branches" if configuration.branch else "lines"
         yield ok(f"`run:source` selects {counted(len(selected), 'file')} to report, in {branches}")
+        yield from (
+            note(f"not counted, by {why}: {configuration.shown(path)}") for path, why in configuration.odd.items()
+        )
         yield _naming(configuration, selected[0])
         yield from _differing(found)
 

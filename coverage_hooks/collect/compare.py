@@ -16,6 +16,7 @@ from typing import Any
 
 from coverage_hooks.collect.report import Report, World
 from coverage_hooks.errors import UsageError
+from coverage_hooks.volume import access
 
 WORLDS = ("unit", "cluster", "combined")
 
@@ -65,7 +66,7 @@ class Comparison:
 def read(path: Path) -> Summary:
     """Return the summary in file *path*; `UsageError` says why it is none."""
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=access.only_regular) as file:
             content = file.read(_LARGEST + 1)
     except OSError as error:
         raise UsageError(f"--compare {str(path)!r} cannot be read: {error.strerror or error}") from None

@@ -19,6 +19,7 @@ from typing import IO
 
 from coverage_hooks.collect import locks
 from coverage_hooks.errors import UsageError
+from coverage_hooks.volume import access
 from coverage_hooks.volume.layout import COMPLETE, JOURNAL, MANIFEST
 
 RAW, LEDGER, DATA = "raw", "ledger.json", "data"
@@ -130,7 +131,7 @@ def writing(output: Path) -> Iterator[None]:
     What cannot be written is told by the errors of whatever writes: coverage.py's own reports are among them.
     """
     try:
-        with open(make_folder(output) / LOCK, "ab") as lock:
+        with open(make_folder(output) / LOCK, "ab", opener=access.only_regular) as lock:
             try:
                 locks.take(lock)
             except BlockingIOError:
@@ -142,6 +143,10 @@ def writing(output: Path) -> Iterator[None]:
                 yield
             finally:
                 _remove_halves(output)
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"{error.object!r} cannot be used: its name is no UTF-8 text, which data files and reports are; rename it"
+        ) from None
     except (OSError, sqlite3.Error) as error:
         if not (is_of_writing(error) if isinstance(error, sqlite3.Error) else _is_about(error, output)):
             raise

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from coverage_hooks.collect import clocks, files
 from coverage_hooks.errors import UsageError
+from coverage_hooks.volume import access
 from coverage_hooks.volume.manifest import Manifest, Mode, Unrecorded
 
 FORMAT = 2
@@ -231,7 +232,8 @@ class Ledger:
         """Return the ledger of folder *output*; `UsageError` when no step has left one."""
         path = output / files.LEDGER
         try:
-            document = json.loads(path.read_bytes())
+            with open(path, "rb", opener=access.only_regular) as file:
+                document = json.load(file)
             _expect_format(document["format"])
             return cls(
                 **{
@@ -244,7 +246,7 @@ class Ledger:
             )
         except FileNotFoundError:
             raise UsageError(f"{str(path)!r} is not there: run `coverage-hooks retrieve` first") from None
-        except (OSError, ValueError, LookupError, TypeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
             raise UsageError(f"{str(path)!r} cannot be read: {error}; run `coverage-hooks retrieve` again") from None
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from coverage_hooks.errors import UsageError
+from coverage_hooks.volume import access
 
 #: Seconds that a lock is waited for: to ask whether it is taken, as below, is to have it for a moment.
 _PATIENCE = 1.0
@@ -40,7 +41,7 @@ def take(file: IO[bytes]) -> None:
 def is_taken(path: Path) -> bool:
     """Return whether some process has the lock of file *path*."""
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=access.only_regular) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

@@ -195,7 +195,7 @@ def read(path: Path) -> Testimony | None:
     Raises `UsageError` when it is something else.
     """
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=access.only_regular) as file:
             first = file.readline(LINE_LIMIT)
             if not first.endswith(b"\n"):
                 return None
@@ -248,7 +248,7 @@ class Notebook:
         self._path = path
         files.make_folder(path.parent)
         try:
-            self._file = open(path, "a+b", buffering=0)  # noqa: SIM115 - closed by __exit__
+            self._file = open(path, "a+b", buffering=0, opener=access.only_regular)  # noqa: SIM115 - closed by __exit__
         except OSError as error:
             raise UsageError(files.unwritten(error, path)) from None
         try:

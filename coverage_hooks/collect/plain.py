@@ -1,7 +1,6 @@
-"""Text that somebody else wrote, made fit to be shown.
+"""Text that somebody else wrote, made fit for what is more than a terminal: for Markdown, and for names of folders.
 
-Names, problems and run ids come from a volume that nobody vouches for: a control character would drive the terminal,
-a pipe would break a table, and a tag would be HTML in whatever renders the Markdown.
+A pipe would break a table, and a tag would be HTML in whatever renders the Markdown.
 """
 
 from __future__ import annotations
@@ -9,18 +8,11 @@ from __future__ import annotations
 import hashlib
 import re
 
+from coverage_hooks.shown import plain
+
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _MARKDOWN = re.compile(r"""[\\`*_{}\[\]()<>#+!|~&@:$"'=]""")
-
-#: Longer texts are cut: a terminal is no place for a megabyte.
-SHOWN = 1000
-
-
-def plain(text: str) -> str:
-    """Return *text* in one line without anything that a terminal would obey, such as escape codes or text direction."""
-    cut = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
 
 
 def counted(count: int, name: str) -> str:

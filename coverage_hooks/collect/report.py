@@ -21,11 +21,13 @@ from typing import Any
 import coverage
 from coverage.exceptions import CoverageException, NoDataError, NoSource, NotPython
 
+from coverage_hooks import settings
 from coverage_hooks.collect import checkout, files, parsed, worlds
 from coverage_hooks.collect.checkout import Checkout
 from coverage_hooks.collect.parsed import Parsed
 from coverage_hooks.collect.worlds import Compared
 from coverage_hooks.errors import CoverageHooksError, UsageError
+from coverage_hooks.volume import access
 
 
 class UnparsedError(UsageError):
@@ -46,9 +48,13 @@ class Configuration:
     def __init__(self, rcfile: Path | None, folder: Path) -> None:
         self.folder = folder.resolve()
         self._file: str | bool = True if rcfile is None else str(rcfile)
+        access.check_finite(settings.configurations(rcfile, self.folder))
+        try:
+            with explained():
+                probe = coverage.Coverage(data_file=None, config_file=self._file)
+        except UnicodeDecodeError as error:
+            raise UsageError(f"the coverage configuration is no UTF-8 text: {error}; save it as UTF-8") from None
         self._beside = [] if rcfile is None else [rcfile.resolve().parent]
-        with explained():
-            probe = coverage.Coverage(data_file=None, config_file=self._file)
         self._plugins = self._load_plugins(probe)
         self._options = {
             name: probe.get_option(name)
@@ -111,16 +117,27 @@ class Configuration:
         return checkout.find_places(self._entries, bases)
 
     @functools.cached_property
-    def _found(self) -> dict[Path, str]:
-        """Every file that coverage.py finds by itself in what ``run:source`` names, with the plugin that found it."""
+    def _listed(self) -> dict[Path, str]:
+        """All that coverage.py finds by itself in what ``run:source`` names, with the plugin that found it."""
         namespaces = bool(self._options["report:include_namespace_packages"])
         found = dict.fromkeys(sorted(checkout.find_sources(self._places, namespaces=namespaces)), "")
         with explained():
             for name, plugin in self._plugins.items():
                 for place in self._places:
                     if plugin is not None and place.is_dir():
-                        found |= dict.fromkeys(map(self.place, sorted(plugin.find_executable_files(str(place)))), name)
+                        paths = map(Path, sorted(plugin.find_executable_files(str(place))))
+                        found |= {path if checkout.oddity(path) else self.place(str(path)): name for path in paths}
         return found
+
+    @functools.cached_property
+    def odd(self) -> dict[Path, str]:
+        """What is named like a source file and can be in no report, such as a FIFO, and why."""
+        return {path: why for path in self._listed if (why := checkout.oddity(path))}
+
+    @functools.cached_property
+    def _found(self) -> dict[Path, str]:
+        """Every file that coverage.py finds by itself in what ``run:source`` names, with the plugin that found it."""
+        return {path: tracer for path, tracer in self._listed.items() if path not in self.odd}
 
     @functools.cached_property
     def _kept(self) -> dict[Path, str]:
@@ -139,7 +156,8 @@ class Configuration:
         if not self._selected:
             self._selected = sorted({*self._kept, *self._measured})
         if not self._selected:
-            raise UsageError(f"`run:source` ({', '.join(self._entries)}) selects no file; nothing can be reported")
+            odd = "".join(f"; {str(path)!r} is left out by {why}" for path, why in list(self.odd.items())[:1])
+            raise UsageError(f"`run:source` ({', '.join(self._entries)}) selects no file; nothing can be reported{odd}")
         return self._selected
 
     def checkout(self) -> Checkout:
@@ -167,7 +185,7 @@ class Configuration:
         self._kept = {path: tracer for path, tracer in self._kept.items() if path not in pages}
         for path, tracer in named.items():
             if refusal := self.refusal(path, tracer):
-                raise UsageError(f"{self._shown(path)} {refusal}")
+                raise UsageError(f"{self.shown(path)} {refusal}")
             if not self.left_out(path, tracer):
                 self.select(path, tracer)
             elif self.covers(path):  # the configuration is another one now, and this is told with what it omits
@@ -233,7 +251,9 @@ class Configuration:
         """Return the files that ``run:source`` names and are not *reported*, and the setting that left them out."""
         there = {self.place(name) for name in reported}
         every = sorted({*self._found, *self._measured} - there)
-        return {self._shown(path): self._reason(path) for path in every}
+        return {self.shown(path): self._reason(path) for path in every} | {
+            self.shown(path): why for path, why in self.odd.items()
+        }
 
     def _reason(self, path: Path) -> str:
         """Return why *path* is in no report: coverage.py does not tell which pattern it was."""
@@ -243,7 +263,8 @@ class Configuration:
         given = [pattern for pattern in patterns if not pattern.endswith("= ")]
         return "; ".join(given) or "report:ignore_errors: coverage.py cannot read it"
 
-    def _shown(self, path: Path) -> str:
+    def shown(self, path: Path) -> str:
+        """Return *path* as people name it: relative to the working folder where it can be."""
         return str(path.relative_to(self.folder)) if path.is_relative_to(self.folder) else str(path)
 
     def _list(self, name: str) -> list[str]:
@@ -275,7 +296,11 @@ class Configuration:
 
     def place(self, name: str) -> Path:
         """Return the file that *name* in a data file or a report stands for."""
-        return Path(self.folder, name).resolve()
+        path = Path(self.folder, name)
+        try:
+            return path.resolve()
+        except RuntimeError:  # a link that leads in a circle, to Python before 3.13
+            return path
 
     def combine(self, parts: Iterable[Path], target: Path) -> None:
         """Combine *parts* into file *target* as ``coverage combine`` would, ``[paths]`` included, and keep them."""

@@ -27,7 +27,7 @@ from coverage_hooks.collect.plain import counted
 from coverage_hooks.collect.runs import Choice, Chosen, Found
 from coverage_hooks.collect.sources import Limits, Source
 from coverage_hooks.errors import SourceError, VolumeError
-from coverage_hooks.volume import layout
+from coverage_hooks.volume import access, layout
 from coverage_hooks.volume.manifest import Manifest, parse_timestamp, timestamp
 
 #: How often a set is tried again because its publisher replaced it meanwhile.
@@ -268,7 +268,7 @@ def _copy_set(source: Source, manifest: Manifest, folder: Path, limits: Limits) 
 
 def _is_here(path: Path, sha256: str) -> bool:
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=access.only_regular) as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == sha256
     except OSError:
         return False

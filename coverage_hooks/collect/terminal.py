@@ -23,9 +23,10 @@ from rich.text import Text
 from coverage_hooks.collect import files, tables
 from coverage_hooks.collect.compare import WORLDS, Comparison
 from coverage_hooks.collect.ledger import Ledger
-from coverage_hooks.collect.plain import counted, plain
+from coverage_hooks.collect.plain import counted
 from coverage_hooks.collect.report import Report
 from coverage_hooks.collect.summary import blame, cause, earlier, ending, lost
+from coverage_hooks.shown import plain
 
 #: One line of a table.
 Row = tuple[str, ...]

@@ -22,7 +22,7 @@ from coverage_hooks.collect.journals import Journals
 from coverage_hooks.collect.ledger import Ledger, Row
 from coverage_hooks.collect.workers import WorkerLostError
 from coverage_hooks.errors import VolumeError
-from coverage_hooks.volume import layout
+from coverage_hooks.volume import access, layout
 from coverage_hooks.volume.journal import Fingerprint
 from coverage_hooks.volume.manifest import Begun, JournalFile, Manifest, Process
 
@@ -172,7 +172,7 @@ def _names(folder: Path, listed: Iterable[str]) -> list[str]:
 def _content(folder: Path, name: str) -> memoryview:
     """Return what file *name* in *folder* holds, of which no more is in memory than is looked at."""
     try:
-        with (folder / name).open("rb") as file:
+        with open(folder / name, "rb", opener=access.only_regular) as file:
             is_empty = not os.fstat(file.fileno()).st_size
             return memoryview(b"" if is_empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     except OSError as error:

@@ -7,7 +7,6 @@ click and the standard library are all that may be imported before it is known w
 from __future__ import annotations
 
 import importlib.util
-import io
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -15,8 +14,7 @@ from pathlib import Path
 
 import click
 
-from coverage_hooks import settings
-from coverage_hooks.collect.plain import plain
+from coverage_hooks import settings, shown
 from coverage_hooks.commands import options, places
 from coverage_hooks.commands.places import Place
 from coverage_hooks.errors import SourceError
@@ -70,7 +68,7 @@ def doctor(
         if place is not None:
             codes.append(_section("source", [wrong(_absent(lacking))] if lacking else _source(place, silent_after)))
     count = sum(len(each) for each in codes)
-    click.echo(f"{count} wrong" if count else "nothing wrong")
+    shown.line(f"{count} wrong" if count else "nothing wrong")
     click.get_current_context().exit(max((code for each in codes for code in each), default=0))
 
 
@@ -86,14 +84,11 @@ def _section(title: str, work: Iterable[Finding] | Callable[[Tell], None]) -> li
     codes: list[int] = []
 
     def tell(finding: Finding) -> None:
-        click.echo(f"  {finding.level:<5}  {plain(finding.text)}")
+        shown.line(f"  {finding.level:<5}  {finding.text}")
         if finding.level == "wrong":
             codes.append(finding.code)
 
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A path that the terminal's encoding lacks is shown as its escape.
-        sys.stdout.reconfigure(errors="backslashreplace")
-    click.echo(title)
+    shown.line(title)
     try:
         if callable(work):
             work(tell)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from coverage_hooks import shown
 from coverage_hooks.collect import files
 from coverage_hooks.commands import places
 from coverage_hooks.commands.places import Place
@@ -111,7 +112,7 @@ def reading(command: Callable[..., None]) -> Callable[..., None]:
             reader_image=reader_image,
         )
         if reader_manifest:
-            click.echo(places.reader_manifest(place), nl=False)
+            shown.yaml(places.reader_manifest(place))
             return
         # Imported here: it needs a package of the test machine, and `doctor` has these options in a pod, too.
         from coverage_hooks.commands.progress import Progress  # noqa: PLC0415

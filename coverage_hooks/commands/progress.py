@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
-from coverage_hooks.collect.plain import plain
+from coverage_hooks.shown import plain
 
 _MIB = 1 << 20
 #: A file that is worth a line of a log, in bytes.
@@ -30,7 +30,7 @@ class Progress:
     def busy(self, what: str) -> Iterator[None]:
         """Show *what* on a terminal while the block runs."""
         self._what = what
-        with self._console.status(Text(what)) as status:
+        with self._console.status(Text(plain(what))) as status:
             self._status = status
             try:
                 yield
@@ -51,7 +51,7 @@ class Progress:
     def copying(self, name: str, here: int, size: int) -> None:
         """Show that *here* of *size* bytes of a file are here."""
         if self._status is not None and self._console.is_terminal:
-            self._status.update(Text(f"{self._what}: {name}, {here / _MIB:.1f} of {size / _MIB:.1f} MiB"))
+            self._status.update(Text(plain(f"{self._what}: {name}, {here / _MIB:.1f} of {size / _MIB:.1f} MiB")))
         elif size >= _LARGE:
             if not self._since:
                 self._since = time.monotonic()

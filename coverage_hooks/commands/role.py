@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from coverage_hooks import shown
 from coverage_hooks.collect.cluster import granting
 from coverage_hooks.collect.cluster.connection import Target
 from coverage_hooks.collect.cluster.role import Subject
@@ -38,7 +39,7 @@ def role(
     if release is not None and namespace is None:
         raise UsageError(f"say where release {release!r} is: --namespace NAME")
     target = Target(namespace=namespace or "", release=release, claim=claim, kubeconfig=kubeconfig, context=context)
-    click.echo(granting.role_for(target, _subject(service_account, user, namespace), by_hand=by_hand), nl=False)
+    shown.yaml(granting.role_for(target, _subject(service_account, user, namespace), by_hand=by_hand))
 
 
 def _subject(service_account: str | None, user: str | None, namespace: str | None) -> Subject | None:

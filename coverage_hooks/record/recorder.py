@@ -41,6 +41,8 @@ from coverage_hooks.record.journal import File, Journal, make_room
 from coverage_hooks.record.live import Lines, Live
 from coverage_hooks.record.sources import Sources
 from coverage_hooks.record.tracers import Gap, Tracers
+from coverage_hooks.settings import configurations
+from coverage_hooks.volume import access
 from coverage_hooks.volume.manifest import Mode
 
 #: The first version whose `Coverage.get_data` loses nothing that other threads record meanwhile.
@@ -105,6 +107,7 @@ class Recorder:
     def __init__(self, rcfile: str | None, *, problem: Callable[[str], None]) -> None:
         self._problem = problem
         self._preimported: list[str] = []
+        access.check_finite(configurations(None if rcfile is None else Path(rcfile), Path()))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", CoverageWarning)
             # No data file: nothing is ever saved by coverage.py itself. Files imported too early are asked for.

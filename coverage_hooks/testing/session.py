@@ -20,6 +20,7 @@ import pytest
 
 from coverage_hooks.collect import notebook
 from coverage_hooks.errors import CoverageHooksError
+from coverage_hooks.shown import plain
 from coverage_hooks.testing import outcome as collected
 from coverage_hooks.testing.outcome import Outcome
 from coverage_hooks.testing.wish import Wish, wish
@@ -33,7 +34,8 @@ def collecting(config: pytest.Config, given: Mapping[str, Any], *, run: str, is_
     try:
         asked = wish(given, run, config.invocation_params.dir)
     except CoverageHooksError as error:
-        raise pytest.UsageError(f"coverage-hooks: {error} (each with --coverage-hooks- before its name)") from None
+        text = f"coverage-hooks: {error} (each with --coverage-hooks- before its name)"
+        raise pytest.UsageError(plain(text)) from None
     return Collecting(config, asked, resume=is_given)
 
 
@@ -50,7 +52,7 @@ class Collecting:
         """Say which run this is, so that whoever reads a log can collect again."""
         place = self._wish.place
         where = place.directory or f"{place.namespace}/{place.claim or place.release or place.reader}"
-        return f"coverage-hooks: run {self._wish.request.choice.run} from {where}, into {self._wish.output}"
+        return plain(f"coverage-hooks: run {self._wish.request.choice.run} from {where}, into {self._wish.output}")
 
     @pytest.hookimpl(tryfirst=True)  # before xdist starts workers, which a cluster out of reach would leave for nothing
     def pytest_sessionstart(self) -> None:
@@ -63,10 +65,10 @@ class Collecting:
         try:
             self._witness.enter_context(watching(target, self._wish.output / notebook.NAME, resume=self._resume))
         except (CoverageHooksError, OSError) as error:
-            raise pytest.UsageError(
+            raise pytest.UsageError(plain(
                 f"coverage-hooks cannot watch namespace {target.namespace!r}: {error}; "
                 "--no-coverage-hooks runs the tests without it"
-            ) from None
+            )) from None  # fmt: skip
 
     def pytest_runtest_logstart(self) -> None:
         """Note that a test ran; the controller of xdist is told of those of its workers."""

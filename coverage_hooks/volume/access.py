@@ -15,12 +15,12 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from coverage_hooks.errors import NotPermitted, TooLarge, UnsafeEntry, VolumeError
+from coverage_hooks.errors import NotPermitted, TooLarge, UnsafeEntry, UsageError, VolumeError
 
 # A string without its end swallows the rest, so that no quote is looked at twice: two patterns, or one that wants the
 # closing quote, take hours for a megabyte of escaped quotes.
@@ -30,6 +30,29 @@ _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 CHUNK = 1 << 20
 
 _SAFE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def only_regular(path: str, flags: int) -> int:
+    """Open *path* for `open`, which is given this as its opener; `OSError` for a FIFO, a socket or a device.
+
+    One may be waited for without end.
+    """
+    descriptor = os.open(path, flags | os.O_NONBLOCK, 0o666)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    raise FileExistsError(errno.EEXIST, f"it is {kind(mode)}, expected a regular file", path)
+
+
+def check_finite(configurations: Iterable[Path]) -> None:
+    """Raise `UsageError` when one of *configurations* would be read without end, such as a FIFO."""
+    for path in configurations:
+        if path.exists() and not (path.is_file() or path.is_dir() or path.samefile(os.devnull)):
+            found = kind(path.stat().st_mode)
+            raise UsageError(f"coverage configuration {str(path)!r} is {found}, expected a regular file: name one")
 
 
 @contextmanager
@@ -68,7 +91,7 @@ def open_file(name: str, *, parent: int, limit: int) -> Iterator[int]:
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise UnsafeEntry(f"{name!r} is {_kind(status.st_mode)}, expected a regular file")
+            raise UnsafeEntry(f"{name!r} is {kind(status.st_mode)}, expected a regular file")
         if status.st_size > limit:
             raise TooLarge(f"{name!r} has {status.st_size} bytes, more than the {limit} allowed")
         yield descriptor
@@ -208,7 +231,8 @@ def _belongs(status: os.stat_result) -> str:
     )
 
 
-def _kind(mode: int) -> str:
+def kind(mode: int) -> str:
+    """Return what an entry with *mode* is, which is no regular file."""
     kinds = {
         stat.S_IFDIR: "a folder",
         stat.S_IFLNK: "a link",

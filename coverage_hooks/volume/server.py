@@ -39,8 +39,10 @@ import time
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import NoReturn
 
 from coverage_hooks.errors import VolumeError
+from coverage_hooks.shown import plain
 from coverage_hooks.volume import access, layout, listing, machine
 from coverage_hooks.volume.manifest import MANIFEST_LIMIT
 
@@ -189,9 +191,14 @@ def _is_served(name: str) -> bool:
     return bool(layout.JOURNAL.fullmatch(name))
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(plain(message))
+
+
 def main() -> None:
     """Serve the volume that the command line names."""
-    parser = argparse.ArgumentParser(prog="python -m coverage_hooks.volume.server", description="Serve a volume.")
+    parser = _Parser(prog="python -m coverage_hooks.volume.server", description="Serve a volume.")
     parser.add_argument("volume", type=Path)
     parser.add_argument("--port", type=int, default=PORT)
     parser.add_argument("--idle", type=float, default=120.0, help="seconds without a request after which it ends")

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from coverage_hooks.shown import plain
+
 _asked_to_stop: list[int] = []
 
 
@@ -17,8 +19,8 @@ class Failure(Exception):
 
 
 def say(text: str) -> None:
-    """Show *text* at once."""
-    sys.stdout.write(text)
+    """Show *text* at once; what a server said is in it, too, and is not to drive the terminal."""
+    sys.stdout.write("\n".join(map(plain, text.split("\n"))))
     sys.stdout.flush()
 
 

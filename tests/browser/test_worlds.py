@@ -13,9 +13,9 @@ import pytest
 from coverage_hooks.collect import page
 from coverage_hooks.collect.ledger import Ledger, Row
 from coverage_hooks.collect.page.data import LETTERS
-from coverage_hooks.collect.plain import plain
 from coverage_hooks.collect.report import Report, World
 from coverage_hooks.collect.worlds import KINDS, Compared, Split
+from coverage_hooks.shown import plain
 from tests.browser import chromium
 from tests.browser.chromium import BrowserMissingError, Tab
 from tests.browser.conftest import EVIL_NAME, Collected

@@ -15,9 +15,9 @@ from typing import Any
 from kubernetes_asyncio.client import ApiClient, CoreV1Api
 from kubernetes_asyncio.client.exceptions import ApiException
 
+from coverage_hooks.collect.cluster.answers import TRANSPORT_ERRORS
 from coverage_hooks.collect.cluster.connection import (
     REQUEST_TIMEOUT,
-    TRANSPORT_ERRORS,
     Target,
     asking,
     connect,

@@ -7,9 +7,9 @@ data, which the client wants as files, are files in memory, so that not even a k
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
+import re
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -18,20 +18,17 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import yaml
 from kubernetes_asyncio import config as configs
 from kubernetes_asyncio.client import ApiClient, Configuration, VersionApi
 from kubernetes_asyncio.client.exceptions import ApiException
 from kubernetes_asyncio.config import ConfigException, kube_config
 
+from coverage_hooks.collect.cluster.answers import TRANSPORT_ERRORS, Client, ForeignAnswer
 from coverage_hooks.errors import SourceError, UsageError
 
 #: Seconds that one question to the API server may take.
 REQUEST_TIMEOUT = 20.0
-
-#: What a client raises when the server is not there, or goes away.
-TRANSPORT_ERRORS = (aiohttp.ClientError, OSError, asyncio.TimeoutError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +67,9 @@ def asking(verb: str, resource: str, namespace: str, name: str = "") -> Iterator
     try:
         yield
     except ApiException as error:
-        raise SourceError(refusal(what, int(error.status or 0), reason(error))) from None
+        raise SourceError(refusal(what, int(error.status or 0), reason(error)) + again(error)) from None
+    except ForeignAnswer as error:
+        raise SourceError(f"cannot {what}: {foreign(error)}") from None
     except TRANSPORT_ERRORS as error:
         raise SourceError(f"cannot {what}: the Kubernetes API is gone: {transport(error)}") from None
 
@@ -89,15 +88,30 @@ def reason(error: ApiException) -> str:
     """Return what the server says in *error*, or an empty string."""
     try:
         document = json.loads(error.body or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     said = document.get("message") if isinstance(document, dict) else None
     return said.strip() if isinstance(said, str) else ""
 
 
+def again(error: ApiException) -> str:
+    """Return when to try again, as an addition to a message; nothing where that is no matter of time."""
+    if error.status not in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
+        return ""
+    headers: Any = error.headers or {}
+    seconds = str(headers.get("Retry-After", ""))
+    return f"; try again in {seconds} s" if re.fullmatch(r"[0-9]{1,5}", seconds) else "; try again later"
+
+
+def foreign(error: ForeignAnswer) -> str:
+    """Return what it means that *error* came where an API server was expected."""
+    return f"what answers is no Kubernetes API: {error}; is this its address, and does a proxy here want a log-in?"
+
+
 def transport(error: BaseException) -> str:
     """Return what is wrong with the connection, never nothing."""
-    return str(error) or type(error).__name__
+    otherwise = "no whole answer came in time" if isinstance(error, TimeoutError) else type(error).__name__
+    return str(error) or otherwise
 
 
 def is_absent(error: ApiException) -> bool:
@@ -113,7 +127,7 @@ async def _client(target: Target, files: ExitStack) -> ApiClient:
             configs.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         else:
             await _load(paths, target.context, configuration, files)
-        return ApiClient(configuration)
+        return Client(configuration)
     except KeyError as error:
         raise UsageError(f"{_named(paths)} lacks {error}") from None
     # The client checks nothing of a kubeconfig before it uses it, so what is wrong with one shows as any of these.
@@ -129,9 +143,9 @@ def _kubeconfigs(target: Target, environ: Mapping[str, str]) -> list[Path] | Non
             raise UsageError(f"there is no kubeconfig {str(target.kubeconfig)!r}; --kubeconfig names a file")
         return [target.kubeconfig]
     if listed := [Path(path).expanduser() for path in environ.get("KUBECONFIG", "").split(os.pathsep) if path]:
-        if not any(path.is_file() for path in listed):
+        if not (there := [path for path in listed if path.is_file()]):
             raise UsageError(f"KUBECONFIG names {', '.join(map(str, listed))}, which is not there; give --kubeconfig")
-        return listed
+        return there
     usual = Path("~/.kube/config").expanduser()
     if usual.is_file():
         return [usual]
@@ -221,6 +235,8 @@ async def _greet(api: ApiClient) -> None:
             raise SourceError(f"{host} does not know who is asking: 401 Unauthorized; log in again") from None
         if error.status != HTTPStatus.FORBIDDEN:  # there, and stricter than usual
             said = reason(error)
-            raise SourceError(f"{host} answers {error.status}{f': {said}' if said else ''}") from None
+            raise SourceError(f"{host} answers {error.status}{f': {said}' if said else ''}{again(error)}") from None
+    except ForeignAnswer as error:
+        raise SourceError(f"at {host}, {foreign(error)}") from None
     except TRANSPORT_ERRORS as error:
         raise SourceError(f"the Kubernetes API at {host} cannot be reached: {transport(error)}") from None

@@ -6,6 +6,7 @@ tunnel that it came through.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import http.client
 import io
@@ -17,6 +18,9 @@ from coverage_hooks.collect.cluster.tunnel import TunnelBroken
 from coverage_hooks.volume.server import DIGEST, digest
 
 _HEAD_LIMIT = 16 << 10
+
+#: Seconds that one answer may take: an answer of a byte now and then would have no end, though each is in time.
+ANSWERED_WITHIN = 300.0
 
 
 class Stream(Protocol):
@@ -49,8 +53,12 @@ class Exchange:
         """Return the answer to GET *path*, which has at most *limit* bytes."""
         lines = [f"GET {path} HTTP/1.1", "Host: reader", *(f"{name}: {value}" for name, value in headers.items())]
         await self._stream.send("\r\n".join([*lines, "", ""]).encode("ascii"))
-        status, received = self._parse(await self._head())
-        body = await self._body(received, limit)
+        try:
+            async with asyncio.timeout(ANSWERED_WITHIN):
+                status, received = self._parse(await self._head())
+                body = await self._body(received, limit)
+        except TimeoutError:
+            raise TunnelBroken(f"no whole answer came within {ANSWERED_WITHIN:g} s") from None
         if received.get(DIGEST) != digest(hashlib.sha256(body)):
             raise TunnelBroken("what came has another hash than what was sent")
         return Answer(status=status, headers=received, body=body)

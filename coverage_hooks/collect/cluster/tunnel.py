@@ -18,7 +18,8 @@ from typing import Any
 import aiohttp
 from kubernetes_asyncio.client import ApiClient
 
-from coverage_hooks.collect.cluster.connection import TRANSPORT_ERRORS, refusal, transport
+from coverage_hooks.collect.cluster.answers import TRANSPORT_ERRORS
+from coverage_hooks.collect.cluster.connection import refusal, transport
 from coverage_hooks.errors import SourceError
 
 #: Seconds without a byte after which a tunnel counts as broken. Not a heartbeat: that would also end a tunnel whose

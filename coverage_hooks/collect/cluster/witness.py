@@ -34,13 +34,13 @@ from kubernetes_asyncio.client import ApiClient, CoreV1Api
 from kubernetes_asyncio.client.exceptions import ApiException
 
 from coverage_hooks.collect import notebook
+from coverage_hooks.collect.cluster import answers
+from coverage_hooks.collect.cluster.answers import TRANSPORT_ERRORS
 from coverage_hooks.collect.cluster.connection import (
     REQUEST_TIMEOUT,
-    TRANSPORT_ERRORS,
     Target,
     asking,
     connect,
-    transport,
 )
 from coverage_hooks.collect.notebook import KINDS, Header, Kind, Memory, Notebook, Testimony
 from coverage_hooks.collect.observations import Document, keep_event, keep_pod
@@ -232,7 +232,9 @@ class _Watch:
         """
         if not self._is_doubtful:
             return
-        current = str((await self._get(limit=1))["metadata"]["resourceVersion"])
+        document = await self._get(limit=1)
+        with _understanding("list"):
+            current = str(document["metadata"]["resourceVersion"])
         if version.isdigit() and current.isdigit() and int(current) < int(version):
             raise _ExpiredError(f"the API server is at version {current}, before {version}: its history was replaced")
         self._is_doubtful = False
@@ -248,12 +250,13 @@ class _Watch:
             testimony = self._book.testimony
             since = testimony.confirmed.get(self._kind, testimony.header.started_at)
             self._book.add({"gap": self._kind, "since": timestamp(since), "reason": reason})
-        listed = {item["metadata"]["uid"] for item in document["items"]}
-        for uid in [uid for uid in self._living if uid not in listed]:
-            self._enter("GONE", self._living.pop(uid), None)
-        for item in document["items"]:
-            self._take("LISTED", item, None)
-        self._confirm(document["metadata"]["resourceVersion"])
+        with _understanding("list"):
+            listed = {item["metadata"]["uid"] for item in document["items"]}
+            for uid in [uid for uid in self._living if uid not in listed]:
+                self._enter("GONE", self._living.pop(uid), None)
+            for item in document["items"]:
+                self._take("LISTED", item, None)
+            self._confirm(document["metadata"]["resourceVersion"])
         self._is_doubtful = False
 
     async def _watch(self, version: str, seconds: int) -> None:
@@ -270,23 +273,21 @@ class _Watch:
         )
         async with answer:
             if answer.status >= HTTPStatus.BAD_REQUEST:
-                raise _refused(answer.status, await answer.text())
-            async for line in _lines(answer):
-                version = self._change(line)
+                raise _refused(answer.status, await answers.content(answer))
+            async for line in answers.lines(answer):
+                with _understanding("change"):
+                    version = self._change(line)
         if time.monotonic() - started < seconds / 2:
             raise _BrokenError("the API server ended the watch early")  # as when it is stopped
         self._confirm(version)
 
     def _change(self, line: bytes) -> str:
         """Take one change, and return the version after it."""
-        try:
-            change = json.loads(line)
-            kind, item = change["type"], change["object"]
-            if kind == "ERROR":
-                raise _refused(int(item.get("code", 0)), json.dumps(item))
-            newer = str(item["metadata"]["resourceVersion"])
-        except (ValueError, LookupError, TypeError, AttributeError):
-            raise _BrokenError("the API server sent what is no change") from None
+        change = json.loads(line)
+        kind, item = change["type"], change["object"]
+        if kind == "ERROR":
+            raise _refused(int(item.get("code", 0)), json.dumps(item).encode())
+        newer = str(item["metadata"]["resourceVersion"])
         if kind != "BOOKMARK":
             self._take(kind, item, newer)
         return newer
@@ -411,34 +412,28 @@ def _book(path: Path | None, header: Header, before: Testimony | None) -> Book:
 
 async def _document(answer: aiohttp.ClientResponse) -> Document:
     if answer.status >= HTTPStatus.BAD_REQUEST:
-        raise _refused(answer.status, await answer.text())
-    document: Document = json.loads(await answer.read())
-    return document
+        raise _refused(answer.status, await answers.content(answer))
+    return answers.parsed(await answers.content(answer))
 
 
-async def _lines(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """Yield lines of any length: aiohttp's own reader of lines refuses those of large pods."""
-    rest = b""
+@contextmanager
+def _understanding(what: str) -> Iterator[None]:
+    """Name what an API server would never send as a *what*: whoever can send it is not to end a witness with a bug."""
     try:
-        async for piece in answer.content.iter_any():
-            *lines, rest = (rest + piece).split(b"\n")
-            for line in lines:
-                yield line
-    except TRANSPORT_ERRORS as error:
-        raise _BrokenError(f"the watch broke: {transport(error)}") from None
-    if rest:
-        raise _BrokenError("the watch broke in the middle of a line")
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        raise _BrokenError(f"the API server sent what is no {what}") from None
 
 
-def _refused(status: int, body: str) -> Exception:
+def _refused(status: int, body: bytes) -> Exception:
     """Return what an answer of *status* means."""
     try:
-        said = str(json.loads(body).get("message", ""))
-    except (ValueError, AttributeError):
+        said = str(answers.parsed(body).get("message", ""))
+    except answers.ForeignAnswer:
         said = ""
     if status == HTTPStatus.GONE or "Too large resource version" in said:  # thrown away, or replaced
         return _ExpiredError(f"the API server no longer has the history since then: {said}")
     error = ApiException(status=status, reason=said)
     # Annotated as nothing at all, so that None is all it may be.
-    error.body = body  # type: ignore[assignment]
+    error.body = body.decode(errors="replace")  # type: ignore[assignment]
     return error

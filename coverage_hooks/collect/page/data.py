@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from coverage_hooks.collect import worlds
-from coverage_hooks.collect.plain import plain
 from coverage_hooks.collect.report import Report, World
 from coverage_hooks.collect.worlds import KINDS, Compared
+from coverage_hooks.shown import plain
 
 #: What a line is marked with; the script and the style know them, too.
 LETTERS = {"unit_only": "U", "cluster_only": "C", "both": "B", "neither": "-"}

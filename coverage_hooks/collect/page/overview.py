@@ -9,10 +9,10 @@ from coverage_hooks.collect import tables, worlds
 from coverage_hooks.collect.compare import WORLDS, Comparison
 from coverage_hooks.collect.ledger import Ledger, Row
 from coverage_hooks.collect.page.data import LETTERS
-from coverage_hooks.collect.plain import plain
 from coverage_hooks.collect.report import Report, World
 from coverage_hooks.collect.summary import blame, cause, ending, lost, verdict
 from coverage_hooks.collect.tables import percent
+from coverage_hooks.shown import plain
 
 #: A page with more losses, or more recordings, than this starts with their list closed.
 _OPEN = 8

@@ -18,8 +18,8 @@ from click.testing import CliRunner
 from coverage_hooks.cli import commands
 from coverage_hooks.collect import files
 from coverage_hooks.collect.notebook import Header, Notebook
-from coverage_hooks.collect.plain import plain
 from coverage_hooks.errors import UsageError
+from coverage_hooks.shown import plain
 from tests.unit.collect.building import Project, record
 from tests.unit.collect.conftest import Run
 

@@ -15,10 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coverage_hooks.collect.plain import folder_name, markdown, plain
+from coverage_hooks.collect.plain import folder_name, markdown
 from coverage_hooks.collect.report import World
 from coverage_hooks.collect.summary import percent
 from coverage_hooks.collect.terminal import MANY_ROWS
+from coverage_hooks.shown import plain
 from tests.unit.collect.building import STARTED, Project, pod, record
 from tests.unit.collect.conftest import Run
 
@@ -51,7 +52,10 @@ def test_a_made_folder_name_is_no_plain_one() -> None:
 
 
 def test_long_texts_are_cut() -> None:
-    assert len(plain("x" * 100_000)) < 1100
+    shown = plain(f"the beginning {'x' * 100_000} the end")
+    assert len(shown) < 1100
+    assert shown.startswith("the beginning x")
+    assert shown.endswith("x the end")
 
 
 @pytest.mark.parametrize(("value", "shown"), [(100, "100.0 %"), (99.99, "99.9 %"), (0, "0.0 %"), (66.66, "66.7 %")])

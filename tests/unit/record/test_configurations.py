@@ -91,6 +91,16 @@ def test_what_would_empty_the_live_sets_is_overridden_and_named(tmp_path: Path, 
     assert left.mode == usual_mode(), "it must not have fallen back to a single save at the end"
 
 
+@pytest.mark.parametrize("setting", ["fifo", ""])
+def test_a_configuration_that_would_be_read_without_end_stops_no_operator(tmp_path: Path, setting: str) -> None:
+    made = Program(tmp_path, __main__="import coverage_hooks\ncoverage_hooks.start()\nprint('on')\n")
+    (tmp_path / ".coveragerc").unlink()
+    os.mkfifo(tmp_path / (setting or ".coveragerc"))
+    result = made.run(RCFILE=setting)
+    assert (result.returncode, result.stdout) == (0, "on\n"), result.stderr
+    assert "is a FIFO, expected a regular file" in "".join(made.left_one().manifest.problems)
+
+
 def test_harmless_configurations_are_no_problem(tmp_path: Path) -> None:
     made = made_with(
         tmp_path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import http.client
 import json
@@ -275,3 +276,30 @@ def test_it_needs_nothing_but_the_standard_library() -> None:
     )
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["coverage_hooks"]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        b"\r\n", b"GET", b"\xff\xfe\0", b"GET / HTTP/9.9", b"POST / HTTP/1.1", b"GET /recordings/%ff HTTP/1.1",
+        b"GET /recordings/../../etc/passwd HTTP/1.1", b"GET /" + b"a" * 70_000 + b" HTTP/1.1",
+        b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 200, b"GET http://[::1 HTTP/1.1", b"GET /recordings/\xff HTTP/1.1",
+        f"GET {PATH}/journal-0 HTTP/1.1\r\nRange: bytes=999999999999999-0".encode(),
+        f'GET {PATH}/journal-0 HTTP/1.1\r\nIf-Match: "1-ffffffffffffffff"'.encode(),
+        f"GET {PATH}/journal-999999999999 HTTP/1.1".encode(),
+    ],
+)  # fmt: skip
+def test_a_hostile_question_is_refused_and_the_next_one_answered(
+    client: Client, capsys: pytest.CaptureFixture[str], question: bytes
+) -> None:
+    with socket.create_connection(("127.0.0.1", client.connection.port), timeout=WITHIN) as hostile:
+        hostile.sendall(question + b"\r\n\r\n")
+        hostile.shutdown(socket.SHUT_WR)
+        answer = b""
+        with contextlib.suppress(ConnectionError):
+            while chunk := hostile.recv(1 << 16):
+                answer += chunk
+    assert b"HTTP/1.1 200" not in answer
+    assert b"HTTP/1.1 206" not in answer
+    assert client.get("/")[0] == 200
+    assert capsys.readouterr().err == ""

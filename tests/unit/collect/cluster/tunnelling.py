@@ -87,7 +87,11 @@ class Forwarder:
 def running() -> dict[str, Any]:
     """Return a pod that runs."""
     status = {"name": "reader", "ready": True, "restartCount": 0, "image": "x", "imageID": "", "state": {"running": {}}}
-    return {"metadata": {"name": "reader", "uid": "u"}, "status": {"phase": "Running", "containerStatuses": [status]}}
+    return {
+        "metadata": {"name": "reader", "uid": "u"},
+        "spec": {"containers": [{"name": "reader"}]},
+        "status": {"phase": "Running", "containerStatuses": [status]},
+    }
 
 
 async def _allow(request: web.Request) -> web.Response:
