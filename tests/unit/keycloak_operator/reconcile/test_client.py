@@ -134,6 +134,7 @@ async def test_a_client_that_is_created_is_enabled_and_confidential(scene: Scene
     await client.reconcile(scene.world, parsed({}))
     actual = scene.keycloak.clients["r"]["c"]
     assert (actual["enabled"], actual["protocol"], actual["publicClient"]) == (True, "openid-connect", False)
+    assert actual["directAccessGrantsEnabled"] is False, "Keycloak would let it trade passwords"
 
 
 async def test_a_flow_is_declared_by_its_alias(scene: Scene) -> None:
@@ -176,3 +177,43 @@ async def test_what_only_keycloak_sets_may_be_pasted_and_means_nothing(scene: Sc
     scene.keycloak.clients["r"]["c"]["protocolMappers"][0]["id"] = "another"
     await client.reconcile(scene.world, resource(pasted, KNOWN))
     assert scene.keycloak.calls == []
+
+
+async def test_a_client_that_is_paused_is_not_even_looked_at(scene: Scene) -> None:
+    with pytest.raises(errors.PausedError):
+        await client.reconcile(scene.world, resource(mode="Paused"))
+    assert (scene.keycloak.accesses, scene.cluster.calls) == ([], [])
+
+
+async def test_a_client_that_is_observed_is_not_written(scene: Scene) -> None:
+    with pytest.raises(errors.OutOfSyncError, match="client c of realm r differs in clientId"):
+        await client.reconcile(scene.world, resource(mode="Observe"))
+    scene.keycloak.add_client("r", "c", OWNER, enabled=True, name="x", defaultClientScopes=["email"])
+    observed = resource({"name": "C", "defaultClientScopes": ["phone"]}, mode="Observe")
+    with pytest.raises(errors.OutOfSyncError) as raised:
+        await client.reconcile(scene.world, observed)
+    assert raised.value.status["differences"] == ["defaultClientScopes", "name"]
+    assert (scene.keycloak.calls, scene.cluster.calls) == ([], [])
+    outcome = await client.reconcile(scene.world, resource({"name": "x"}, mode="Observe"))
+    assert (outcome.message, outcome.status["differences"]) == ("as declared; it is only observed", None)
+    assert (scene.keycloak.calls, scene.cluster.calls) == ([], [])
+
+
+@pytest.mark.parametrize("mode", ["Observe", "Paused"])
+@pytest.mark.parametrize("policy", ["Delete", "Retain"])
+async def test_a_client_that_is_not_enforced_is_left_as_it_is(scene: Scene, mode: str, policy: str) -> None:
+    scene.keycloak.add_client("r", "c", OWNER)
+    outcome = await client.release(scene.world, resource(mode=mode, deletionPolicy=policy))
+    assert (scene.keycloak.calls, [event.reason for event in outcome.events]) == ([], ["Abandoned"])
+
+
+async def test_a_client_whose_settings_are_refused_has_its_secret_nevertheless(scene: Scene) -> None:
+    scene.keycloak.add_client("r", "c", OWNER)
+
+    async def refuse(*_: object) -> None:
+        raise errors.RejectedByKeycloakError("no such theme")
+
+    scene.keycloak.update_client = refuse  # type: ignore[method-assign]  # Keycloak says no
+    with pytest.raises(errors.RejectedByKeycloakError, match="no such theme") as raised:
+        await client.reconcile(scene.world, resource({"name": "C"}))
+    assert (scene.cluster.calls, raised.value.status["secretName"]) == (["APPLY it-credentials"], "it-credentials")

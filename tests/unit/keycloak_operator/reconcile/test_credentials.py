@@ -10,7 +10,8 @@ import pytest
 
 from keycloak_operator import errors
 from keycloak_operator.reconcile import client
-from keycloak_operator.resources import KeycloakClient
+from keycloak_operator.reconcile.convergence import Target
+from keycloak_operator.resources import MASK, KeycloakClient
 from tests.unit.keycloak_operator.reconcile.clients import KNOWN, client_scene, resource
 from tests.unit.keycloak_operator.reconcile.fakes import OWNER, Scene, body
 
@@ -171,3 +172,49 @@ async def test_a_foreign_key_in_the_secret_is_left_alone_and_a_label_that_left_g
     assert scene.cluster.calls == []
     await client.reconcile(scene.world, resource(status={**status, "observedGeneration": 0}))
     assert scene.cluster.secrets["team", "it-credentials"].labels == {}
+
+
+@pytest.mark.parametrize("what", ["labels", "annotations"])
+async def test_what_was_taken_off_the_secret_comes_back(scene: Scene, what: str) -> None:
+    declared = {"outputSecret": {what: {"a": "b"}}}
+    await client.reconcile(scene.world, resource(**declared))
+    there = scene.cluster.secrets["team", "it-credentials"]
+    scene.cluster.secrets["team", "it-credentials"] = dataclasses.replace(there, **{what: {"theirs": "kept"}})
+    await client.reconcile(scene.world, resource(status={**KNOWN, "secretName": "it-credentials"}, **declared))
+    assert scene.cluster.calls == 2 * ["APPLY it-credentials"]
+    assert getattr(scene.cluster.secrets["team", "it-credentials"], what) == {"a": "b"}
+
+
+async def test_a_client_that_was_lost_comes_back_with_its_secret_also_when_that_is_renamed(scene: Scene) -> None:
+    scene.cluster.add_secret("before", owner="uid-it", client_secret="held")
+    status = {**KNOWN, "secretName": "before"}
+    await client.reconcile(scene.world, resource(status=status, outputSecret={"name": "after"}))
+    assert scene.keycloak.clients["r"]["c"]["secret"] == "held"
+    assert scene.cluster.secrets["team", "after"].data["client-secret"] == "held"
+    assert ("team", "before") not in scene.cluster.secrets
+
+
+async def test_a_secret_that_keycloak_hides_is_sent_once_for_each_version(scene: Scene) -> None:
+    scene.cluster.add_secret("given", secret="chosen", version="2")
+    scene.keycloak.add_client("r", "c", OWNER, enabled=True, secret="older")
+    find = scene.keycloak.find_client
+
+    async def hiding(realm: str, client_id: str) -> dict[str, Any]:
+        return {**(await find(realm, client_id) or {}), "secret": MASK}
+
+    scene.keycloak.find_client = hiding  # type: ignore[method-assign]  # as an account with fewer rights sees it
+    declared = {"clientSecretRef": {"name": "given", "key": "secret"}}
+    known = {**KNOWN, "secretVersions": [{"name": "given", "resourceVersion": "1"}]}
+    first = await client.reconcile(scene.world, resource(status=known, **declared))
+    assert (scene.keycloak.calls, scene.keycloak.clients["r"]["c"]["secret"]) == (["PUT r/c"], "chosen")
+    again = {**KNOWN, "secretVersions": first.status["secretVersions"]}
+    await client.reconcile(scene.world, resource(status=again, **declared))
+    assert scene.keycloak.calls == ["PUT r/c"]
+
+
+def test_a_secret_cannot_be_guessed_from_what_the_status_says() -> None:
+    def digest(secret: str) -> str:
+        representation = {"clientId": "c", "secret": secret}
+        return Target(declared=representation, default=lambda _: None).digest({**representation, "id": "1"})
+
+    assert digest("one") == digest("another")

@@ -351,3 +351,54 @@ async def test_a_memory_that_overflows_half_way_keeps_what_it_had(scene: Scene) 
     with pytest.raises(errors.NotConvergedError) as raised:
         await realm.reconcile(scene.world, resource(after, {**KNOWN, "declared": first.status["declared"]}))
     assert "declared" not in raised.value.status, "what is in the status stays there"
+
+
+async def test_a_realm_that_is_to_be_closed_is_never_open(scene: Scene) -> None:
+    made: list[Mapping[str, Any]] = []
+    create = scene.keycloak.create_realm
+
+    async def creating(representation: Mapping[str, Any]) -> bool:
+        made.append(representation)
+        return await create(representation)
+
+    scene.keycloak.create_realm = creating  # type: ignore[method-assign]  # to see what is sent first
+    await realm.reconcile(scene.world, resource({"enabled": False}))
+    assert [each["enabled"] for each in made] == [False]
+
+
+async def test_what_was_declared_in_a_pass_that_failed_is_remembered(scene: Scene) -> None:
+    scene.keycloak.add_realm("r", OWNER)
+    scene.keycloak.ignores = {"browserFlow"}
+    with pytest.raises(errors.NotConvergedError) as raised:
+        await realm.reconcile(scene.world, resource({"browserFlow": "nope", "displayName": "R"}))
+    assert scene.keycloak.realms["r"]["displayName"] == "R"
+    status = {**KNOWN, "declared": raised.value.status["declared"]}
+    await realm.reconcile(scene.world, resource(status=status))
+    assert scene.keycloak.realms["r"]["displayName"] == ""
+
+
+async def test_a_password_is_sent_again_with_a_new_spec(scene: Scene) -> None:
+    scene.cluster.add_secret("smtp", password="geheim")
+    spec = {"smtpPasswordSecret": {"name": "smtp", "key": "password"}}
+    declared = {"smtpServer": {"host": "mail"}}
+    first = await realm.reconcile(scene.world, resource(declared, **spec))
+    scene.keycloak.realms["r"]["smtpServer"]["password"] = "changed in the console"
+    sent = {"realm": "r", "secretVersions": first.status["secretVersions"]}
+    await realm.reconcile(scene.world, resource(declared, {**sent, "observedGeneration": 1}, **spec))
+    assert scene.keycloak.realms["r"]["smtpServer"]["password"] == "changed in the console"
+    await realm.reconcile(scene.world, resource(declared, {**sent, "observedGeneration": 0}, **spec))
+    assert scene.keycloak.realms["r"]["smtpServer"]["password"] == "geheim"
+
+
+@pytest.mark.parametrize(
+    ("namespace", "says"), [("other", "; its own condition says why"), ("team", ": spec.url: expected text")]
+)
+async def test_what_is_wrong_with_a_connection_is_told_to_its_own_namespace_only(
+    scene: Scene, namespace: str, says: str
+) -> None:
+    scene.cluster.objects.clear()
+    scene.cluster.add(keycloak(namespace=namespace, url="ftp://internal"))
+    with pytest.raises(errors.WaitingError) as raised:
+        await realm.reconcile(scene.world, resource(connectionRef={"name": "keycloak", "namespace": namespace}))
+    assert f"KeycloakConnection {namespace}/keycloak cannot be read{says}" in str(raised.value)
+    assert ("internal" in str(raised.value)) is (namespace == "team")
