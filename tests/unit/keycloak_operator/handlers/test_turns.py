@@ -141,7 +141,8 @@ async def test_a_deletion_that_is_done_tells_of_it_and_counts_no_longer(told: li
 
 async def test_a_spec_that_cannot_be_read_does_not_keep_its_resource(caplog: pytest.LogCaptureFixture) -> None:
     made = steps()
-    await released(made.kind, memo_of(Cluster()), kopf.Body({**body(), "spec": {}}))
+    unreadable: Any = {**body(), "spec": {}}
+    await released(made.kind, memo_of(Cluster()), kopf.Body(unreadable))
     assert made.said == []
     assert "What it made in Keycloak may remain, as its spec cannot be read" in caplog.text
 

@@ -207,13 +207,15 @@ async def test_a_client_that_is_not_enforced_is_left_as_it_is(scene: Scene, mode
     assert (scene.keycloak.calls, [event.reason for event in outcome.events]) == ([], ["Abandoned"])
 
 
-async def test_a_client_whose_settings_are_refused_has_its_secret_nevertheless(scene: Scene) -> None:
+async def test_a_client_whose_settings_are_refused_has_its_secret_nevertheless(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scene.keycloak.add_client("r", "c", OWNER)
 
     async def refuse(*_: object) -> None:
         raise errors.RejectedByKeycloakError("no such theme")
 
-    scene.keycloak.update_client = refuse  # type: ignore[method-assign]  # Keycloak says no
+    monkeypatch.setattr(scene.keycloak, "update_client", refuse)
     with pytest.raises(errors.RejectedByKeycloakError, match="no such theme") as raised:
         await client.reconcile(scene.world, resource({"name": "C"}))
     assert (scene.cluster.calls, raised.value.status["secretName"]) == (["APPLY it-credentials"], "it-credentials")

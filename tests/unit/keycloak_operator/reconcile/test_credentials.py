@@ -177,9 +177,10 @@ async def test_a_foreign_key_in_the_secret_is_left_alone_and_a_label_that_left_g
 @pytest.mark.parametrize("what", ["labels", "annotations"])
 async def test_what_was_taken_off_the_secret_comes_back(scene: Scene, what: str) -> None:
     declared = {"outputSecret": {what: {"a": "b"}}}
+    edited: Any = {what: {"theirs": "kept"}}
     await client.reconcile(scene.world, resource(**declared))
     there = scene.cluster.secrets["team", "it-credentials"]
-    scene.cluster.secrets["team", "it-credentials"] = dataclasses.replace(there, **{what: {"theirs": "kept"}})
+    scene.cluster.secrets["team", "it-credentials"] = dataclasses.replace(there, **edited)
     await client.reconcile(scene.world, resource(status={**KNOWN, "secretName": "it-credentials"}, **declared))
     assert scene.cluster.calls == 2 * ["APPLY it-credentials"]
     assert getattr(scene.cluster.secrets["team", "it-credentials"], what) == {"a": "b"}
