@@ -140,7 +140,13 @@ async def test_a_server_that_is_not_there_is_not_asked_by_all_that_wait(server: 
     await admin.delete_realm("r")
     server.requests.clear()
     server.answers = [failed(httpx.ConnectTimeout)]
-    results = await _results(admin, 20)
+    fail = asyncio.Event()  # those whose turn it is, all at once: one that fails alone is about itself
+    server.late = dict.fromkeys("012", fail)
+    asking = asyncio.create_task(_results(admin, 20))
+    while len(server.requests) < 3:
+        await asyncio.sleep(0)
+    fail.set()
+    results = await asking
     assert len(server.requests) == 3
     assert {(type(each), str(each)) for each in results} == {
         (errors.KeycloakUnavailableError, "Keycloak at http://kc/base does not answer: ConnectTimeout")
