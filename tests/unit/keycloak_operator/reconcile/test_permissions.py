@@ -71,11 +71,18 @@ async def test_nor_does_the_one_that_a_user_logs_in_with(scene: Scene) -> None:
     assert scene.keycloak.calls == []
 
 
-@pytest.mark.parametrize("there", [True, False])
-async def test_a_forged_status_opens_no_realm_of_another_resource(scene: Scene, there: bool) -> None:
+@pytest.mark.parametrize(
+    "there",
+    [
+        pytest.param(None, id="it would be created"),
+        pytest.param({}, id="its settings would be written"),
+        pytest.param({"enabled": True, "name": "C"}, id="its scopes would be linked"),
+    ],
+)
+async def test_a_forged_status_opens_no_realm_of_another_resource(scene: Scene, there: dict[str, Any] | None) -> None:
     scene.keycloak.add_realm("r", "test/other/realm")
-    if there:
-        scene.keycloak.add_client("r", "c", OWNER)
+    if there is not None:
+        scene.keycloak.add_client("r", "c", OWNER, **there)
     with pytest.raises(errors.NameConflictError, match="does not belong to the client's KeycloakRealm"):
         await client.reconcile(scene.world, resource({"name": "C", "defaultClientScopes": ["phone"]}))
     assert scene.keycloak.calls == []
