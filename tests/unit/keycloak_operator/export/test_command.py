@@ -125,6 +125,9 @@ def test_what_no_resource_can_declare_is_named_and_the_rest_is_written(tmp_path:
     assert [each["metadata"]["name"] for each in documents] == ["shop", "c0"]
     assert "NOT exported, as no resource can declare it: client registry: spec.client.protocol: expected" in err
     assert run(content={"realm": "no name"}, folder=tmp_path)[0] == 1
+    code, documents, _, err = run("--realm=shop", content={"clientId": "account"}, folder=tmp_path)
+    assert (code, documents) == (1, [])
+    assert err.startswith("realm shop: nothing written\n")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 from keycloak_operator import errors
 from keycloak_operator.reconcile import client
 from keycloak_operator.reconcile.convergence import Target
+from keycloak_operator.reconcile.ports import Access, Secret
 from keycloak_operator.resources import MASK, KeycloakClient
 from tests.unit.keycloak_operator.reconcile.clients import KNOWN, client_scene, resource
 from tests.unit.keycloak_operator.reconcile.fakes import OWNER, Scene, body
@@ -211,6 +212,39 @@ async def test_a_secret_that_keycloak_hides_is_sent_once_for_each_version(scene:
     again = {**KNOWN, "secretVersions": first.status["secretVersions"]}
     await client.reconcile(scene.world, resource(status=again, **declared))
     assert scene.keycloak.calls == ["PUT r/c"]
+
+
+async def test_a_hidden_secret_is_not_sent_again_because_something_else_fails(scene: Scene) -> None:
+    scene.cluster.add_secret("given", secret="chosen")
+    scene.keycloak.add_client("r", "c", OWNER, enabled=True, secret=MASK)
+    scene.keycloak.ignores = {"phone"}
+    declared = {"clientSecretRef": {"name": "given", "key": "secret"}}
+    with pytest.raises(errors.NotConvergedError) as raised:
+        await client.reconcile(scene.world, resource({"defaultClientScopes": ["phone"]}, **declared))
+    assert scene.keycloak.calls == ["PUT r/c", "LINK default phone"]
+    assert raised.value.status["secretVersions"] == [{"name": "given", "resourceVersion": "1"}]
+
+
+async def test_a_secret_that_is_neither_of_the_two_that_are_valid_is_written(scene: Scene) -> None:
+    scene.cluster.add_secret("given", secret="chosen")
+    scene.keycloak.add_client("r", "c", OWNER, enabled=True, secret="newer", rotated="older")
+    await client.reconcile(scene.world, resource(clientSecretRef={"name": "given", "key": "secret"}))
+    assert scene.keycloak.calls == ["PUT r/c"]
+    assert scene.keycloak.clients["r"]["c"]["secret"] == "chosen"
+
+
+async def test_half_an_account_is_none(scene: Scene) -> None:
+    scene.cluster.add_secret("admin", client_id="op", username="admin", password="pw")
+    await client.reconcile(scene.world, resource())
+    assert {(each.client_id, each.username) for each in scene.keycloak.accesses} == {("", "admin")}
+    scene.cluster.add_secret("admin", client_id="op", username="admin")
+    with pytest.raises(errors.SecretNotFoundError, match="has neither client-id and client-secret nor username"):
+        await client.reconcile(scene.world, resource())
+
+
+def test_what_is_logged_of_an_account_or_a_secret_shows_none() -> None:
+    account = Access(url="http://kc", client_id="op", client_secret="hidden", password="hidden", ca="hidden")
+    assert "hidden" not in f"{account} {Secret(namespace='team', name='it', data={'a': 'hidden'})}"
 
 
 def test_a_secret_cannot_be_guessed_from_what_the_status_says() -> None:

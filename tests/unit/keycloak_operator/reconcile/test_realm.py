@@ -10,7 +10,7 @@ import pytest
 from keycloak_operator import errors
 from keycloak_operator.reconcile import realm
 from keycloak_operator.reconcile.outcome import Outcome
-from keycloak_operator.resources import OWNER_ATTRIBUTE, KeycloakRealm
+from keycloak_operator.resources import OWNER_ATTRIBUTE, KeycloakRealm, RealmStatus
 from tests.unit.keycloak_operator.reconcile.fakes import OWNER, Scene, body, keycloak
 
 DOWN = errors.KeycloakUnavailableError("Keycloak at http://kc does not answer")
@@ -286,6 +286,16 @@ async def test_a_realm_that_is_observed_is_not_written(scene: Scene) -> None:
         await realm.reconcile(scene.world, resource({"displayName": "R"}, mode="Observe"))
     assert "displayName" in raised.value.status["differences"]
     assert scene.keycloak.calls == []
+
+
+async def test_as_many_differences_are_listed_as_a_status_has_room_for(scene: Scene) -> None:
+    scene.keycloak.add_realm("r", OWNER)
+    declared = {"attributes": {"a" * 2000: "1"} | {f"b{number}": "1" for number in range(200)}}
+    with pytest.raises(errors.OutOfSyncError, match="and 181 more; ") as raised:
+        await realm.reconcile(scene.world, resource(declared, mode="Observe"))
+    found = raised.value.status["differences"]
+    assert RealmStatus.of({"status": {"differences": found}}).differences == tuple(found), "it can be read again"
+    assert (len(found), len(found[0])) == (64, 1024)
 
 
 @pytest.mark.parametrize("mode", ["Observe", "Paused"])
