@@ -161,8 +161,9 @@ async def test_what_leaves_the_spec_leaves_the_client(scene: Scene) -> None:
     assert (actual["protocolMappers"], actual["redirectUris"], actual["description"]) == ([], [], "")
 
 
-async def test_a_client_of_a_realm_that_stays_is_deleted(scene: Scene) -> None:
-    scene.cluster.add(realm(deleted=True, deletionPolicy="Delete", mode="Observe"))
+@pytest.mark.parametrize("stays", [{"mode": "Observe"}, {"mode": "Paused"}, {"deletionPolicy": "Retain"}])
+async def test_a_client_of_a_realm_that_stays_is_deleted(scene: Scene, stays: dict[str, str]) -> None:
+    scene.cluster.add(realm(**{"deleted": True, "deletionPolicy": "Delete", **stays}))
     scene.keycloak.add_client("r", "c", OWNER)
     await client.release(scene.world, resource(deletionPolicy="Delete"))
     assert scene.keycloak.calls == ["DELETE r/c"]
