@@ -103,10 +103,11 @@ async def test_without_its_realm_it_waits(scene: Scene, parent: Any, expected: t
 async def test_release(scene: Scene, policy: str, owner: str | None, calls: list[str]) -> None:
     if owner is not None:
         scene.keycloak.add_client("r", "c", owner)
+        scene.keycloak.clients["r"]["c"]["attributes"]["theirs"] = "kept"
     await client.release(scene.world, resource(deletionPolicy=policy))
     assert scene.keycloak.calls == calls
     if policy == "Retain" and owner == OWNER:
-        assert OWNER_ATTRIBUTE not in scene.keycloak.clients["r"]["c"]["attributes"]
+        assert scene.keycloak.clients["r"]["c"]["attributes"] == {"theirs": "kept"}
 
 
 @pytest.mark.parametrize("parents", [[], [realm()], [realm(), keycloak(deleted=True)]])
@@ -159,6 +160,24 @@ async def test_what_leaves_the_spec_leaves_the_client(scene: Scene) -> None:
     actual = scene.keycloak.clients["r"]["c"]
     assert actual["attributes"] == {OWNER_ATTRIBUTE: OWNER, "theirs": "kept"}
     assert (actual["protocolMappers"], actual["redirectUris"], actual["description"]) == ([], [], "")
+
+
+async def test_what_was_declared_in_a_pass_that_failed_is_remembered(scene: Scene) -> None:
+    scene.keycloak.add_client("r", "c", OWNER, enabled=True)
+    scene.keycloak.ignores = {"phone"}
+    with pytest.raises(errors.NotConvergedError) as raised:
+        await client.reconcile(scene.world, resource({"description": "d", "defaultClientScopes": ["phone"]}))
+    assert scene.keycloak.clients["r"]["c"]["description"] == "d"
+    await client.reconcile(scene.world, resource(status={**KNOWN, "declared": raised.value.status["declared"]}))
+    assert scene.keycloak.clients["r"]["c"]["description"] == ""
+
+
+async def test_what_has_left_the_spec_once_is_not_taken_away_from_others_later(scene: Scene) -> None:
+    first = await client.reconcile(scene.world, resource({"description": "d"}))
+    second = await client.reconcile(scene.world, resource(status={**KNOWN, "declared": first.status["declared"]}))
+    scene.keycloak.clients["r"]["c"]["description"] = "theirs"
+    await client.reconcile(scene.world, resource(status={**KNOWN, "declared": second.status["declared"]}))
+    assert scene.keycloak.clients["r"]["c"]["description"] == "theirs"
 
 
 @pytest.mark.parametrize("stays", [{"mode": "Observe"}, {"mode": "Paused"}, {"deletionPolicy": "Retain"}])

@@ -196,22 +196,45 @@ async def test_a_client_that_was_lost_comes_back_with_its_secret_also_when_that_
     assert ("team", "before") not in scene.cluster.secrets
 
 
-async def test_a_secret_that_keycloak_hides_is_sent_once_for_each_version(scene: Scene) -> None:
-    scene.cluster.add_secret("given", secret="chosen", version="2")
-    scene.keycloak.add_client("r", "c", OWNER, enabled=True, secret="older")
+def hide(scene: Scene, monkeypatch: pytest.MonkeyPatch, shown: str | None) -> None:
+    """Have Keycloak show *shown* in the place of secrets, as an account with fewer rights may see it."""
     find = scene.keycloak.find_client
 
     async def hiding(realm: str, client_id: str) -> dict[str, Any]:
-        return {**(await find(realm, client_id) or {}), "secret": MASK}
+        return {**(await find(realm, client_id) or {}), "secret": shown}
 
-    scene.keycloak.find_client = hiding  # type: ignore[method-assign]  # as an account with fewer rights sees it
-    declared = {"clientSecretRef": {"name": "given", "key": "secret"}}
+    monkeypatch.setattr(scene.keycloak, "find_client", hiding)
+
+
+GIVEN = {"clientSecretRef": {"name": "given", "key": "secret"}}
+
+
+async def test_a_secret_that_keycloak_hides_is_sent_once_for_each_version(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.cluster.add_secret("given", secret="chosen", version="2")
+    scene.keycloak.add_client("r", "c", OWNER, enabled=True, secret="older")
+    hide(scene, monkeypatch, MASK)
     known = {**KNOWN, "secretVersions": [{"name": "given", "resourceVersion": "1"}]}
-    first = await client.reconcile(scene.world, resource(status=known, **declared))
+    first = await client.reconcile(scene.world, resource(status=known, **GIVEN))
     assert (scene.keycloak.calls, scene.keycloak.clients["r"]["c"]["secret"]) == (["PUT r/c"], "chosen")
     again = {**KNOWN, "secretVersions": first.status["secretVersions"]}
-    await client.reconcile(scene.world, resource(status=again, **declared))
+    await client.reconcile(scene.world, resource(status=again, **GIVEN))
     assert scene.keycloak.calls == ["PUT r/c"]
+
+
+async def test_so_is_one_that_keycloak_leaves_out(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.keycloak.add_client("r", "c", OWNER, enabled=True, secret="older")
+    hide(scene, monkeypatch, None)
+    status: dict[str, Any] = KNOWN
+    for version, calls in (("1", ["PUT r/c"]), ("1", []), ("2", ["PUT r/c"])):
+        scene.cluster.add_secret("given", secret=f"chosen-{version}", version=version)
+        scene.keycloak.calls.clear()
+        with pytest.raises(errors.NotConvergedError, match="accepted secret and shows something else") as raised:
+            await client.reconcile(scene.world, resource(status=status, **GIVEN))
+        sent = [{"name": "given", "resourceVersion": version}]
+        status = {**KNOWN, "attempted": raised.value.status["attempted"], "secretVersions": sent}
+        assert (scene.keycloak.calls, scene.keycloak.clients["r"]["c"]["secret"]) == (calls, f"chosen-{version}")
 
 
 async def test_a_hidden_secret_is_not_sent_again_because_something_else_fails(scene: Scene) -> None:

@@ -137,6 +137,9 @@ async def test_a_password_is_written_once_for_each_version_of_its_secret(scene: 
     declared = {"smtpServer": {"host": "mail"}}
     with pytest.raises(errors.SecretNotFoundError, match="Secret team/smtp does not exist"):
         await realm.reconcile(scene.world, resource(declared, **spec))
+    scene.cluster.add_secret("smtp", password="")
+    with pytest.raises(errors.SecretNotFoundError, match="Secret team/smtp has no text under key 'password'"):
+        await realm.reconcile(scene.world, resource(declared, **spec))
     scene.cluster.add_secret("smtp", password="geheim")
     first = await realm.reconcile(scene.world, resource(declared, **spec))
     assert scene.keycloak.realms["r"]["smtpServer"] == {"host": "mail", "password": "geheim"}
@@ -168,6 +171,7 @@ async def test_what_keycloak_does_not_take_over_is_named_and_not_repeated(scene:
         ("Delete", None, []),
         ("Retain", OWNER, ["PUT r"]),
         ("Retain", "", []),
+        ("Retain", "test/other/it", []),
         ("Retain", None, []),
     ],
 )
@@ -285,6 +289,10 @@ async def test_a_realm_that_is_observed_is_not_written(scene: Scene) -> None:
     with pytest.raises(errors.OutOfSyncError, match="displayName") as raised:
         await realm.reconcile(scene.world, resource({"displayName": "R"}, mode="Observe"))
     assert "displayName" in raised.value.status["differences"]
+    assert raised.value.status["realm"] is None, "it is there, and not this resource's"
+    scene.keycloak.add_realm("r", OWNER, displayName="R")
+    outcome = await realm.reconcile(scene.world, resource({"displayName": "R"}, mode="Observe"))
+    assert (outcome.status["realm"], outcome.status["differences"]) == ("r", None)
     assert scene.keycloak.calls == []
 
 
