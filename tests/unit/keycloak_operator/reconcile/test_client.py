@@ -121,6 +121,7 @@ async def test_release_without_parents_lets_go(scene: Scene, parents: list[Any])
 
 async def test_release_of_a_client_whose_realm_was_deleted_by_hand(scene: Scene) -> None:
     scene.keycloak.realms.clear()
+    scene.keycloak.clients.clear()  # to look for one is an error
     assert (await client.release(scene.world, resource())).events == []
 
 

@@ -178,10 +178,11 @@ async def test_what_keycloak_does_not_take_over_is_named_and_not_repeated(scene:
 async def test_release(scene: Scene, policy: str, owner: str | None, calls: list[str]) -> None:
     if owner is not None:
         scene.keycloak.add_realm("r", owner)
+        scene.keycloak.realms["r"]["attributes"]["theirs"] = "kept"
     outcome = await realm.release(scene.world, resource(deletionPolicy=policy))
     assert (scene.keycloak.calls, reasons(outcome)) == (calls, ["Deleted"] if "DELETE r" in calls else [])
     if policy == "Retain" and owner == OWNER:
-        assert OWNER_ATTRIBUTE not in scene.keycloak.realms["r"]["attributes"]
+        assert scene.keycloak.realms["r"]["attributes"] == {"theirs": "kept"}
 
 
 async def test_release_while_keycloak_is_down(scene: Scene) -> None:
