@@ -23,7 +23,8 @@ async def test_what_is_kept_of_resources_is_ours_and_small(monkeypatch: pytest.M
     monkeypatch.setattr(lifecycle, "_log_less", lambda: None)  # it is for the whole process
     monkeypatch.setenv("KEYCLOAK_OPERATOR_ID", "mine")
     settings, memo = kopf.OperatorSettings(), kopf.Memo()
-    await lifecycle.set_up(settings=settings, memo=memo)
+    set_up: Any = lifecycle.set_up  # Kopf gives it more than it takes
+    await set_up(settings=settings, memo=memo)
     assert settings.persistence.finalizer == f"{GROUP}/finalizer"
     assert isinstance(settings.persistence.diffbase_storage, DigestStorage)
     progress = settings.persistence.progress_storage
