@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
+from keycloak_operator.export import command
 from keycloak_operator.export.command import Progress, _parser, main
 from keycloak_operator.export.credentials import account
+from keycloak_operator.export.source import Source
+from keycloak_operator.reconcile.ports import Access
 from keycloak_operator.resources import OWNER_ATTRIBUTE, KeycloakClient, KeycloakRealm, Resource
 from keycloak_operator.resources.defaults import every_client_default, every_realm_default
 
@@ -122,6 +125,9 @@ def test_what_no_resource_can_declare_is_named_and_the_rest_is_written(tmp_path:
     assert [each["metadata"]["name"] for each in documents] == ["shop", "c0"]
     assert "NOT exported, as no resource can declare it: client registry: spec.client.protocol: expected" in err
     assert run(content={"realm": "no name"}, folder=tmp_path)[0] == 1
+    code, documents, _, err = run("--realm=shop", content={"clientId": "account"}, folder=tmp_path)
+    assert (code, documents) == (1, [])
+    assert err.startswith("realm shop: nothing written\n")
 
 
 @pytest.mark.parametrize(
@@ -171,6 +177,24 @@ def test_credentials(tmp_path: Path, file: str | None, environ: dict[str, str], 
     assert code == 1
     assert said in err
     assert "hidden" not in err
+
+
+def test_how_a_server_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[Access] = []
+
+    async def read(access: Access, *_: object) -> Source:
+        found.append(access)
+        return Source(name="shop", realm=realm())
+
+    monkeypatch.setattr(command, "_read", read)
+    environ = {"KEYCLOAK_OPERATOR_CLIENT_ID": "a", "KEYCLOAK_OPERATOR_CLIENT_SECRET": "hidden"}
+    assert run("--server=https://kc/base/", "--realm=shop", "--login-realm=tenants", environ=environ)[0] == 0
+    assert run(*SERVER, environ=environ)[0] == 0
+    account = {"client_id": "a", "client_secret": "hidden", "origin": "the environment variables"}
+    assert found == [
+        Access(url="https://kc/base", realm="tenants", **account),
+        Access(url="http://127.0.0.1:9", realm="master", **account),
+    ]
 
 
 def test_certificates_that_are_none(tmp_path: Path) -> None:

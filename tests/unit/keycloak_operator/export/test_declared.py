@@ -111,6 +111,17 @@ def test_of_a_client_what_differs_is_said(changed: dict[str, Any], said: dict[st
     assert declared == {name: value for name, value in expected.items() if value is not None}
 
 
+@pytest.mark.parametrize("all_fields", [True, False])
+def test_no_secret_of_a_client_is_said(all_fields: bool) -> None:
+    names = ("client.secret.rotated", *(f"{kind}.private.key" for kind in (
+        "saml.signing", "saml.encryption", "jwt.credential",
+    )))  # fmt: skip
+    secrets = {"secret": "hidden", "registrationAccessToken": "hidden", "attributes": dict.fromkeys(names, "hidden")}
+    declared = declared_client({**NEW_CLIENT, **secrets}, {}, all_fields=all_fields)
+    assert "hidden" not in str(declared)
+    assert {"secret", *(f"attributes.{name}" for name in names)} <= dict(declared.left_out).keys()
+
+
 def test_a_flow_that_is_not_known_is_told() -> None:
     overrides = {"authenticationFlowBindingOverrides": {"browser": "gone"}}
     declared = declared_client({**NEW_CLIENT, **overrides}, {})

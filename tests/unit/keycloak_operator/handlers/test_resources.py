@@ -35,8 +35,7 @@ def new(status: Mapping[str, Any] | None = None) -> kopf.Body:
 
 
 def loop() -> Loop:
-    memo = SimpleNamespace(world=None, waiting=set(), settings=Settings(resync=3600))
-    return Loop(KINDS[0], cast("kopf.Memo", memo))
+    return Loop(KINDS[0], kopf.Memo(world=None, waiting=set(), settings=Settings(resync=3600)))
 
 
 OTHERS = {
@@ -88,10 +87,13 @@ class Cluster(FakeCluster):
         self.status.update(cast("Mapping[str, Any]", given[3]))
 
 
+def memo_of(cluster: Cluster) -> kopf.Memo:
+    """Return what the handlers of one resource share."""
+    return kopf.Memo(world=SimpleNamespace(cluster=cluster), waiting=set(), settings=Settings())
+
+
 def looking(cluster: Cluster, reconcile: Any) -> Loop:
-    memo = SimpleNamespace(world=SimpleNamespace(cluster=cluster), waiting=set(), settings=Settings())
-    kind = dataclasses.replace(KINDS[0], reconcile=reconcile)
-    return Loop(kind, cast("kopf.Memo", memo))
+    return Loop(dataclasses.replace(KINDS[0], reconcile=reconcile), memo_of(cluster))
 
 
 async def test_a_fault_of_the_operator_is_told_without_its_words(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import httpx
 import pytest
+import trustme
 
 from keycloak_operator import errors
 from keycloak_operator.keycloak.admin import AdminClient, Pool
+from tests.cluster.waiting import WITHIN
 from tests.unit.keycloak_operator.keycloak.answering import ACCESS, PAGE, Answer, Server, answered, client_of, failed
 
 Call = Callable[[AdminClient], Awaitable[object]]
@@ -105,6 +109,12 @@ async def test_a_conflict_that_is_not_about_creating(server: Server, admin: Admi
     server.answers = [answered(409, {"errorMessage": "taken"})]
     with pytest.raises(errors.RejectedByKeycloakError, match=r": taken$"):
         await call(admin)
+
+
+async def test_a_realm_that_keycloak_takes_for_another_one_is_not_returned(server: Server, admin: AdminClient) -> None:
+    server.answers = [answered(200, {"realm": "R", "id": "1"})]  # as a database does that does not tell cases apart
+    with pytest.raises(errors.NameConflictError, match="Keycloak takes r for realm R; choose another name"):
+        await admin.get_realm("r")
 
 
 STUMP = {"realm": "r"}
@@ -251,6 +261,32 @@ def test_a_url_that_only_looks_like_one(url: str) -> None:
 def test_a_certificate_that_is_none(ca: str) -> None:
     with pytest.raises(errors.SecretNotFoundError, match=r"spec\.caSecret .* no certificate"):
         client_of(replace(ACCESS, ca=ca))
+
+
+async def test_only_a_server_whose_certificate_is_trusted_is_told_the_credentials() -> None:
+    mine, another = trustme.CA(), trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    mine.issue_cert("127.0.0.1").configure_cert(context)
+    asked: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n\r\n")).split()[0])
+        content = b'{"access_token": "t", "expires_in": 3600}'
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(content) + content)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context) as listening:
+        access = replace(ACCESS, url=f"https://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
+        for ca in ("", another.cert_pem.bytes().decode()):
+            admin = client_of(replace(access, ca=ca), timeout=WITHIN)
+            with pytest.raises(errors.KeycloakUnavailableError, match="certificate"):
+                await admin.delete_realm("r")
+            await admin.close()
+        assert asked == []
+        admin = client_of(replace(access, ca=mine.cert_pem.bytes().decode()), timeout=WITHIN)
+        await admin.delete_realm("r")
+        await admin.close()
+    assert asked == [b"POST", b"DELETE"]
 
 
 async def test_connections_that_share_a_secret_keep_a_client_each(server: Server) -> None:

@@ -166,6 +166,14 @@ async def test_a_realm_to_log_in_to_that_is_not_there(server: Server) -> None:
     await admin.close()
 
 
+async def test_a_login_takes_no_longer_than_the_request_behind_it(server: Server) -> None:
+    admin = client_of(ACCESS, timeout=7)
+    await admin.delete_realm("r")
+    await admin.close()
+    limits = [request.extensions["timeout"] for request in (*server.logins, *server.requests)]
+    assert limits == 2 * [dict.fromkeys(("connect", "read", "write", "pool"), 7)]
+
+
 async def test_a_login_that_is_never_answered_is_given_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         access = Access(url=f"http://127.0.0.1:{silent.getsockname()[1]}", client_id="me", client_secret="s")

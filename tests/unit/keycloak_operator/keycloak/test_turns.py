@@ -14,7 +14,7 @@ from keycloak_operator import errors
 from keycloak_operator.keycloak import turns
 from keycloak_operator.keycloak.admin import AdminClient, Pool
 from keycloak_operator.reconcile.ports import Access
-from tests.cluster.waiting import WITHIN
+from tests.cluster.waiting import WITHIN, eventually
 from tests.unit.keycloak_operator.keycloak.answering import ACCESS, PERSON, Server, answered, client_of, failed, granted
 
 
@@ -140,7 +140,16 @@ async def test_a_server_that_is_not_there_is_not_asked_by_all_that_wait(server: 
     await admin.delete_realm("r")
     server.requests.clear()
     server.answers = [failed(httpx.ConnectTimeout)]
-    results = await _results(admin, 20)
+    fail = asyncio.Event()  # those whose turn it is, all at once: one that fails alone is about itself
+    server.late = dict.fromkeys("012", fail)
+
+    async def asked() -> bool:
+        return len(server.requests) == 3
+
+    asking = asyncio.create_task(_results(admin, 20))
+    await eventually(asked, "as many have asked as may at a time")
+    fail.set()
+    results = await asking
     assert len(server.requests) == 3
     assert {(type(each), str(each)) for each in results} == {
         (errors.KeycloakUnavailableError, "Keycloak at http://kc/base does not answer: ConnectTimeout")

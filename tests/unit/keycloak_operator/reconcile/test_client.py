@@ -103,10 +103,11 @@ async def test_without_its_realm_it_waits(scene: Scene, parent: Any, expected: t
 async def test_release(scene: Scene, policy: str, owner: str | None, calls: list[str]) -> None:
     if owner is not None:
         scene.keycloak.add_client("r", "c", owner)
+        scene.keycloak.clients["r"]["c"]["attributes"]["theirs"] = "kept"
     await client.release(scene.world, resource(deletionPolicy=policy))
     assert scene.keycloak.calls == calls
     if policy == "Retain" and owner == OWNER:
-        assert OWNER_ATTRIBUTE not in scene.keycloak.clients["r"]["c"]["attributes"]
+        assert scene.keycloak.clients["r"]["c"]["attributes"] == {"theirs": "kept"}
 
 
 @pytest.mark.parametrize("parents", [[], [realm()], [realm(), keycloak(deleted=True)]])
@@ -120,6 +121,7 @@ async def test_release_without_parents_lets_go(scene: Scene, parents: list[Any])
 
 async def test_release_of_a_client_whose_realm_was_deleted_by_hand(scene: Scene) -> None:
     scene.keycloak.realms.clear()
+    scene.keycloak.clients.clear()  # to look for one is an error
     assert (await client.release(scene.world, resource())).events == []
 
 
@@ -134,6 +136,7 @@ async def test_a_client_that_is_created_is_enabled_and_confidential(scene: Scene
     await client.reconcile(scene.world, parsed({}))
     actual = scene.keycloak.clients["r"]["c"]
     assert (actual["enabled"], actual["protocol"], actual["publicClient"]) == (True, "openid-connect", False)
+    assert actual["directAccessGrantsEnabled"] is False, "Keycloak would let it trade passwords"
 
 
 async def test_a_flow_is_declared_by_its_alias(scene: Scene) -> None:
@@ -160,8 +163,27 @@ async def test_what_leaves_the_spec_leaves_the_client(scene: Scene) -> None:
     assert (actual["protocolMappers"], actual["redirectUris"], actual["description"]) == ([], [], "")
 
 
-async def test_a_client_of_a_realm_that_stays_is_deleted(scene: Scene) -> None:
-    scene.cluster.add(realm(deleted=True, deletionPolicy="Delete", mode="Observe"))
+async def test_what_was_declared_in_a_pass_that_failed_is_remembered(scene: Scene) -> None:
+    scene.keycloak.add_client("r", "c", OWNER, enabled=True)
+    scene.keycloak.ignores = {"phone"}
+    with pytest.raises(errors.NotConvergedError) as raised:
+        await client.reconcile(scene.world, resource({"description": "d", "defaultClientScopes": ["phone"]}))
+    assert scene.keycloak.clients["r"]["c"]["description"] == "d"
+    await client.reconcile(scene.world, resource(status={**KNOWN, "declared": raised.value.status["declared"]}))
+    assert scene.keycloak.clients["r"]["c"]["description"] == ""
+
+
+async def test_what_has_left_the_spec_once_is_not_taken_away_from_others_later(scene: Scene) -> None:
+    first = await client.reconcile(scene.world, resource({"description": "d"}))
+    second = await client.reconcile(scene.world, resource(status={**KNOWN, "declared": first.status["declared"]}))
+    scene.keycloak.clients["r"]["c"]["description"] = "theirs"
+    await client.reconcile(scene.world, resource(status={**KNOWN, "declared": second.status["declared"]}))
+    assert scene.keycloak.clients["r"]["c"]["description"] == "theirs"
+
+
+@pytest.mark.parametrize("stays", [{"mode": "Observe"}, {"mode": "Paused"}, {"deletionPolicy": "Retain"}])
+async def test_a_client_of_a_realm_that_stays_is_deleted(scene: Scene, stays: dict[str, str]) -> None:
+    scene.cluster.add(realm(**{"deleted": True, "deletionPolicy": "Delete", **stays}))
     scene.keycloak.add_client("r", "c", OWNER)
     await client.release(scene.world, resource(deletionPolicy="Delete"))
     assert scene.keycloak.calls == ["DELETE r/c"]
@@ -176,3 +198,45 @@ async def test_what_only_keycloak_sets_may_be_pasted_and_means_nothing(scene: Sc
     scene.keycloak.clients["r"]["c"]["protocolMappers"][0]["id"] = "another"
     await client.reconcile(scene.world, resource(pasted, KNOWN))
     assert scene.keycloak.calls == []
+
+
+async def test_a_client_that_is_paused_is_not_even_looked_at(scene: Scene) -> None:
+    with pytest.raises(errors.PausedError):
+        await client.reconcile(scene.world, resource(mode="Paused"))
+    assert (scene.keycloak.accesses, scene.cluster.calls) == ([], [])
+
+
+async def test_a_client_that_is_observed_is_not_written(scene: Scene) -> None:
+    with pytest.raises(errors.OutOfSyncError, match="client c of realm r differs in clientId"):
+        await client.reconcile(scene.world, resource(mode="Observe"))
+    scene.keycloak.add_client("r", "c", OWNER, enabled=True, name="x", defaultClientScopes=["email"])
+    observed = resource({"name": "C", "defaultClientScopes": ["phone"]}, mode="Observe")
+    with pytest.raises(errors.OutOfSyncError) as raised:
+        await client.reconcile(scene.world, observed)
+    assert raised.value.status["differences"] == ["defaultClientScopes", "name"]
+    assert (scene.keycloak.calls, scene.cluster.calls) == ([], [])
+    outcome = await client.reconcile(scene.world, resource({"name": "x"}, mode="Observe"))
+    assert (outcome.message, outcome.status["differences"]) == ("as declared; it is only observed", None)
+    assert (scene.keycloak.calls, scene.cluster.calls) == ([], [])
+
+
+@pytest.mark.parametrize("mode", ["Observe", "Paused"])
+@pytest.mark.parametrize("policy", ["Delete", "Retain"])
+async def test_a_client_that_is_not_enforced_is_left_as_it_is(scene: Scene, mode: str, policy: str) -> None:
+    scene.keycloak.add_client("r", "c", OWNER)
+    outcome = await client.release(scene.world, resource(mode=mode, deletionPolicy=policy))
+    assert (scene.keycloak.calls, [event.reason for event in outcome.events]) == ([], ["Abandoned"])
+
+
+async def test_a_client_whose_settings_are_refused_has_its_secret_nevertheless(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.keycloak.add_client("r", "c", OWNER)
+
+    async def refuse(*_: object) -> None:
+        raise errors.RejectedByKeycloakError("no such theme")
+
+    monkeypatch.setattr(scene.keycloak, "update_client", refuse)
+    with pytest.raises(errors.RejectedByKeycloakError, match="no such theme") as raised:
+        await client.reconcile(scene.world, resource({"name": "C"}))
+    assert (scene.cluster.calls, raised.value.status["secretName"]) == (["APPLY it-credentials"], "it-credentials")

@@ -10,7 +10,9 @@ import pytest
 
 from keycloak_operator import errors
 from keycloak_operator.reconcile import client
-from keycloak_operator.resources import KeycloakClient
+from keycloak_operator.reconcile.convergence import Target
+from keycloak_operator.reconcile.ports import Access, Secret
+from keycloak_operator.resources import MASK, KeycloakClient
 from tests.unit.keycloak_operator.reconcile.clients import KNOWN, client_scene, resource
 from tests.unit.keycloak_operator.reconcile.fakes import OWNER, Scene, body
 
@@ -171,3 +173,106 @@ async def test_a_foreign_key_in_the_secret_is_left_alone_and_a_label_that_left_g
     assert scene.cluster.calls == []
     await client.reconcile(scene.world, resource(status={**status, "observedGeneration": 0}))
     assert scene.cluster.secrets["team", "it-credentials"].labels == {}
+
+
+@pytest.mark.parametrize("what", ["labels", "annotations"])
+async def test_what_was_taken_off_the_secret_comes_back(scene: Scene, what: str) -> None:
+    declared = {"outputSecret": {what: {"a": "b"}}}
+    edited: Any = {what: {"theirs": "kept"}}
+    await client.reconcile(scene.world, resource(**declared))
+    there = scene.cluster.secrets["team", "it-credentials"]
+    scene.cluster.secrets["team", "it-credentials"] = dataclasses.replace(there, **edited)
+    await client.reconcile(scene.world, resource(status={**KNOWN, "secretName": "it-credentials"}, **declared))
+    assert scene.cluster.calls == 2 * ["APPLY it-credentials"]
+    assert getattr(scene.cluster.secrets["team", "it-credentials"], what) == {"a": "b"}
+
+
+async def test_a_client_that_was_lost_comes_back_with_its_secret_also_when_that_is_renamed(scene: Scene) -> None:
+    scene.cluster.add_secret("before", owner="uid-it", client_secret="held")
+    status = {**KNOWN, "secretName": "before"}
+    await client.reconcile(scene.world, resource(status=status, outputSecret={"name": "after"}))
+    assert scene.keycloak.clients["r"]["c"]["secret"] == "held"
+    assert scene.cluster.secrets["team", "after"].data["client-secret"] == "held"
+    assert ("team", "before") not in scene.cluster.secrets
+
+
+def hide(scene: Scene, monkeypatch: pytest.MonkeyPatch, shown: str | None) -> None:
+    """Have Keycloak show *shown* in the place of secrets, as an account with fewer rights may see it."""
+    find = scene.keycloak.find_client
+
+    async def hiding(realm: str, client_id: str) -> dict[str, Any]:
+        return {**(await find(realm, client_id) or {}), "secret": shown}
+
+    monkeypatch.setattr(scene.keycloak, "find_client", hiding)
+
+
+GIVEN = {"clientSecretRef": {"name": "given", "key": "secret"}}
+
+
+async def test_a_secret_that_keycloak_hides_is_sent_once_for_each_version(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.cluster.add_secret("given", secret="chosen", version="2")
+    scene.keycloak.add_client("r", "c", OWNER, enabled=True, secret="older")
+    hide(scene, monkeypatch, MASK)
+    known = {**KNOWN, "secretVersions": [{"name": "given", "resourceVersion": "1"}]}
+    first = await client.reconcile(scene.world, resource(status=known, **GIVEN))
+    assert (scene.keycloak.calls, scene.keycloak.clients["r"]["c"]["secret"]) == (["PUT r/c"], "chosen")
+    again = {**KNOWN, "secretVersions": first.status["secretVersions"]}
+    await client.reconcile(scene.world, resource(status=again, **GIVEN))
+    assert scene.keycloak.calls == ["PUT r/c"]
+
+
+async def test_so_is_one_that_keycloak_leaves_out(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.keycloak.add_client("r", "c", OWNER, enabled=True, secret="older")
+    hide(scene, monkeypatch, None)
+    status: dict[str, Any] = KNOWN
+    for version, calls in (("1", ["PUT r/c"]), ("1", []), ("2", ["PUT r/c"])):
+        scene.cluster.add_secret("given", secret=f"chosen-{version}", version=version)
+        scene.keycloak.calls.clear()
+        with pytest.raises(errors.NotConvergedError, match="accepted secret and shows something else") as raised:
+            await client.reconcile(scene.world, resource(status=status, **GIVEN))
+        sent = [{"name": "given", "resourceVersion": version}]
+        status = {**KNOWN, "attempted": raised.value.status["attempted"], "secretVersions": sent}
+        assert (scene.keycloak.calls, scene.keycloak.clients["r"]["c"]["secret"]) == (calls, f"chosen-{version}")
+
+
+async def test_a_hidden_secret_is_not_sent_again_because_something_else_fails(scene: Scene) -> None:
+    scene.cluster.add_secret("given", secret="chosen")
+    scene.keycloak.add_client("r", "c", OWNER, enabled=True, secret=MASK)
+    scene.keycloak.ignores = {"phone"}
+    declared = {"clientSecretRef": {"name": "given", "key": "secret"}}
+    with pytest.raises(errors.NotConvergedError) as raised:
+        await client.reconcile(scene.world, resource({"defaultClientScopes": ["phone"]}, **declared))
+    assert scene.keycloak.calls == ["PUT r/c", "LINK default phone"]
+    assert raised.value.status["secretVersions"] == [{"name": "given", "resourceVersion": "1"}]
+
+
+async def test_a_secret_that_is_neither_of_the_two_that_are_valid_is_written(scene: Scene) -> None:
+    scene.cluster.add_secret("given", secret="chosen")
+    scene.keycloak.add_client("r", "c", OWNER, enabled=True, secret="newer", rotated="older")
+    await client.reconcile(scene.world, resource(clientSecretRef={"name": "given", "key": "secret"}))
+    assert scene.keycloak.calls == ["PUT r/c"]
+    assert scene.keycloak.clients["r"]["c"]["secret"] == "chosen"
+
+
+async def test_half_an_account_is_none(scene: Scene) -> None:
+    scene.cluster.add_secret("admin", client_id="op", username="admin", password="pw")
+    await client.reconcile(scene.world, resource())
+    assert {(each.client_id, each.username) for each in scene.keycloak.accesses} == {("", "admin")}
+    scene.cluster.add_secret("admin", client_id="op", username="admin")
+    with pytest.raises(errors.SecretNotFoundError, match="has neither client-id and client-secret nor username"):
+        await client.reconcile(scene.world, resource())
+
+
+def test_what_is_logged_of_an_account_or_a_secret_shows_none() -> None:
+    account = Access(url="http://kc", client_id="op", client_secret="hidden", password="hidden", ca="hidden")
+    assert "hidden" not in f"{account} {Secret(namespace='team', name='it', data={'a': 'hidden'})}"
+
+
+def test_a_secret_cannot_be_guessed_from_what_the_status_says() -> None:
+    def digest(secret: str) -> str:
+        representation = {"clientId": "c", "secret": secret}
+        return Target(declared=representation, default=lambda _: None).digest({**representation, "id": "1"})
+
+    assert digest("one") == digest("another")

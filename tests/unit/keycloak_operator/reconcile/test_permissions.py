@@ -60,11 +60,29 @@ async def test_the_client_that_the_operator_logs_in_with_belongs_to_no_resource(
     assert scene.keycloak.calls == []
 
 
-@pytest.mark.parametrize("there", [True, False])
-async def test_a_forged_status_opens_no_realm_of_another_resource(scene: Scene, there: bool) -> None:
+async def test_nor_does_the_one_that_a_user_logs_in_with(scene: Scene) -> None:
+    scene.cluster.add_secret("admin", username="admin", password="pw")
+    scene.keycloak.add_realm("master")
+    scene.cluster.add(realm(realm={"realm": "master"}, adopt=True))
+    scene.cluster.objects["keycloakrealms", "team", "realm"]["status"]["realm"] = "master"
+    scene.keycloak.add_client("master", "admin-cli")
+    with pytest.raises(errors.InvalidSpecError, match="client admin-cli of realm master is what the operator itself"):
+        await client.reconcile(scene.world, resource({"clientId": "admin-cli"}, adopt=True, deletionPolicy="Retain"))
+    assert scene.keycloak.calls == []
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        pytest.param(None, id="it would be created"),
+        pytest.param({}, id="its settings would be written"),
+        pytest.param({"enabled": True, "name": "C"}, id="its scopes would be linked"),
+    ],
+)
+async def test_a_forged_status_opens_no_realm_of_another_resource(scene: Scene, there: dict[str, Any] | None) -> None:
     scene.keycloak.add_realm("r", "test/other/realm")
-    if there:
-        scene.keycloak.add_client("r", "c", OWNER)
+    if there is not None:
+        scene.keycloak.add_client("r", "c", OWNER, **there)
     with pytest.raises(errors.NameConflictError, match="does not belong to the client's KeycloakRealm"):
         await client.reconcile(scene.world, resource({"name": "C", "defaultClientScopes": ["phone"]}))
     assert scene.keycloak.calls == []
@@ -76,6 +94,9 @@ async def test_a_forged_status_opens_no_realm_of_another_resource(scene: Scene, 
         {"protocolMapper": "oidc-hardcoded-role-mapper", "config": {"role": "realm-management.realm-admin"}},
         {"protocolMapper": "oidc-hardcoded-claim-mapper", "config": {"claim.name": "resource_access.realm-management"}},
         {"protocolMapper": "oidc-usermodel-attribute-mapper", "config": {"claim.name": "realm_access"}},
+        {"protocolMapper": "oidc-role-name-mapper"},
+        {"protocolMapper": "saml-hardcode-role-mapper"},
+        {"protocolMapper": "saml-role-name-mapper"},
         {"protocolMapper": "script-mine.js"},
     ],
 )

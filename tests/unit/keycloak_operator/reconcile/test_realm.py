@@ -10,7 +10,7 @@ import pytest
 from keycloak_operator import errors
 from keycloak_operator.reconcile import realm
 from keycloak_operator.reconcile.outcome import Outcome
-from keycloak_operator.resources import OWNER_ATTRIBUTE, KeycloakRealm
+from keycloak_operator.resources import OWNER_ATTRIBUTE, KeycloakRealm, RealmStatus
 from tests.unit.keycloak_operator.reconcile.fakes import OWNER, Scene, body, keycloak
 
 DOWN = errors.KeycloakUnavailableError("Keycloak at http://kc does not answer")
@@ -137,6 +137,9 @@ async def test_a_password_is_written_once_for_each_version_of_its_secret(scene: 
     declared = {"smtpServer": {"host": "mail"}}
     with pytest.raises(errors.SecretNotFoundError, match="Secret team/smtp does not exist"):
         await realm.reconcile(scene.world, resource(declared, **spec))
+    scene.cluster.add_secret("smtp", password="")
+    with pytest.raises(errors.SecretNotFoundError, match="Secret team/smtp has no text under key 'password'"):
+        await realm.reconcile(scene.world, resource(declared, **spec))
     scene.cluster.add_secret("smtp", password="geheim")
     first = await realm.reconcile(scene.world, resource(declared, **spec))
     assert scene.keycloak.realms["r"]["smtpServer"] == {"host": "mail", "password": "geheim"}
@@ -168,16 +171,18 @@ async def test_what_keycloak_does_not_take_over_is_named_and_not_repeated(scene:
         ("Delete", None, []),
         ("Retain", OWNER, ["PUT r"]),
         ("Retain", "", []),
+        ("Retain", "test/other/it", []),
         ("Retain", None, []),
     ],
 )
 async def test_release(scene: Scene, policy: str, owner: str | None, calls: list[str]) -> None:
     if owner is not None:
         scene.keycloak.add_realm("r", owner)
+        scene.keycloak.realms["r"]["attributes"]["theirs"] = "kept"
     outcome = await realm.release(scene.world, resource(deletionPolicy=policy))
     assert (scene.keycloak.calls, reasons(outcome)) == (calls, ["Deleted"] if "DELETE r" in calls else [])
     if policy == "Retain" and owner == OWNER:
-        assert OWNER_ATTRIBUTE not in scene.keycloak.realms["r"]["attributes"]
+        assert scene.keycloak.realms["r"]["attributes"] == {"theirs": "kept"}
 
 
 async def test_release_while_keycloak_is_down(scene: Scene) -> None:
@@ -285,7 +290,21 @@ async def test_a_realm_that_is_observed_is_not_written(scene: Scene) -> None:
     with pytest.raises(errors.OutOfSyncError, match="displayName") as raised:
         await realm.reconcile(scene.world, resource({"displayName": "R"}, mode="Observe"))
     assert "displayName" in raised.value.status["differences"]
+    assert raised.value.status["realm"] is None, "it is there, and not this resource's"
+    scene.keycloak.add_realm("r", OWNER, displayName="R")
+    outcome = await realm.reconcile(scene.world, resource({"displayName": "R"}, mode="Observe"))
+    assert (outcome.status["realm"], outcome.status["differences"]) == ("r", None)
     assert scene.keycloak.calls == []
+
+
+async def test_as_many_differences_are_listed_as_a_status_has_room_for(scene: Scene) -> None:
+    scene.keycloak.add_realm("r", OWNER)
+    declared = {"attributes": {"a" * 2000: "1"} | {f"b{number}": "1" for number in range(200)}}
+    with pytest.raises(errors.OutOfSyncError, match="and 181 more; ") as raised:
+        await realm.reconcile(scene.world, resource(declared, mode="Observe"))
+    found = raised.value.status["differences"]
+    assert RealmStatus.of({"status": {"differences": found}}).differences == tuple(found), "it can be read again"
+    assert (len(found), len(found[0])) == (64, 1024)
 
 
 @pytest.mark.parametrize("mode", ["Observe", "Paused"])
@@ -351,3 +370,54 @@ async def test_a_memory_that_overflows_half_way_keeps_what_it_had(scene: Scene) 
     with pytest.raises(errors.NotConvergedError) as raised:
         await realm.reconcile(scene.world, resource(after, {**KNOWN, "declared": first.status["declared"]}))
     assert "declared" not in raised.value.status, "what is in the status stays there"
+
+
+async def test_a_realm_that_is_to_be_closed_is_never_open(scene: Scene) -> None:
+    made: list[Mapping[str, Any]] = []
+    create = scene.keycloak.create_realm
+
+    async def creating(representation: Mapping[str, Any]) -> bool:
+        made.append(representation)
+        return await create(representation)
+
+    scene.keycloak.create_realm = creating  # type: ignore[method-assign]  # to see what is sent first
+    await realm.reconcile(scene.world, resource({"enabled": False}))
+    assert [each["enabled"] for each in made] == [False]
+
+
+async def test_what_was_declared_in_a_pass_that_failed_is_remembered(scene: Scene) -> None:
+    scene.keycloak.add_realm("r", OWNER)
+    scene.keycloak.ignores = {"browserFlow"}
+    with pytest.raises(errors.NotConvergedError) as raised:
+        await realm.reconcile(scene.world, resource({"browserFlow": "nope", "displayName": "R"}))
+    assert scene.keycloak.realms["r"]["displayName"] == "R"
+    status = {**KNOWN, "declared": raised.value.status["declared"]}
+    await realm.reconcile(scene.world, resource(status=status))
+    assert scene.keycloak.realms["r"]["displayName"] == ""
+
+
+async def test_a_password_is_sent_again_with_a_new_spec(scene: Scene) -> None:
+    scene.cluster.add_secret("smtp", password="geheim")
+    spec = {"smtpPasswordSecret": {"name": "smtp", "key": "password"}}
+    declared = {"smtpServer": {"host": "mail"}}
+    first = await realm.reconcile(scene.world, resource(declared, **spec))
+    scene.keycloak.realms["r"]["smtpServer"]["password"] = "changed in the console"
+    sent = {"realm": "r", "secretVersions": first.status["secretVersions"]}
+    await realm.reconcile(scene.world, resource(declared, {**sent, "observedGeneration": 1}, **spec))
+    assert scene.keycloak.realms["r"]["smtpServer"]["password"] == "changed in the console"
+    await realm.reconcile(scene.world, resource(declared, {**sent, "observedGeneration": 0}, **spec))
+    assert scene.keycloak.realms["r"]["smtpServer"]["password"] == "geheim"
+
+
+@pytest.mark.parametrize(
+    ("namespace", "says"), [("other", "; its own condition says why"), ("team", ": spec.url: expected text")]
+)
+async def test_what_is_wrong_with_a_connection_is_told_to_its_own_namespace_only(
+    scene: Scene, namespace: str, says: str
+) -> None:
+    scene.cluster.objects.clear()
+    scene.cluster.add(keycloak(namespace=namespace, url="ftp://internal"))
+    with pytest.raises(errors.WaitingError) as raised:
+        await realm.reconcile(scene.world, resource(connectionRef={"name": "keycloak", "namespace": namespace}))
+    assert f"KeycloakConnection {namespace}/keycloak cannot be read{says}" in str(raised.value)
+    assert ("internal" in str(raised.value)) is (namespace == "team")
