@@ -45,6 +45,7 @@ DOORS = {
     ("volume/server.py", "ArgumentParser"): "the base of one whose errors are plain",
     ("volume/server.py", ".handle_error"): "in the log of a reader, which is shown by `plain` like any other text",
     ("cli.py", ".section"): "the list of commands",
+    ("collect/workers.py", "sys.stdout"): "a pipe to the process that started the worker",
     ("record/recorder.py", "Live"): "a class of ours of that name",
     ("record/internals.py", "Live"): "as above",
 }
