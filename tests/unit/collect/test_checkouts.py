@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 from typing import ClassVar
@@ -62,6 +63,103 @@ class TestSubmodules:
         assert "no selected file has uncommitted changes" in run("doctor", source=None).output
         (project.root / "library/one/same.py").write_text("x = 2\n")
         assert "library/one/same.py" in run("doctor", source=None).output
+
+
+class TestConfiguration:
+    """A checkout is looked at, and what its configuration would have git run is not run."""
+
+    @pytest.fixture
+    def ran(self, project: Project, tmp_path: Path) -> Path:
+        """Where any program leaves its name that git is told to run in the checkout."""
+        ran, program = tmp_path / "ran", tmp_path / "program"
+        program.write_text(f'#!/bin/sh\necho "$0 $*" >> {ran}\ncat\n')
+        program.chmod(0o755)
+        hooks = tmp_path / "hooks"
+        hooks.mkdir()
+        for hook in ("post-index-change", "reference-transaction", "fsmonitor-watchman", "pre-auto-gc"):
+            (hooks / hook).symlink_to(program)
+        included = tmp_path / "included"
+        included.write_text(f"[core]\n\tfsmonitor = {program}\n")
+        self._sign(project)
+        for name, value in {
+            "core.fsmonitor": program,
+            "core.hooksPath": hooks,
+            "core.pager": program,
+            "core.sshCommand": program,
+            "core.askPass": program,
+            "core.gitProxy": program,
+            "pager.log": program,
+            "alias.ls-files": f"!{program}",
+            "include.path": included,
+            "filter.named.clean": program,
+            "filter.named.smudge": program,
+            "diff.external": program,
+            "diff.named.command": program,
+            "diff.named.textconv": program,
+            "log.showSignature": "true",
+            "gpg.program": program,
+            "extensions.partialClone": "origin",
+            "remote.origin.promisor": "true",
+            "remote.origin.url": f"ext::{program}",
+            "protocol.ext.allow": "always",
+            "credential.helper": f"!{program}",
+        }.items():
+            git(project.root, "config", name, str(value))
+        (project.root / ".git/info").mkdir(exist_ok=True)
+        (project.root / ".git/info/attributes").write_text("*.py filter=named diff=named\n")
+        for name, source in SOURCES.items():  # whose times are others than git knows: now it would look at each
+            path = project.root / name
+            path.write_text(source)
+            os.utime(path, (1, 1))
+        return ran
+
+    def _sign(self, project: Project) -> None:
+        """Make the last commit look signed."""
+        asked = ["git", "-C", str(project.root)]
+        commit = subprocess.run([*asked, "cat-file", "commit", "HEAD"], check=True, capture_output=True).stdout
+        head, _, message = commit.partition(b"\n\n")
+        signed = head + b"\ngpgsig -----BEGIN PGP SIGNATURE-----\n \n x\n -----END PGP SIGNATURE-----\n\n" + message
+        make = [*asked, "hash-object", "-t", "commit", "-w", "--stdin"]
+        made = subprocess.run(make, check=True, capture_output=True, input=signed).stdout.decode().strip()
+        git(project.root, "update-ref", "HEAD", made)
+
+    def test_collect_runs_nothing_of_it(self, run: Run, volume: Path, project: Project, ran: Path) -> None:
+        record(volume, sources={"shop/cart.py": "x = 1\n"})  # a blob that the repository lacks
+        (project.root / "shop/unused.py").write_text("def nobody():\n    return 0\n")
+        record(volume, measured={"shop/unused.py": {1}}, host="other")
+        assert run("collect", "--realign").exit_code == 1
+        assert not ran.exists(), ran.read_text()
+
+    def test_doctor_runs_nothing_of_it_and_sees_changes(self, run: Run, project: Project, ran: Path) -> None:
+        assert "no selected file has uncommitted changes" in run("doctor", source=None).output
+        (project.root / "shop/cart.py").write_text("x = 2\n")
+        (project.root / "shop/unused.py").write_text("x = 3\n")
+        assert not ran.exists(), ran.read_text()
+        output = run("doctor", source=None).output
+        assert "2 selected files with uncommitted changes" in output
+        assert not ran.exists(), ran.read_text()
+
+    def test_the_environment_names_no_program_and_no_other_repository(
+        self, run: Run, volume: Path, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ran, program, traced = tmp_path / "ran", tmp_path / "program", tmp_path / "traced"
+        program.write_text(f"#!/bin/sh\ntouch {ran}\n")
+        program.chmod(0o755)
+        other = Project(tmp_path / "other")
+        other.write({"a.py": ""})
+        other.commit()
+        for name in ("GIT_EXTERNAL_DIFF", "GIT_PAGER", "GIT_SSH_COMMAND", "GIT_ASKPASS", "GIT_PROXY_COMMAND"):
+            monkeypatch.setenv(name, str(program))
+        monkeypatch.setenv("GIT_DIR", str(other.root / ".git"))
+        monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "index"))
+        monkeypatch.setenv("GIT_TRACE", str(traced))
+        record(volume)
+        assert run("collect").exit_code == 0
+        output = run("doctor", source=None).output
+        assert "no selected file has uncommitted changes" in output
+        assert f"git checkout {project.root}," in output
+        assert not ran.exists()
+        assert not traced.exists()
 
 
 class TestLineEnds:
