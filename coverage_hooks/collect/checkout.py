@@ -178,8 +178,10 @@ def find_places(entries: Iterable[str], bases: list[Path]) -> list[Path]:
     return list(dict.fromkeys(_place(entry, bases).resolve() for entry in entries))
 
 
-def find_sources(places: Iterable[Path], *, namespaces: bool) -> Iterator[Path]:
+def find_sources(places: Iterable[Path], *, namespaces: bool) -> Iterator[tuple[Path, Path]]:
     """Yield everything in *places* that coverage.py takes for a source file by itself, also what `oddity` finds odd.
+
+    With each comes the name by which it was found.
 
     A folder without ``__init__.py`` below them is not looked into, unless *namespaces* are included.
     """
@@ -189,7 +191,12 @@ def find_sources(places: Iterable[Path], *, namespaces: bool) -> Iterator[Path]:
             real = path if oddity(path) else path.resolve()
             if real not in seen:
                 seen.add(real)
-                yield real
+                yield real, path
+
+
+def top_of(folder: Path) -> Path:
+    """Return the folder of the checkout around *folder*, or itself; git may be told to name another one."""
+    return next((each for each in (folder, *folder.parents) if (each / ".git").exists()), folder)
 
 
 def oddity(path: Path) -> str:

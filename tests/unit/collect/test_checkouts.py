@@ -9,7 +9,8 @@ from typing import ClassVar
 
 import pytest
 
-from tests.unit.collect.building import LINES, SOURCES, Project, record
+from coverage_hooks.collect.checkout import read_checkout
+from tests.unit.collect.building import LINES, SOURCES, Project, fingerprint, record
 from tests.unit.collect.conftest import Run
 from tests.unit.collect.test_collect import lines_of, summary
 
@@ -65,6 +66,31 @@ class TestSubmodules:
         assert "library/one/same.py" in run("doctor", source=None).output
 
 
+@pytest.mark.parametrize("secret", ["PASSWORD = 'hunter2'\n", "no Python: hunter2\n"])
+def test_a_link_to_a_file_outside_is_not_shown_and_named(
+    run: Run, volume: Path, project: Project, tmp_path: Path, secret: str
+) -> None:
+    (tmp_path / "secret.py").write_text(secret)
+    (project.root / "shop/leading.py").symlink_to(tmp_path / "secret.py")
+    (project.root / "beside").mkdir()
+    (project.root / "beside/near.py").write_text("near = 1\n")
+    (project.root / "shop/staying.py").symlink_to("../beside/near.py")
+    record(
+        volume,
+        measured={**LINES, "shop/leading.py": {1}, "shop/staying.py": {1}},
+        sources={"shop/leading.py": secret, "shop/staying.py": "near = 1\n"},
+    )
+    result = run("collect")
+    assert "not counted  1 file, by a link to what is not in the checkout, which is not shown: shop/leading.py" in (
+        result.output
+    )
+    assert "beside/near.py" in summary(project)["files"]
+    output = project.root / "build/coverage"
+    shown = [path for path in output.rglob("*") if path.is_file() and "raw" not in path.relative_to(output).parts]
+    assert len(shown) > 10
+    assert [path for path in shown if b"hunter2" in path.read_bytes()] == []
+
+
 class TestConfiguration:
     """A checkout is looked at, and what its configuration would have git run is not run."""
 
@@ -98,6 +124,7 @@ class TestConfiguration:
             "diff.named.textconv": program,
             "log.showSignature": "true",
             "gpg.program": program,
+            "core.repositoryFormatVersion": "1",
             "extensions.partialClone": "origin",
             "remote.origin.promisor": "true",
             "remote.origin.url": f"ext::{program}",
@@ -122,6 +149,14 @@ class TestConfiguration:
         make = [*asked, "hash-object", "-t", "commit", "-w", "--stdin"]
         made = subprocess.run(make, check=True, capture_output=True, input=signed).stdout.decode().strip()
         git(project.root, "update-ref", "HEAD", made)
+
+    def test_asking_for_what_is_not_here_runs_nothing_of_it(self, project: Project, ran: Path) -> None:
+        found = read_checkout([project.root / "shop/cart.py"], project.root)
+        assert found.blob("1" * 40, project.root / "shop/cart.py") is None
+        known = fingerprint(SOURCES["shop/cart.py"]).git
+        assert found.blob(known, project.root / "shop/cart.py") == SOURCES["shop/cart.py"].encode()
+        assert found.was_at(known, project.root / "shop/cart.py")
+        assert not ran.exists(), ran.read_text()
 
     def test_collect_runs_nothing_of_it(self, run: Run, volume: Path, project: Project, ran: Path) -> None:
         record(volume, sources={"shop/cart.py": "x = 1\n"})  # a blob that the repository lacks
