@@ -179,10 +179,11 @@ class Journals:
             name = (_parsed if size <= _KEPT else _parse)(text[:size])
         except ManifestError as error:
             raise _UnsoundError(at, str(error)) from None
+        is_new = name.number not in self._names
         known = self._names.setdefault(name.number, name)
         if (known.path, known.tracer) != (name.path, name.tracer):
             raise _UnsoundError(at, f"a second name for file {name.number}")
-        if known is name:
+        if is_new:
             self._name_count += 1
             _expect_at_most(MOST_NAMES, self._name_count)
             self._numbered_lines[name.number] = self._lines.setdefault(name.path, bytearray())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,9 +33,9 @@ STEPS: tuple[Step, ...] = ("retrieve", "verify", "combine", "report")
 #: Of what something is missing: of what was or should have been recorded, or of the coverage that was asked for.
 LossKind = Literal["recording", "threshold"]
 
-#: How many losses and notes are told one by one, and of how many characters all of them and the problems of recordings
-#: together: whoever writes to a volume decides how many there are. What is beyond is counted.
-MOST_LOSSES, MOST_NOTES, MOST_TEXT = 5_000, 1_000, 4 << 20
+#: How many losses, losses of one recording, and notes are told one by one, and how many characters they and the problems
+#: of recordings have together: whoever writes to a volume decides how many there are. What is beyond is counted.
+MOST_LOSSES, MOST_OF_ONE, MOST_NOTES, MOST_TEXT = 5_000, 500, 1_000, 4 << 20
 
 #: How many characters one text has.
 LONGEST = 4096
@@ -201,10 +202,12 @@ class Ledger:
     proven: bool = False
     format: int = FORMAT
     _rest: dict[tuple[Step, bool], Loss] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _told: dict[str, int] = field(default_factory=dict, init=False, repr=False, compare=False)
     _text: int = field(default=0, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Count what there is."""
+        self._told = dict(Counter(loss.recording for loss in self.losses))
         told = [text for loss in self.losses for text in (loss.file, loss.reason)]
         told += (note.text for note in self.notes)
         self._text = sum(map(len, itertools.chain(told, *(row.problems for row in self.rows))))
@@ -247,7 +250,9 @@ class Ledger:
         recording, pod = (row.recording, row.pod) if row else ("", "")
         waived = row is not None and bool({recording, pod, pod.rpartition("/")[2]} - {""} & set(self.waivers))
         file, reason = shortened(file, LONGEST), shortened(reason, LONGEST)
-        if len(self.losses) < MOST_LOSSES and self._has_room(file, reason):
+        of_it = self._told.get(recording, 0)
+        if len(self.losses) < MOST_LOSSES and of_it < MOST_OF_ONE and self._has_room(file, reason):
+            self._told[recording] = of_it + 1
             self.losses.append(Loss(step=step, recording=recording, pod=pod, file=file, reason=reason, waived=waived))
             return
         rest = self._rest.get((step, waived))

@@ -49,7 +49,7 @@ _COLORS = {
 MANY_ROWS = 40
 
 #: How many losses, notes and problems are shown, and how many lines the table of recordings has.
-MANY_LOSSES, MANY_NOTES, MANY_PROBLEMS, MANY_LINES = 60, 15, 10, 90
+MANY_LOSSES, MANY_NOTES, MANY_PROBLEMS, MANY_LINES = 100, 12, 8, 60
 
 _RECORDINGS = ("recording", "pod", "state", "journal", "files", "lines", "lost", "ending", "note")
 

@@ -179,14 +179,31 @@ def _verify(folder: Path, manifest: Manifest) -> _Sound | None:
 
 def _names(folder: Path, listed: Iterable[str]) -> list[str]:
     """Return the names of the journals in *folder*, and of those that are *listed* and should be, by number."""
-    found = {path.name for path in folder.iterdir() if layout.JOURNAL.fullmatch(path.name)}
+    try:
+        descriptor = _open_unfollowed(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise DamagedError(layout.MANIFEST, f"gone: no folder of raw copies: {error.strerror or error}") from None
+    try:
+        found = {name for name in os.listdir(descriptor) if layout.JOURNAL.fullmatch(name)}  # noqa: PTH208 - of what is open
+    finally:
+        os.close(descriptor)
     return sorted(found.union(listed), key=lambda name: int(name.rpartition("-")[2]))
+
+
+def _open_unfollowed(path: str | os.PathLike[str], flags: int) -> int:
+    """Open *path* as it is: what a link leads to was not copied, and a FIFO would be waited for."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def _open_regular(path: str, flags: int) -> int:
+    """Open file *path*, which no link may be in the place of."""
+    return access.only_regular(path, flags | os.O_NOFOLLOW)
 
 
 def _content(folder: Path, name: str) -> memoryview:
     """Return what file *name* in *folder* holds, of which no more is in memory than is looked at."""
     try:
-        with open(folder / name, "rb", opener=access.only_regular) as file:
+        with open(folder / name, "rb", opener=_open_regular) as file:
             is_empty = not os.fstat(file.fileno()).st_size
             return memoryview(b"" if is_empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     except OSError as error:
