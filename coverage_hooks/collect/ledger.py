@@ -33,7 +33,7 @@ STEPS: tuple[Step, ...] = ("retrieve", "verify", "combine", "report")
 #: Of what something is missing: of what was or should have been recorded, or of the coverage that was asked for.
 LossKind = Literal["recording", "threshold"]
 
-#: How many losses, losses of one recording, and notes are told one by one, and how many characters they and the problems
+#: How many losses, losses of a recording, and notes are told one by one, and how many characters they and the problems
 #: of recordings have together: whoever writes to a volume decides how many there are. What is beyond is counted.
 MOST_LOSSES, MOST_OF_ONE, MOST_NOTES, MOST_TEXT = 5_000, 500, 1_000, 4 << 20
 
