@@ -60,6 +60,7 @@ class TestLedger:
 
     def test_one_recording_does_not_fill_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(ledgers, "MOST_OF_ONE", 10)
+        monkeypatch.setattr(ledgers, "MOST_LOSSES", 20)
         ledger = lost(25)
         ledger.lose("combine", OTHER, "no source file", file="/app/a.py")
         assert [loss.file for loss in ledger.losses if loss.recording == "other"] == ["/app/a.py"]
@@ -77,8 +78,9 @@ class TestLedger:
         ledger = lost(25)
         ledger.begin("combine")
         assert ledger.losses == []
-        ledger.lose("combine", ONE, "open")
-        assert summary.verdict(ledger) == "1 loss"
+        for _ in range(12):
+            ledger.lose("combine", ONE, "open")
+        assert summary.verdict(ledger) == "12 losses"
 
     @pytest.mark.parametrize("again", [False, True])
     def test_texts_have_a_limit_together(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, again: bool) -> None:
@@ -207,6 +209,8 @@ class TestVolume:
             "journal-4",
             "this and 1 more are not read: only 3 of a recording are",
         )
+        copied = project.root / "build/coverage/raw/run-1" / recording.name
+        assert {path.name for path in copied.glob("journal-*")} == {f"journal-{number}" for number in range(4)}
 
     def test_the_runs_that_a_volume_holds_are_named_up_to_some(self, run: Run, volume: Path) -> None:
         for number in range(30):
