@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import mmap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -280,14 +280,14 @@ class TestJournals:
         folders = [record(tmp_path, host=f"h{number}").path for number in range(3)]
         by_others: list[Path] = []
 
-        def looked_by_others(folders: list[Path]) -> Iterator[object]:
-            by_others.extend(folders)
-            return map(verifying._look, folders)
+        def mapped(function: Callable[[Path], object], items: list[Path], **_: int) -> Iterator[object]:
+            by_others.extend(items)
+            return map(function, items)
 
         monkeypatch.setattr(verifying, "MANY", 1)
         monkeypatch.setattr(verifying, "WORKERS", 2)
         monkeypatch.setattr(verifying, "SMALL", most)
-        monkeypatch.setattr(verifying, "_looked_by_others", looked_by_others)
+        monkeypatch.setattr(verifying.workers, "mapped", mapped)
         assert len(list(verifying._looked(folders))) == 3
         assert by_others == (folders if most else [])
 
