@@ -16,7 +16,7 @@ from rich.console import Console
 
 from coverage_hooks.collect import journals as reading
 from coverage_hooks.collect import ledger as ledgers
-from coverage_hooks.collect import notebook, remap, retrieve, runs, summary, terminal
+from coverage_hooks.collect import notebook, remap, retrieve, runs, summary, terminal, workers
 from coverage_hooks.collect import verify as verifying
 from coverage_hooks.collect.journals import Journals
 from coverage_hooks.collect.ledger import Ledger, Row
@@ -287,7 +287,7 @@ class TestJournals:
         monkeypatch.setattr(verifying, "MANY", 1)
         monkeypatch.setattr(verifying, "WORKERS", 2)
         monkeypatch.setattr(verifying, "SMALL", most)
-        monkeypatch.setattr(verifying.workers, "mapped", mapped)
+        monkeypatch.setattr(workers, "mapped", mapped)
         assert len(list(verifying._looked(folders))) == 3
         assert by_others == (folders if most else [])
 
