@@ -119,7 +119,7 @@ def combine(output: Path, configuration: Configuration, inputs: Inputs) -> Ledge
     ledger = Ledger.load(output)
     ledger.begin("verify")
     with _telling_newer_syntax(ledger):
-        combining.combine(ledger, verifying.verify(ledger, output), output, configuration, inputs)
+        combining.combine(ledger, lambda: verifying.verify(ledger, output), output, configuration, inputs)
     ledger.losses.sort(key=lambda loss: STEPS.index(loss.step))  # the two were at work by turns, recording by recording
     ledger.save(output)
     return ledger

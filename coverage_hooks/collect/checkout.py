@@ -65,9 +65,11 @@ class Checkout:
 
     def named(self, name: str) -> list[SourceFile]:
         """Return the files with that last component, or behind a link with it, as they are now; read once."""
+        if name not in self._by_name:  # not kept: whoever writes to a volume decides how many are asked for
+            return []
         if name not in self._known:
             # A link may lead to a file that is listed, too.
-            paths = dict.fromkeys(path.resolve() for path in self._by_name.get(name, ()) if not oddity(path))
+            paths = dict.fromkeys(path.resolve() for path in self._by_name[name] if not oddity(path))
             read = (_read(path, tracked=self._is_tracked(path)) for path in paths)
             self._known[name] = [file for file in read if file is not None]
         return self._known[name]
@@ -84,7 +86,8 @@ class Checkout:
 
     def was_at(self, blob: str, path: Path) -> bool:
         """Whether some commit of the repository of *path* had *blob* there."""
-        asked = ("log", "--all", "-1", "--format=%H", f"--find-object={blob}", "--", str(path))
+        quiet = ("--no-ext-diff", "--no-textconv")
+        asked = ("log", "--all", "-1", "--format=%H", *quiet, f"--find-object={blob}", "--", str(path))
         try:
             return bool(_git(path.parent, *asked))
         except _NoGitError:
@@ -95,13 +98,12 @@ class Checkout:
 
         Of a submodule with changes, which git shows as one, that is every file.
         """
+        if self.tracked is not None and not self.revision:
+            return self.selected
         try:
-            # Not `git diff`, which writes down what it learns about times of files, locks or no locks.
-            quiet = ("--no-optional-locks", "status", "--porcelain", "-z", "--no-renames", "--untracked-files=no")
-            listed = _git(self.root, *quiet)
+            changed = _changed(self.root, set(self.selected))
         except _NoGitError:
             return []
-        changed = {self.root / entry[3:] for entry in listed.split("\0") if entry}  # after two letters and a space
         return [
             path
             for path in self.selected
@@ -176,8 +178,10 @@ def find_places(entries: Iterable[str], bases: list[Path]) -> list[Path]:
     return list(dict.fromkeys(_place(entry, bases).resolve() for entry in entries))
 
 
-def find_sources(places: Iterable[Path], *, namespaces: bool) -> Iterator[Path]:
+def find_sources(places: Iterable[Path], *, namespaces: bool) -> Iterator[tuple[Path, Path]]:
     """Yield everything in *places* that coverage.py takes for a source file by itself, also what `oddity` finds odd.
+
+    With each comes the name by which it was found.
 
     A folder without ``__init__.py`` below them is not looked into, unless *namespaces* are included.
     """
@@ -187,7 +191,12 @@ def find_sources(places: Iterable[Path], *, namespaces: bool) -> Iterator[Path]:
             real = path if oddity(path) else path.resolve()
             if real not in seen:
                 seen.add(real)
-                yield real
+                yield real, path
+
+
+def top_of(folder: Path) -> Path:
+    """Return the folder of the checkout around *folder*, or itself; git may be told to name another one."""
+    return next((each for each in (folder, *folder.parents) if (each / ".git").exists()), folder)
 
 
 def oddity(path: Path) -> str:
@@ -255,8 +264,67 @@ def _modules(folder: Path, *, namespaces: bool) -> Iterator[Path]:
         yield from (Path(parent, name) for name in sorted(names) if _MODULE.fullmatch(name))
 
 
+#: How `git ls-files` shows a submodule, and how many digits the names of blobs have but in a repository of SHA-256.
+_SUBMODULE, _SHA1_DIGITS = "160000", 40
+
+#: What git is told, as else it may run programs that the configuration of the repository names. Whose checkout it is
+#: decides that, and a checkout is looked at here, not trusted.
+_HARMLESS = (
+    "--no-pager",
+    "--no-optional-locks",
+    "--no-replace-objects",
+    *("-c", "core.fsmonitor=false"),
+    *("-c", f"core.hooksPath={os.devnull}"),
+    *("-c", "log.showSignature=false"),
+    *("-c", "diff.external="),
+    *("-c", "protocol.allow=never"),
+)
+
+#: What of its environment git is left: which of the user's configuration counts, where a checkout may end, and whose it
+#: is taken for in a test.
+_LEFT = re.compile(r"GIT_(CONFIG_(COUNT|KEY_\d+|VALUE_\d+|GLOBAL|SYSTEM|NOSYSTEM)|CEILING_\w+|DISCOVERY_\w+|TEST_\w+)")
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment of git: without what names programs, or another repository than that which is asked for.
+
+    A partial clone would fetch what it lacks, by programs that its configuration names; what is not here is said to be
+    not here.
+    """
+    left = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or _LEFT.fullmatch(name)}
+    return {**left, "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "", "GIT_TERMINAL_PROMPT": "0"}
+
+
 class _NoGitError(Exception):
     """Why git cannot be asked."""
+
+
+def _changed(root: Path, selected: set[Path]) -> set[Path]:
+    """Return those of *selected* that differ from the revision of the repository at *root*, and submodules that do.
+
+    `git status` would run the filters that the configuration of the repository names, and so would `git diff`.
+    """
+    changed = {root / name for name in _git(root, "diff-index", "--cached", "--name-only", "-z", "HEAD").split("\0")}
+    for entry in filter(None, _git(root, "ls-files", "-z", "--stage").split("\0")):
+        about, _, name = entry.partition("\t")
+        mode, blob, _ = about.split(" ")
+        path = root / name
+        if mode == _SUBMODULE:
+            if (path / ".git").exists() and (_revision(path) != blob or _changed(path, selected)):
+                changed.add(path)
+        elif path in selected and not _is_blob(path, blob):
+            changed.add(path)
+    return changed - {root}
+
+
+def _is_blob(path: Path, blob: str) -> bool:
+    """Whether file *path* is what git *blob* is, but for its line ends."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return False
+    make = hashlib.sha1 if len(blob) == _SHA1_DIGITS else hashlib.sha256
+    return any(make(b"blob %d\0" % len(one) + one).hexdigest() == blob for one in (content, *_with_other_ends(content)))
 
 
 def _revision(root: Path) -> str:
@@ -273,12 +341,12 @@ def _git(folder: Path, *arguments: str) -> str:
 def _git_bytes(folder: Path, *arguments: str) -> bytes:
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), *arguments],
+            ["git", "-C", str(folder), *_HARMLESS, *arguments],
             capture_output=True,
+            stdin=subprocess.DEVNULL,
             timeout=GIT_TIMEOUT,
             check=False,
-            # A partial clone would fetch what it lacks; what is not here is said to be not here.
-            env={**os.environ, "GIT_NO_LAZY_FETCH": "1"},
+            env=_environment(),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise _NoGitError(str(error)) from None

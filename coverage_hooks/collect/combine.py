@@ -10,7 +10,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ from coverage.exceptions import CoverageException
 from coverage_hooks.collect import files, proof, worlds
 from coverage_hooks.collect.checkout import Checkout
 from coverage_hooks.collect.contents import Content, read_data
-from coverage_hooks.collect.ledger import Ledger, Row
+from coverage_hooks.collect.ledger import MOST_NOTES, Ledger, Row
 from coverage_hooks.collect.plain import counted
 from coverage_hooks.collect.realign import Realigner, Realignment, Tally
 from coverage_hooks.collect.remap import Refused, Remapped, Remapper
@@ -55,11 +55,19 @@ class Inputs:
 
 
 def combine(
-    ledger: Ledger, verified: Iterable[Verified], output: Path, configuration: Configuration, inputs: Inputs
+    ledger: Ledger,
+    verify: Callable[[], Iterator[Verified]],
+    output: Path,
+    configuration: Configuration,
+    inputs: Inputs,
 ) -> None:
-    """Write the data files of *verified* and of the unit data below *output*; what cannot be used becomes losses."""
+    """Write the data files of what *verify* yields and of the unit data below *output*.
+
+    What cannot be used becomes losses.
+    """
     files.clear(output)  # first: a plugin may take the pages of a report for templates
     files.make_folder(output)
+    majority = None if inputs.units else _majority(ledger, verify)
     sources = configuration.checkout()
     if sources.note:
         ledger.note("combine", sources.note)
@@ -74,18 +82,20 @@ def combine(
             ledger.note("combine", told)
         if unit is not None and unit.changed:
             ledger.note("combine", _stale(inputs.units, [sources.shown(path) for path in unit.changed]))
-        kinds = _Kinds(ledger, unit)
+        kinds = _Kinds(ledger, unit, majority)
         remapper = Remapper(
             sources, configuration, work.by_paths_setting, Realigner(sources) if inputs.realign else None
         )
         cluster = Union()
         line_ends: set[Path] = set()
         left_out: dict[tuple[str, str], list[str]] = defaultdict(list)
-        for each in kinds.fitting(verified):
+        for each in kinds.fitting(verify()):
             remapped = _remapped(ledger, each, sources, remapper, inputs)
             line_ends.update(remapped.line_ends)
             for path, (place, reason) in remapped.left_out.items():
-                left_out[path, f"is {sources.shown(place)}: {reason}, left out"].append(each.row.recording)
+                key = path, f"is {sources.shown(place)}: {reason}, left out"
+                if key in left_out or len(left_out) <= MOST_NOTES:  # one more than are told: so the ledger says so
+                    left_out[key].append(each.row.recording)
             work.add(cluster, each, remapped)
         work.finish()
         for (path, told), (first, *others) in left_out.items():  # once for all replicas
@@ -121,8 +131,8 @@ class _Kinds:
     The two cannot be mixed, so recordings of the other kind are losses. `branch` is None before anybody could tell.
     """
 
-    def __init__(self, ledger: Ledger, unit: _Unit | None) -> None:
-        self.branch = None if unit is None else unit.branch
+    def __init__(self, ledger: Ledger, unit: _Unit | None, majority: bool | None) -> None:
+        self.branch = majority if unit is None else unit.branch
         self.processes: list[Process] = []
         self._ledger = ledger
         self._against = "the other recordings" if unit is None else "the unit data"
@@ -130,12 +140,6 @@ class _Kinds:
 
     def fitting(self, verified: Iterable[Verified]) -> Iterator[Verified]:
         """Yield those that can be combined; `UsageError` when there is unit data and none of them fits it."""
-        # One that is damaged claims something, too: it may have been sound, or be so now.
-        claims = {row.branch for row in self._ledger.rows if row.folder}
-        if self._follow and len(claims) > 1:
-            # Only here does it take all to know what to do with the first.
-            verified = list(verified)
-            self.branch = sum(each.branch for each in verified) * 2 >= len(verified) if verified else None
         others = 0
         for each in verified:
             self.processes.append(each.process)
@@ -150,6 +154,19 @@ class _Kinds:
             self._ledger.lose("combine", each.row, reason, file=layout.MANIFEST)
         if not self._follow and others and others == len(self.processes):
             raise UsageError(reason)
+
+
+def _majority(ledger: Ledger, verify: Callable[[], Iterator[Verified]]) -> bool | None:
+    """Return whether most of the sound recordings have branches; None where they are all of one kind, or there is none.
+
+    It takes all to know what to do with the first, so they are verified twice: all of them are too much to keep.
+    """
+    # One that is damaged claims something, too: it may have been sound, or be so now.
+    if len({row.branch for row in ledger.rows if row.folder}) < 2:
+        return None
+    kinds = Counter(each.branch for each in verify())
+    ledger.begin("verify")
+    return kinds[True] >= kinds[False] if kinds else None
 
 
 def _remapped(ledger: Ledger, verified: Verified, sources: Checkout, remapper: Remapper, inputs: Inputs) -> Remapped:

@@ -6,7 +6,9 @@ in `DATA`, which are made to be combined.
 
 from __future__ import annotations
 
+import dataclasses
 import errno
+import json
 import os
 import re
 import shutil
@@ -219,6 +221,17 @@ def write(target: Path, content: str | bytes) -> None:
     """Make *content* the content of *target*."""
     with replacing(target) as file:
         file.write(content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace"))
+
+
+def write_json(target: Path, document: object) -> None:
+    """Make *document* the content of *target*; dataclasses in it are written by their fields.
+
+    Part by part: thousands of rows as one text would take more than all the rest.
+    """
+    with replacing(target) as file:
+        for part in json.JSONEncoder(indent=1, default=dataclasses.asdict).iterencode(document):
+            file.write(part.encode("utf-8", "backslashreplace"))
+        file.write(b"\n")
 
 
 def _umask() -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import mmap
 import re
 from collections.abc import Sequence
 
@@ -21,7 +22,10 @@ LAST_LINE, FIRST_END = (1 << 24) - 1, -(1 << 24)
 
 #: Beyond any program, too, and little enough for the memory: content is held whole, of several recordings at a time.
 #: The bytes are those of all names, and one for each line of each file.
-MOST_ARCS, MOST_BYTES = 2_000_000, 40 << 20
+MOST_ARCS, MOST_BYTES, MOST_NAMES = 1_000_000, 20 << 20, 100_000
+
+#: Texts of names that are longer are parsed each time: those that are kept must not fill the memory.
+_KEPT = 1024
 
 #: How many records are looked at together: a journal may be much longer than what is new in it.
 _TOGETHER = 1 << 16
@@ -48,7 +52,7 @@ class Journals:
         self._lines: dict[str, bytearray] = {}  # by path a digit for each line, from line 0 on
         self._arcs: dict[str, set[int]] = {}
         self._tracers: dict[str, str] = {}
-        self._line_bytes = self._name_bytes = 0
+        self._line_bytes = self._name_bytes = self._name_count = 0
         # By number of one journal, what there is by path.
         self._names: dict[int, Name] = {}
         self._numbered_lines: dict[int, bytearray] = {}
@@ -64,8 +68,9 @@ class Journals:
         wrong = ""
         try:
             while at < size:
-                at = self._read(journal, at, min(size, at + _TOGETHER))
+                before, at = at, self._read(journal, at, min(size, at + _TOGETHER))
                 _expect_at_most(MOST_ARCS, sum(map(len, self._arcs.values())))
+                let_go(journal, before * RECORD.size, at * RECORD.size)
         except _UnsoundError as found:
             at, wrong = found.record, str(found)
         for name in self._names.values():
@@ -168,14 +173,19 @@ class Journals:
         text = bytes(journal[first : first + padded(size)])
         if len(text) < padded(size):
             raise _UnsoundError(at, "a name of no possible text" if 0 in text else "")
+        if text[size:].strip(b" "):
+            raise _UnsoundError(at, "a name that goes on behind its length")
         try:
-            name = _parsed(text)
+            name = (_parsed if size <= _KEPT else _parse)(text[:size])
         except ManifestError as error:
             raise _UnsoundError(at, str(error)) from None
+        is_new = name.number not in self._names
         known = self._names.setdefault(name.number, name)
         if (known.path, known.tracer) != (name.path, name.tracer):
             raise _UnsoundError(at, f"a second name for file {name.number}")
-        if known is name:
+        if is_new:
+            self._name_count += 1
+            _expect_at_most(MOST_NAMES, self._name_count)
             self._numbered_lines[name.number] = self._lines.setdefault(name.path, bytearray())
             self._numbered_arcs[name.number] = self._arcs.setdefault(name.path, set())
             if name.tracer:
@@ -204,8 +214,22 @@ def _expect_at_most(most: int, found: int) -> None:
         raise VolumeError("damaged: it holds more than any program has")
 
 
-@functools.lru_cache(maxsize=2048)
-def _parsed(text: bytes) -> Name:
-    """Parse *text*, most of them once: replicas of an operator name much the same files."""
+def let_go(mapped: memoryview, first: int, end: int) -> None:
+    """Tell the kernel that the bytes of a *mapped* file from *first* to *end* were looked at.
+
+    Else all of a large one counts as memory of this process.
+    """
+    if isinstance(mapped.obj, mmap.mmap):
+        first = first // mmap.PAGESIZE * mmap.PAGESIZE
+        length = end // mmap.PAGESIZE * mmap.PAGESIZE - first
+        if length > 0:
+            mapped.obj.madvise(mmap.MADV_DONTNEED, first, length)
+
+
+def _parse(text: bytes) -> Name:
     name = Name.parse(text)
     return dataclasses.replace(name, problem="its path is no text") if _NO_TEXT.search(name.path) else name
+
+
+#: Most are parsed once: replicas of an operator name much the same files.
+_parsed = functools.lru_cache(maxsize=2048)(_parse)

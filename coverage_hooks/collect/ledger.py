@@ -8,13 +8,16 @@ unless a number was expected; so completeness is called unproven. What a witness
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from coverage_hooks.collect import clocks, files
+from coverage_hooks.collect.plain import shortened
 from coverage_hooks.errors import UsageError
 from coverage_hooks.volume import access
 from coverage_hooks.volume.manifest import Manifest, Mode, Unrecorded
@@ -30,18 +33,28 @@ STEPS: tuple[Step, ...] = ("retrieve", "verify", "combine", "report")
 #: Of what something is missing: of what was or should have been recorded, or of the coverage that was asked for.
 LossKind = Literal["recording", "threshold"]
 
+#: How many losses, losses of a recording, and notes are told one by one, and how many characters they and the problems
+#: of recordings have together: whoever writes to a volume decides how many there are. What is beyond is counted.
+MOST_LOSSES, MOST_OF_ONE, MOST_NOTES, MOST_TEXT = 5_000, 500, 1_000, 4 << 20
+
+#: How many characters one text has.
+LONGEST = 4096
+
 #: Why the end of a process that recorded losslessly cost nothing.
 NOTHING_LOST = "nothing is lost: each line was on the volume before it ran"
+
+_MORE_NOTES = "more notes of this kind, which are too many to tell each"
 
 #: What the module of a file that ``kopf run`` was given is called.
 _KOPF_SCRIPT = "__kopf_script_"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Loss:
     """Something that should be in the report and is not; `recording` and `file` are empty where none is to blame.
 
-    Of kind `threshold` it is coverage, of which there is less than was asked for.
+    Of kind `threshold` it is coverage, of which there is less than was asked for. Where there are too many to tell
+    each, one of a step stands for the `count` of those that are not told.
     """
 
     step: Step
@@ -51,6 +64,7 @@ class Loss:
     reason: str
     kind: LossKind = "recording"
     waived: bool = False
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +201,23 @@ class Ledger:
     completeness: str = UNPROVEN
     proven: bool = False
     format: int = FORMAT
+    _rest: dict[tuple[Step, bool], Loss] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _told: dict[str, int] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _text: int = field(default=0, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Count what there is."""
+        self._told = dict(Counter(loss.recording for loss in self.losses))
+        told = [text for loss in self.losses for text in (loss.file, loss.reason)]
+        told += (note.text for note in self.notes)
+        self._text = sum(map(len, itertools.chain(told, *(row.problems for row in self.rows))))
+
+    def _has_room(self, *texts: str) -> bool:
+        """Return whether *texts* may be kept, too, and count them if so."""
+        if self._text + (size := sum(map(len, texts))) > MOST_TEXT:
+            return False
+        self._text += size
+        return True
 
     @property
     def recorded(self) -> list[Row]:
@@ -203,12 +234,35 @@ class Ledger:
         again = STEPS[STEPS.index(step) :]
         self.losses = [loss for loss in self.losses if loss.step not in again]
         self.notes = [note for note in self.notes if note.step not in again]
+        self._rest.clear()
+        self.__post_init__()
+
+    def enter(self, row: Row) -> None:
+        """Add *row*, with as many of its problems as there is room for, the last ones first."""
+        told = [problem for problem in reversed(row.problems) if self._has_room(problem)][::-1]
+        if rest := len(row.problems) - len(told):
+            told = [f"{rest} more, for which {files.LEDGER} has no room", *told]
+        row.problems = told
+        self.rows.append(row)
 
     def lose(self, step: Step, row: Row | None, reason: str, *, file: str = "") -> None:
         """Enter a loss; it is waived when its recording or pod was named in the waivers."""
         recording, pod = (row.recording, row.pod) if row else ("", "")
         waived = row is not None and bool({recording, pod, pod.rpartition("/")[2]} - {""} & set(self.waivers))
-        self.losses.append(Loss(step=step, recording=recording, pod=pod, file=file, reason=reason, waived=waived))
+        file, reason = shortened(file, LONGEST), shortened(reason, LONGEST)
+        of_it = self._told.get(recording, 0)
+        if len(self.losses) < MOST_LOSSES and of_it < MOST_OF_ONE and self._has_room(file, reason):
+            self._told[recording] = of_it + 1
+            self.losses.append(Loss(step=step, recording=recording, pod=pod, file=file, reason=reason, waived=waived))
+            return
+        rest = self._rest.get((step, waived))
+        if rest is None:
+            rest = self._rest[step, waived] = Loss(
+                step=step, recording="", pod="", file="", reason="", waived=waived, count=0
+            )
+            self.losses.append(rest)
+        rest.count += 1
+        rest.reason = f"{rest.count} more, which are too many to tell each"
 
     def fall_short(self, reason: str) -> None:
         """Enter a threshold that was not met; no waiver is about one."""
@@ -216,16 +270,18 @@ class Ledger:
 
     def note(self, step: Step, text: str) -> None:
         """Enter what a reader should know and nothing is lost by."""
-        self.notes.append(Note(step=step, text=text))
+        text = shortened(text, LONGEST)
+        if len(self.notes) < MOST_NOTES and self._has_room(text):
+            self.notes.append(Note(step=step, text=text))
+        elif (rest := Note(step=step, text=_MORE_NOTES)) not in self.notes:
+            self.notes.append(rest)
 
     def save(self, output: Path) -> None:
         """Keep the ledger in folder *output* for the next step."""
-        document = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        # Row by row: thousands of them as one document, and that as one text, would take more than all the rest.
-        with files.replacing(output / files.LEDGER) as file:
-            for part in json.JSONEncoder(indent=1, default=dataclasses.asdict).iterencode(document):
-                file.write(part.encode("utf-8", "backslashreplace"))
-            file.write(b"\n")
+        files.write_json(
+            output / files.LEDGER,
+            {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.init},
+        )
 
     @classmethod
     def load(cls, output: Path) -> Ledger:
@@ -296,16 +352,15 @@ def _excused(manifest: Manifest) -> set[str]:
 
 
 def as_document(ledger: Ledger) -> dict[str, Any]:
-    """Return the parts of *ledger* that a summary shows."""
-    document = dataclasses.asdict(ledger)
+    """Return the parts of *ledger* that a summary shows; its lists are those of the ledger."""
     return {
         "run": ledger.run,
         "since": ledger.since,
         "expected": ledger.expected,
         "completeness": ledger.completeness,
         "proven": ledger.proven,
-        "ledger": document["rows"],
-        "earlier": document["earlier"],
-        "losses": document["losses"],
+        "ledger": ledger.rows,
+        "earlier": ledger.earlier,
+        "losses": ledger.losses,
         "notes": [note.text for note in ledger.notes],
     }

@@ -35,6 +35,9 @@ FORMAT = 1
 #: The longest line that is read, in bytes; a pod's has some thousand.
 LINE_LIMIT = 1 << 20
 
+#: How many bytes of a file are read: a test run of a day has a tenth of it.
+FILE_LIMIT = 64 << 20
+
 #: Seconds after which a witness has been told everything again, even when nothing happened.
 CONFIRMED_EVERY = 5
 
@@ -201,6 +204,9 @@ def read(path: Path) -> Testimony | None:
                 return None
             testimony = Testimony(header=Header.of(_parse(first)))
             while line := file.readline(LINE_LIMIT):
+                if file.tell() > FILE_LIMIT:
+                    testimony.stopped = f"its file has more than {FILE_LIMIT >> 20} MiB, and the rest was not read"
+                    break
                 try:
                     testimony.take(_parse(line))
                 except ValueError:

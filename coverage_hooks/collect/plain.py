@@ -15,6 +15,11 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _MARKDOWN = re.compile(r"""[\\`*_{}\[\]()<>#+!|~&@:$"'=]""")
 
 
+def shortened(text: str, most: int) -> str:
+    """Return *text*, or as much of its beginning as *most* characters are."""
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def counted(count: int, name: str) -> str:
     """Return *count* things, each called *name*."""
     return f"{count} {name}{'s' * (count != 1)}"

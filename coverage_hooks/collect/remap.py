@@ -17,6 +17,13 @@ from typing import Protocol
 from coverage_hooks.collect.checkout import Checkout, SourceFile
 from coverage_hooks.collect.realign import Realigner, Realignment
 from coverage_hooks.collect.verify import Verified
+from coverage_hooks.volume.journal import Fingerprint
+
+#: How many arcs a file has at most, for each of its lines and besides: no program has one between any two lines.
+_ARCS_OF_LINE, _ARCS_BESIDES = 50, 1000
+
+#: How many characters have the paths whose places are remembered.
+_REMEMBERED = 4 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +84,7 @@ class Remapper:
         self._realigner = realigner
         # The replicas of an image ask the same again.
         self._same: dict[tuple[str, str, str], tuple[list[SourceFile], str]] = {}
+        self._room = _REMEMBERED
 
     def remap(self, verified: Verified) -> Remapped:
         """Return where each measured path of *verified* belongs."""
@@ -124,14 +132,21 @@ class Remapper:
             return [], ""
         tracer = verified.content.tracers.get(path, "")
         key = path, fingerprint.sha256, tracer
-        if key not in self._same:
-            same = [file for file in self._of_that_name(path) if fingerprint.sha256 in file.equal]
-            near = _nearest(path, _tracked(same))
-            reasons = [self._selection.left_out(file.path, tracer) for file in near]
-            kept = [file for file, reason in zip(near, reasons, strict=True) if not reason]
-            exact = [file for file in kept if file.sha256 == fingerprint.sha256]
-            self._same[key] = (exact or kept or near), ("" if kept or not near else reasons[0])
-        return self._same[key]
+        if key in self._same:
+            return self._same[key]
+        found = self._found_same(path, fingerprint, tracer)
+        self._room -= len(path)
+        if self._room >= 0:
+            self._same[key] = found
+        return found
+
+    def _found_same(self, path: str, fingerprint: Fingerprint, tracer: str) -> tuple[list[SourceFile], str]:
+        same = [file for file in self._of_that_name(path) if fingerprint.sha256 in file.equal]
+        near = _nearest(path, _tracked(same))
+        reasons = [self._selection.left_out(file.path, tracer) for file in near]
+        kept = [file for file, reason in zip(near, reasons, strict=True) if not reason]
+        exact = [file for file in kept if file.sha256 == fingerprint.sha256]
+        return (exact or kept or near), ("" if kept or not near else reasons[0])
 
     def _of_that_name(self, path: str) -> list[SourceFile]:
         return self._checkout.named(path.rpartition("/")[2])
@@ -198,6 +213,9 @@ class Remapper:
             result.refused.append(Refused(path=path, nearest=[file.path], reason=refusal))
         elif highest > file.lines:
             result.refused.append(_damaged(verified, path, file.path, highest, file.lines))
+        elif (arcs := _arcs(verified, path)) > _ARCS_OF_LINE * file.lines + _ARCS_BESIDES:
+            reason = f"damaged: holds {arcs} arcs between {file.lines} lines"
+            result.refused.append(Refused(path=path, nearest=[file.path], reason=reason))
         else:
             self._selection.select(file.path, tracer)
             result.files[path] = file.path
@@ -238,6 +256,10 @@ def _nearest(path: str, files: list[SourceFile]) -> list[SourceFile]:
     tails = [common_tail(path, str(file.path)) for file in files]
     longest = max(tails, default=0)
     return [file for file, tail in zip(files, tails, strict=True) if tail == longest]
+
+
+def _arcs(verified: Verified, path: str) -> int:
+    return len((verified.content.arcs or {}).get((path, ""), ()))
 
 
 def _damaged(verified: Verified, path: str, nearest: Path, highest: int, lines: int) -> Refused:

@@ -36,6 +36,7 @@ class UnparsedError(UsageError):
 
 #: Why a measured file is not reported, as a note has it.
 OUTSIDE = "not selected here"
+LEADING_OUT = "a link to what is not in the checkout, which is not shown"
 NO_SOURCE = "no Python, and coverage.py leaves it out of reports"
 
 
@@ -67,6 +68,7 @@ class Configuration:
         self._parsed = Parsed()
         self._tracers: dict[Path, str] = {}
         self._measured: set[Path] = set()
+        self._leading_out: list[Path] = []
         self._selected: list[Path] = []  # kept, as each recording asks for them
         self._left_out: dict[tuple[Path, str], str] = {}
 
@@ -120,14 +122,21 @@ class Configuration:
     def _listed(self) -> dict[Path, str]:
         """All that coverage.py finds by itself in what ``run:source`` names, with the plugin that found it."""
         namespaces = bool(self._options["report:include_namespace_packages"])
-        found = dict.fromkeys(sorted(checkout.find_sources(self._places, namespaces=namespaces)), "")
+        sources = sorted(checkout.find_sources(self._places, namespaces=namespaces))
+        self._leading_out = [path for real, path in sources if not self._is_inside(real)]
+        found = dict.fromkeys((real for real, _ in sources if self._is_inside(real)), "")
         with explained():
             for name, plugin in self._plugins.items():
                 for place in self._places:
                     if plugin is not None and place.is_dir():
                         paths = map(Path, sorted(plugin.find_executable_files(str(place))))
-                        found |= {path if checkout.oddity(path) else self.place(str(path)): name for path in paths}
+                        real = {path if checkout.oddity(path) else self.place(str(path)): name for path in paths}
+                        found |= {path: name for path in real if self._is_inside(path)}
         return found
+
+    def _is_inside(self, path: Path) -> bool:
+        """Whether *path*, to which a link may have led, lies in the checkout, or in what ``run:source`` names."""
+        return any(path.is_relative_to(each) for each in (checkout.top_of(self.folder), *self._places))
 
     @functools.cached_property
     def odd(self) -> dict[Path, str]:
@@ -251,9 +260,9 @@ class Configuration:
         """Return the files that ``run:source`` names and are not *reported*, and the setting that left them out."""
         there = {self.place(name) for name in reported}
         every = sorted({*self._found, *self._measured} - there)
-        return {self.shown(path): self._reason(path) for path in every} | {
-            self.shown(path): why for path, why in self.odd.items()
-        }
+        links = dict.fromkeys(map(self.shown, self._leading_out), LEADING_OUT)
+        odd = {self.shown(path): why for path, why in self.odd.items()}
+        return {self.shown(path): self._reason(path) for path in every} | odd | links
 
     def _reason(self, path: Path) -> str:
         """Return why *path* is in no report: coverage.py does not tell which pattern it was."""

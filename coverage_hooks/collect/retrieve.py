@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from coverage_hooks.collect import clocks, endings, files, plain, runs
+from coverage_hooks.collect.contents import DamagedError
 from coverage_hooks.collect.endings import Moments, Witness
 from coverage_hooks.collect.ledger import (
     NOTHING_LOST,
@@ -39,6 +40,12 @@ LATE_INTERVALS = 3
 #: What a manifest may claim as its interval; a larger claim would make the collector wait for hours.
 LONGEST_INTERVAL = 60.0
 
+
+#: How many recordings of one run are collected, and how many journals of one recording.
+MOST_RECORDINGS, MOST_JOURNALS = 20_000, 10_000
+
+#: How many characters of a recorder's problem are repeated in what is said of its recording, and how many runs named.
+_REPEATED, _NAMED_RUNS = 500, 20
 
 #: Told once what a wait is for, when it has turned out to be one, and an empty text when it is over.
 Say = Callable[[str], object]
@@ -78,9 +85,11 @@ def retrieve(
     """
     patience = patience or Patience()
     listed = datetime.now(UTC)
-    chosen = runs.choose(runs.look(source), choice)
+    chosen = runs.choose(runs.look_briefly(source), choice)
     if chosen.barred:
         raise SourceError(chosen.barred)
+    beyond = len(chosen.found) - MOST_RECORDINGS
+    del chosen.found[MOST_RECORDINGS:]
     ledger = Ledger(
         run=chosen.run,
         since=timestamp(choice.since) if choice.since else None,
@@ -89,6 +98,8 @@ def retrieve(
         waivers=sorted(waivers),
         earlier=[each.earlier() for each in chosen.earlier],
     )
+    if beyond > 0:
+        ledger.lose("retrieve", None, _too_many(beyond))
     if choice == Choice() and (doubt := chosen.doubt(listed)):
         ledger.note("retrieve", doubt)
     silent = await_beats(source, [each.manifest for each in chosen.found if each.manifest], patience, say=say)
@@ -102,6 +113,13 @@ def retrieve(
             ledger.lose("retrieve", row, endings.loss_of(row))
     _count(ledger, chosen)
     return ledger
+
+
+def _too_many(beyond: int) -> str:
+    return (
+        f"{beyond} of the recordings that are asked for are not collected, as only {MOST_RECORDINGS} are at a time: "
+        "choose fewer by --run or --since"
+    )
 
 
 def _join(ledger: Ledger, chosen: Chosen, witness: Witness | None, moments: Moments) -> None:
@@ -178,21 +196,21 @@ def _take(
     """Copy recording *found* and enter it into *ledger*; *boot* is that of the machine which reads the volume."""
     if found.manifest is None:
         row = Row(recording=found.recording, note=found.reason)
-        ledger.rows.append(row)
+        ledger.enter(row)
         ledger.lose("retrieve", row, found.reason, file=layout.MANIFEST)
         return
     folder = Path(files.RAW, plain.folder_name(found.manifest.run), found.recording)
-    row = Row.of(found.manifest, str(folder))
-    ledger.rows.append(row)
     try:
         fetched = _fetch(source, found.recording, output / folder, limits)
     except VolumeError as error:
+        row = Row.of(found.manifest, "")
+        ledger.enter(row)
         row.fail(str(error))
-        row.folder = ""
-        ledger.lose("retrieve", row, row.note, file=_blamed(found.manifest, row.note))
+        ledger.lose("retrieve", row, row.note, file=error.file if isinstance(error, DamagedError) else layout.MANIFEST)
         return
     manifest = fetched.manifest
-    ledger.rows[-1] = row = Row.of(manifest, str(folder))
+    row = Row.of(manifest, str(folder))
+    ledger.enter(row)
     row.complete = fetched.complete
     row.same_boot = manifest.process.boot == boot if manifest.process.boot and boot else None
     for name, reason in fetched.refused.items():
@@ -249,11 +267,17 @@ def _copy_set(source: Source, manifest: Manifest, folder: Path, limits: Limits) 
     files.make_folder(folder)
     for journal in manifest.journals:
         if manifest.state != "finished" or not _is_here(folder / journal.file, journal.sha256):
-            source.copy(manifest.recording, journal.file, folder / journal.file, limit=limits.journal)
+            try:
+                source.copy(manifest.recording, journal.file, folder / journal.file, limit=limits.journal)
+            except VolumeError as error:
+                raise DamagedError(journal.file, str(error)) from None
     # Listed only now: a marker that is still there says that no point was missing before.
     listed, refused = source.files(manifest.recording), {}
     known = {layout.COMPLETE, *(journal.file for journal in manifest.journals)}
-    for name in (name for name in listed if name not in known):
+    others = [name for name in listed if name not in known]
+    if rest := others[MOST_JOURNALS:]:
+        refused[rest[0]] = f"this and {len(rest) - 1} more are not read: only {MOST_JOURNALS} of a recording are"
+    for name in others[:MOST_JOURNALS]:
         try:
             source.copy(manifest.recording, name, folder / name, limit=limits.journal)
         except VolumeError as error:  # most likely of a child: what its parent ran is here all the same
@@ -309,7 +333,7 @@ def _judge_empty(ledger: Ledger, row: Row, manifest: Manifest) -> None:
 def _nothing_published(row: Row, manifest: Manifest) -> str:
     full = "the volume is full, " if manifest.state == "running" else ""
     advice = (
-        manifest.problems[-1]
+        _last_problem(manifest)
         if manifest.problems
         else f"nothing of `run:source` ran, {full}or the operator's coverage configuration names other code; "
         "see its log too"
@@ -334,11 +358,15 @@ def _judge_running(ledger: Ledger, row: Row, manifest: Manifest, age: float, rea
         return
     behind = (parse_timestamp(manifest.published_at) - saved).total_seconds()  # by one clock: the pod's
     if row.clock:
-        row.note = f"it beats, but for how long nothing was saved is unknown: {row.clock}; {manifest.problems[-1]}"
+        row.note = f"it beats, but for how long nothing was saved is unknown: {row.clock}; {_last_problem(manifest)}"
         ledger.lose("retrieve", row, row.note)
     elif behind > (LATE_INTERVALS + 1) * manifest.interval + manifest.publish_seconds:
-        row.note = f"it beats, but nothing was saved for {behind:.1f} s: {manifest.problems[-1]}"
+        row.note = f"it beats, but nothing was saved for {behind:.1f} s: {_last_problem(manifest)}"
         ledger.lose("retrieve", row, row.note)
+
+
+def _last_problem(manifest: Manifest) -> str:
+    return plain.shortened(manifest.problems[-1], _REPEATED)
 
 
 def _silence(row: Row, differ: str) -> str:
@@ -392,19 +420,15 @@ def _count(ledger: Ledger, chosen: Chosen) -> None:
 
 
 def _nothing(ledger: Ledger, chosen: Chosen) -> str:
-    others = sorted({each.run for each in ledger.earlier})
+    others = [*map(repr, sorted({each.run for each in ledger.earlier}))]
+    if rest := len(others[_NAMED_RUNS:]):
+        others[_NAMED_RUNS:] = [f"and {rest} more"]
     if ledger.since is not None and ledger.earlier:
         older = counted(len(ledger.earlier), "recording")
         return f"nothing was recorded since {ledger.since}; {older} {'is' if len(ledger.earlier) == 1 else 'are'} older"
     if chosen.run is not None and ledger.earlier:
-        return f"nothing was recorded for run {chosen.run!r}; the volume holds {', '.join(map(repr, others))}"
+        return f"nothing was recorded for run {chosen.run!r}; the volume holds {', '.join(others)}"
     return (
         "nothing was recorded: the volume holds no recording; check that the operator runs with "
         "COVERAGE_HOOKS_ENABLED=1 and COVERAGE_HOOKS_DIR on this volume, and look for coverage_hooks in its log"
     )
-
-
-def _blamed(manifest: Manifest, reason: str) -> str:
-    """Return the file of *manifest* that *reason* is about."""
-    names = [journal.file for journal in manifest.journals]
-    return next((name for name in names if repr(name) in reason), layout.MANIFEST)

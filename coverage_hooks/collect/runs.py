@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,14 @@ from coverage_hooks.collect.sources import LET_READ, Source
 from coverage_hooks.errors import ManifestError, NotPermitted, VolumeError
 from coverage_hooks.volume import layout
 from coverage_hooks.volume.manifest import Manifest, parse_timestamp, timestamp
+
+_NO_ROOM = (
+    "the manifests of this volume have more text than is kept of all together: remove recordings of earlier runs, as "
+    "`coverage-hooks prune` does, and shorten what COVERAGE_HOOKS_RUN and other settings say"
+)
+
+#: How many characters the manifests of all recordings have that are kept at a time: some hundred each is usual.
+MOST_TEXT = 12 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +92,29 @@ class Chosen:
 def look(source: Source) -> list[Found]:
     """Return every recording of *source*, readable or not."""
     return [look_at(source, recording) for recording in source.recordings()]
+
+
+def look_briefly(source: Source) -> list[Found]:
+    """As `look`, with brief manifests, and with no more of them than there is room for."""
+    found, room = [], MOST_TEXT
+    for recording in source.recordings():
+        each = look_at(source, recording)
+        if each.manifest is not None:
+            brief = each.manifest.brief()
+            room -= _characters(brief)
+            each = (
+                Found(recording=recording, manifest=brief)
+                if room >= 0
+                else Found(recording=recording, manifest=None, reason=_NO_ROOM)
+            )
+        found.append(each)
+    return found
+
+
+def _characters(manifest: Manifest) -> int:
+    document = dataclasses.asdict(manifest)
+    texts = [*document.values(), *document["process"].values(), *(document["pod"] or {}).values(), *manifest.problems]
+    return sum(len(text) for text in texts if isinstance(text, str))
 
 
 def look_at(source: Source, recording: str) -> Found:

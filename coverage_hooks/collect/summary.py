@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,9 @@ from coverage_hooks.collect.tables import percent as percent  # noqa: PLC0414 - 
 
 FORMAT = 1
 
+#: How many losses, recordings and notes each are listed in a document; `files.LEDGER` has more.
+LISTED = 300
+
 #: How many recordings of other runs are named: a volume that nobody prunes has more of them every day.
 EARLIER = 5
 
@@ -25,7 +28,7 @@ FILES = "## Files"
 
 def write(output: Path, ledger: Ledger, report: Report, changes: Comparison | None = None) -> None:
     """Write both documents into folder *output*."""
-    files.write(output / files.SUMMARY_JSON, json.dumps(document(ledger, report, changes), indent=1) + "\n")
+    files.write_json(output / files.SUMMARY_JSON, document(ledger, report, changes))
     files.write(output / files.SUMMARY_MARKDOWN, "\n".join(_lines(ledger, report, changes)) + "\n")
 
 
@@ -42,7 +45,7 @@ def document(ledger: Ledger, report: Report, changes: Comparison | None = None) 
 def verdict(ledger: Ledger) -> str:
     """Return how many losses are not waived, and how many thresholds are missed; empty for none of either."""
     missed = sum(loss.kind == "threshold" for loss in ledger.open_losses)
-    lost = len(ledger.open_losses) - missed
+    lost = sum(loss.count for loss in ledger.open_losses) - missed
     losses = f"{lost} {'loss' if lost == 1 else 'losses'}" if lost else ""
     return ", and ".join(filter(None, (losses, counted(missed, "missed threshold") if missed else "")))
 
@@ -51,6 +54,39 @@ def blame(loss: Loss) -> str:
     """Return what *loss* names: recording, pod and file, as far as they are known."""
     pod = f"(pod {loss.pod})" if loss.pod else ""
     return " ".join(filter(None, (loss.recording, pod, loss.file)))
+
+
+def listed_losses(ledger: Ledger, most: int = LISTED) -> tuple[list[Loss], str]:
+    """Return at most so many losses, and what there is to say of the rest.
+
+    Where there are more, the open ones and those of each recording get a turn: one recording must not hide the others.
+    """
+    told = [loss for loss in ledger.losses if loss.count == 1]
+    total = sum(loss.count for loss in ledger.losses)
+    shown = told
+    if total > most:
+        turns: Counter[str] = Counter()
+        by_turn = []
+        for loss in told:
+            turns[loss.recording] += 1
+            by_turn.append((loss.waived, turns[loss.recording] > most // 4, loss))
+        shown = [loss for *_, loss in sorted(by_turn, key=lambda each: each[:2])[:most]]
+    return shown, _rest(total - len(shown), len(told) - len(shown), "loss", "losses")
+
+
+def listed_notes(ledger: Ledger, most: int = LISTED) -> list[str]:
+    """Return at most so many notes, and in one more what there is to say of the rest."""
+    rest = len(ledger.notes) - most
+    more = _rest(rest, rest, "note", "notes")
+    return [*(note.text for note in ledger.notes[:most]), *([more] if more else [])]
+
+
+def _rest(count: int, kept: int, one: str, several: str) -> str:
+    """Return what to say of *count* things that are not listed, of which the ledger keeps some."""
+    if count <= 0:
+        return ""
+    has = f"{files.LEDGER} has {'all' if kept == count else kept} of them"
+    return f"and {count} more {one if count == 1 else several}: {has}"
 
 
 def cause(row: Row) -> str:
@@ -92,10 +128,12 @@ def _lines(ledger: Ledger, report: Report, changes: Comparison | None) -> Iterat
     yield "## Recordings"
     yield ""
     yield from _table("recording", "pod", "state", "journal", "lines", "lost", "ending", "note")
-    for row in ledger.rows:
+    for row in ledger.rows[:LISTED]:
         note = "; ".join([cause(row), *row.problems]).strip("; ")
         cells = (row.recording or "(none)", row.pod, row.state, row.mode, str(row.lines), lost(row), ending(row), note)
         yield _row(*cells)
+    if rest := _rest(len(ledger.rows) - LISTED, len(ledger.rows) - LISTED, "recording", "recordings"):
+        yield from ("", markdown(rest))
     yield ""
     yield f"Completeness: {markdown(ledger.completeness)}"
     listed, more = earlier(ledger)
@@ -103,7 +141,7 @@ def _lines(ledger: Ledger, report: Report, changes: Comparison | None) -> Iterat
         yield f"- earlier, not combined: {markdown(each.recording)} {markdown(each.run)}"
     if more:
         yield f"- earlier, not combined: {markdown(more)}"
-    yield from (f"- {markdown(note.text)}" for note in ledger.notes)
+    yield from (f"- {markdown(text)}" for text in listed_notes(ledger))
     yield ""
     yield from _changes(changes)
     yield FILES
@@ -131,9 +169,12 @@ def _totals(report: Report) -> Iterator[str]:
 def _losses(ledger: Ledger) -> Iterator[str]:
     yield f"## Losses: {verdict(ledger) or 'none'}"
     yield ""
-    for loss in ledger.losses:
+    shown, rest = listed_losses(ledger)
+    for loss in shown:
         whose = f"{markdown(blame(loss))}: " if blame(loss) else ""
         yield f"- {'(waived) ' if loss.waived else ''}{whose}{markdown(loss.reason)}"
+    if rest:
+        yield f"- {markdown(rest)}"
 
 
 def _table(*titles: str) -> Iterator[str]:

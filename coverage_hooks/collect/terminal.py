@@ -25,7 +25,7 @@ from coverage_hooks.collect.compare import WORLDS, Comparison
 from coverage_hooks.collect.ledger import Ledger
 from coverage_hooks.collect.plain import counted
 from coverage_hooks.collect.report import Report
-from coverage_hooks.collect.summary import blame, cause, earlier, ending, lost
+from coverage_hooks.collect.summary import blame, cause, earlier, ending, listed_losses, listed_notes, lost
 from coverage_hooks.shown import plain
 
 #: One line of a table.
@@ -47,6 +47,11 @@ _COLORS = {
 
 #: From how many rows on those of which there is nothing to tell are only counted.
 MANY_ROWS = 40
+
+#: How many losses, notes and problems are shown, and how many lines the table of recordings has.
+MANY_LOSSES, MANY_NOTES, MANY_PROBLEMS, MANY_LINES = 100, 12, 8, 60
+
+_RECORDINGS = ("recording", "pod", "state", "journal", "files", "lines", "lost", "ending", "note")
 
 #: From how many columns on a terminal is given whole tables, as a log is.
 WIDE = 120
@@ -73,7 +78,7 @@ def console() -> Console:
 def show_ledger(out: Console, ledger: Ledger) -> None:
     """Print who was recorded, and what else the volume said."""
     shown = [row for row in ledger.rows if len(ledger.rows) < MANY_ROWS or row.state != "finished" or cause(row)]
-    rows = [
+    rows: list[Row] = [
         (
             row.recording or "(none)",
             row.pod,
@@ -90,15 +95,19 @@ def show_ledger(out: Console, ledger: Ledger) -> None:
     chosen = f"since {ledger.since}" if ledger.since else f"of run {ledger.run or '(unnamed)'}"
     missing = len(ledger.rows) - len(ledger.recorded)
     show_line(out, f"{counted(len(ledger.recorded), 'recording')} {chosen}{f', {missing} missing' if missing else ''}")
-    if rows:
-        show_table(out, ("recording", "pod", "state", "journal", "files", "lines", "lost", "ending", "note"), rows)
+    if fitting := _fitting(out, _RECORDINGS, rows):
+        show_table(out, _RECORDINGS, fitting)
+    if others := len(rows) - len(fitting):
+        show_line(out, f"{others} more of which there is something to tell: {files.LEDGER} has all")
     if others := len(ledger.rows) - len(rows):
         show_line(
             out, f"{others} {'more ' if rows else ''}finished, with nothing to tell of them: {files.LEDGER} has all"
         )
-    for row in ledger.rows:
-        for problem in row.problems:
-            show_line(out, f"problem  {row.recording}: {problem}")
+    problems = [(row.recording, problem) for row in ledger.rows for problem in row.problems]
+    for recording, problem in problems[:MANY_PROBLEMS]:
+        show_line(out, f"problem  {recording}: {problem}")
+    if (others := len(problems) - MANY_PROBLEMS) > 0:
+        show_line(out, f"problem  and {others} more: {files.LEDGER} has all")
     listed, more = earlier(ledger)
     for each in listed:
         show_line(
@@ -106,8 +115,8 @@ def show_ledger(out: Console, ledger: Ledger) -> None:
         )
     if more:
         show_line(out, f"earlier, not combined  {more}")
-    for note in ledger.notes:
-        show_line(out, f"note  {note.text}")
+    for text in listed_notes(ledger, MANY_NOTES):
+        show_line(out, f"note  {text}")
     show_line(out, f"completeness  {ledger.completeness}")
 
 
@@ -132,12 +141,15 @@ def show_changes(out: Console, changes: Comparison | None) -> None:
 
 
 def show_losses(out: Console, ledger: Ledger) -> None:
-    """Print every loss, the waived ones too."""
-    for loss in ledger.losses:
+    """Print every loss, the waived ones too; where there are many, some of each recording."""
+    shown, rest = listed_losses(ledger, MANY_LOSSES)
+    for loss in shown:
         kind = "waived" if loss.waived else "LOSS"
         show_line(
             out, f"{kind}  {f'{blame(loss)}: ' if blame(loss) else ''}{loss.reason}", "" if loss.waived else "bold red"
         )
+    if rest:
+        show_line(out, f"LOSS  {rest}" if ledger.open_losses else f"waived  {rest}")
 
 
 def show_table(out: Console, titles: Iterable[str], rows: Iterable[Row]) -> None:
@@ -197,6 +209,14 @@ def _shown(out: Console, titles: Row, rows: list[Row]) -> RenderableType:
     if _has_room(out, table := _table(titles, rows)):
         return table
     return Group(*(part for row in rows for part in _block(titles, row)))
+
+
+def _fitting(out: Console, titles: Row, rows: list[Row]) -> list[Row]:
+    """Return as many *rows* as a table of `MANY_LINES` has room for, at least one; all when they are few and short."""
+    rows = rows[:MANY_LINES]
+    while len(rows) > 1 and len(out.render_lines(_shown(out, titles, rows), pad=False)) > MANY_LINES:
+        rows = rows[: len(rows) * 3 // 4]
+    return rows
 
 
 def _block(titles: Row, row: Row) -> Iterator[RenderableType]:

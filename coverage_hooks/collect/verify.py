@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 from coverage_hooks.collect import workers
 from coverage_hooks.collect.contents import Content, DamagedError
-from coverage_hooks.collect.journals import Journals
+from coverage_hooks.collect.journals import Journals, let_go
 from coverage_hooks.collect.ledger import Ledger, Row
 from coverage_hooks.collect.workers import WorkerLostError
 from coverage_hooks.errors import VolumeError
@@ -29,6 +29,11 @@ from coverage_hooks.volume.manifest import Begun, JournalFile, Manifest, Process
 #: How many processes look at recordings, each at how many at once; and how many recordings are worth starting them.
 WORKERS, AT_ONCE, MANY = min(4, os.cpu_count() or 1), 4, 256
 
+#: How many bytes the journals of each of them have at most: several large ones at a time would fill the memory.
+SMALL = 1 << 20
+
+#: How many bytes are hashed at a time.
+_CHUNK = 1 << 20
 
 _EMPTY = "empty: it holds no line; nothing of `run:source` ran, or the operator's configuration names other code"
 
@@ -87,7 +92,7 @@ def verify(ledger: Ledger, output: Path) -> Iterator[Verified]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sound:
-    """What is known of a recording that is sound; what is the `same` in two of them is combined once.
+    """What is known of a recording that is sound; two whose `same` is equal are combined once.
 
     `cut` says by journal what became of its end.
     """
@@ -112,7 +117,7 @@ def _looked(folders: list[Path]) -> Iterator[_Found]:
     would wait for each other.
     """
     done = 0
-    if len(folders) >= MANY and WORKERS > 1:
+    if len(folders) >= MANY and WORKERS > 1 and all(_size(folder) <= SMALL for folder in folders):
         try:
             for found in workers.mapped(_look, folders, workers=WORKERS, at_once=AT_ONCE):
                 yield found
@@ -120,6 +125,14 @@ def _looked(folders: list[Path]) -> Iterator[_Found]:
         except WorkerLostError:  # one process, here, is enough
             pass
     yield from map(_look, folders[done:])
+
+
+def _size(folder: Path) -> int:
+    """Return how many bytes the journals in *folder* have; what cannot be seen is told when it is looked at."""
+    try:
+        return sum(path.stat().st_size for path in folder.iterdir() if path.name != layout.MANIFEST)
+    except OSError:
+        return 0
 
 
 def _look(folder: Path) -> _Found:
@@ -152,8 +165,9 @@ def _verify(folder: Path, manifest: Manifest) -> _Sound | None:
     found = journals.content()
     if not (found.line_count or found.arc_count):
         raise DamagedError(*next(iter(cut.items()), (layout.journal_name(0), _EMPTY)))
+    same = hashlib.sha256(str(manifest.begun).encode("utf-8", "backslashreplace") + "".join(hashes).encode()).digest()
     return _Sound(
-        same=(str(manifest.begun), manifest.process.branch, *hashes),
+        same=(same, manifest.process.branch),
         process=manifest.process,
         content=found,
         fingerprints=journals.fingerprints,
@@ -165,14 +179,31 @@ def _verify(folder: Path, manifest: Manifest) -> _Sound | None:
 
 def _names(folder: Path, listed: Iterable[str]) -> list[str]:
     """Return the names of the journals in *folder*, and of those that are *listed* and should be, by number."""
-    found = {path.name for path in folder.iterdir() if layout.JOURNAL.fullmatch(path.name)}
+    try:
+        descriptor = _open_unfollowed(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise DamagedError(layout.MANIFEST, f"gone: no folder of raw copies: {error.strerror or error}") from None
+    try:
+        found = {name for name in os.listdir(descriptor) if layout.JOURNAL.fullmatch(name)}  # noqa: PTH208 - of what is open
+    finally:
+        os.close(descriptor)
     return sorted(found.union(listed), key=lambda name: int(name.rpartition("-")[2]))
+
+
+def _open_unfollowed(path: str | os.PathLike[str], flags: int) -> int:
+    """Open *path* as it is: what a link leads to was not copied, and a FIFO would be waited for."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def _open_regular(path: str, flags: int) -> int:
+    """Open file *path*, which no link may be in the place of."""
+    return access.only_regular(path, flags | os.O_NOFOLLOW)
 
 
 def _content(folder: Path, name: str) -> memoryview:
     """Return what file *name* in *folder* holds, of which no more is in memory than is looked at."""
     try:
-        with open(folder / name, "rb", opener=access.only_regular) as file:
+        with open(folder / name, "rb", opener=_open_regular) as file:
             is_empty = not os.fstat(file.fileno()).st_size
             return memoryview(b"" if is_empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     except OSError as error:
@@ -184,8 +215,16 @@ def _checked(content: memoryview, listed: JournalFile | None) -> str:
     size = listed.size if listed is not None else 0
     if len(content) < size:
         raise VolumeError(f"truncated: {len(content)} of {size} bytes")
-    sha256 = hashlib.sha256(content[:size])
+    sha256 = hashlib.sha256()
+    _hash(sha256, content, 0, size)
     if listed is not None and sha256.hexdigest() != listed.sha256:
         raise VolumeError(f"damaged: the SHA-256 of its first {size} bytes differs from the manifest's")
-    sha256.update(content[size:])
+    _hash(sha256, content, size, len(content))
     return sha256.hexdigest()
+
+
+def _hash(sha256: hashlib._Hash, content: memoryview, first: int, end: int) -> None:
+    """Add the bytes of *content* from *first* to *end* to *sha256*."""
+    for at in range(first, end, _CHUNK):
+        sha256.update(content[at : min(at + _CHUNK, end)])
+        let_go(content, at, min(at + _CHUNK, end))

@@ -137,6 +137,13 @@ class Manifest:
     problems: list[str]
     format: int = FORMAT
 
+    def brief(self) -> Manifest:
+        """Return it without its lists, which may be long, but for the last of its problems."""
+        last = self.problems[-1:]
+        return dataclasses.replace(
+            self, journals=[], imported_before_start=[], start_modules=[], begun=[], problems=last
+        )
+
     def to_bytes(self) -> bytes:
         """Return the manifest as the text that lies on the volume; what no reader takes is left out, and says so."""
         most = LIST_LIMIT
@@ -206,6 +213,8 @@ class Manifest:
             _expect(journal.size % RECORD.size == 0, f"{journal.file}: size", journal.size, "whole records")
         if len({journal.file for journal in self.journals}) < len(self.journals):
             raise ManifestError("journals: expected each once, found one twice")
+        if len({each.path for each in self.begun}) < len(self.begun):
+            raise ManifestError("begun: expected each path once, found one twice")
         _expect(
             not self.process.parent or layout.RECORDING.fullmatch(self.process.parent),
             "process.parent",

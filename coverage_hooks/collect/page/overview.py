@@ -5,12 +5,12 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Iterator
 
-from coverage_hooks.collect import tables, worlds
+from coverage_hooks.collect import files, summary, tables, worlds
 from coverage_hooks.collect.compare import WORLDS, Comparison
 from coverage_hooks.collect.ledger import Ledger, Row
 from coverage_hooks.collect.page.data import LETTERS
 from coverage_hooks.collect.report import Report, World
-from coverage_hooks.collect.summary import blame, cause, ending, lost, verdict
+from coverage_hooks.collect.summary import LISTED, blame, cause, ending, listed_losses, lost, verdict
 from coverage_hooks.collect.tables import percent
 from coverage_hooks.shown import plain
 
@@ -80,9 +80,12 @@ def _losses(ledger: Ledger) -> Iterator[str]:
     state = "open" if len(ledger.losses) <= _OPEN else ""
     yield f'<section class="losses" id="losses"><details {state}><summary><h2>Losses</h2> <span class="quiet">{count}'
     yield "</span></summary><ul>"
-    for loss in ledger.losses:
+    shown, rest = listed_losses(ledger)
+    for loss in shown:
         waived = '<b class="waived">waived</b> ' if loss.waived else ""
         yield f"<li>{waived}<b>{escaped(blame(loss))}</b> {escaped(loss.reason)}</li>"
+    if rest:
+        yield f"<li>{escaped(rest)}</li>"
     yield "</ul></details></section>"
 
 
@@ -91,12 +94,15 @@ def _ledger(ledger: Ledger) -> str:
     missing = len(ledger.rows) - recorded
     count = f"{recorded} recording{'' if recorded == 1 else 's'}{f', {missing} missing' if missing else ''}"
     state = "open" if len(ledger.rows) <= _OPEN else ""
-    notes = [note.text for note in ledger.notes]
-    earlier = [f"earlier, not combined: {each.recording} {each.run} {each.note}" for each in ledger.earlier]
+    others, more = summary.earlier(ledger)
+    earlier = [f"earlier, not combined: {each.recording} {each.run} {each.note}" for each in others]
+    notes = [*summary.listed_notes(ledger), *earlier, *([f"earlier, not combined: {more}"] if more else [])]
+    rest = f"<p>{recorded + missing - LISTED} more: {files.LEDGER} has all</p>" if len(ledger.rows) > LISTED else ""
     return (
         f'<details {state}><summary><h2>Ledger</h2> <span class="quiet">{count}</span></summary>'
-        + _table(_RECORDINGS, map(_row, ledger.rows))
-        + f'<p class="quiet">Completeness: {escaped(ledger.completeness)}</p>{_list([*notes, *earlier])}</details>'
+        + _table(_RECORDINGS, map(_row, ledger.rows[:LISTED]))
+        + rest
+        + f'<p class="quiet">Completeness: {escaped(ledger.completeness)}</p>{_list(notes)}</details>'
     )
 
 

@@ -104,8 +104,8 @@ class TestCheckout:
         assert "selects 2 files to report, in lines and branches" in said
         assert "relative_files is on" in said
 
-    def test_outside_of_git_it_says_so(self, doctor: Doctor, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("GIT_DIR", str(project.root / "nowhere"))
+    def test_outside_of_git_it_says_so(self, doctor: Doctor, project: Project) -> None:
+        (project.root / ".git").rename(project.root / "nowhere")
         result = doctor()
         assert result.exit_code == 0
         assert "not compared with git" in of(result, "checkout", "note")

@@ -97,6 +97,7 @@ UNSOUND = {
     "a name that takes points for its text": (text(b"{", 5000), "a name of no possible text"),
     "a name that is no JSON": (text(b"{'id': 1}"), "a name that cannot be read"),
     "a name with something behind it": (text(A.to_bytes()[RECORD.size :].rstrip() + b" ]"), "a name that cannot be"),
+    "a name that goes on behind its length": (text(b'{"id":3,"path":"/c.py"}   ', 23 - 4), "goes on behind its length"),
     "a second path": (Name(number=1, path="/b.py").to_bytes(), "a second name for file 1"),
     "a second plug-in": (Name(number=1, path="/a.py", tracer="x").to_bytes(), "a second name for file 1"),
 }
@@ -267,7 +268,7 @@ def test_the_highest_lines_cost_no_more_than_their_bytes() -> None:
     assert is_cheap(act, 1, lambda: sum(1 << line for line in lines[:2000]))
 
 
-def naive(content: bytes, *, branch: bool) -> tuple[set[tuple[str, int, int]], int, bool]:
+def naive(content: bytes, *, branch: bool) -> tuple[set[tuple[str, int, int]], int, bool]:  # noqa: PLR0911 - one for each end
     """Read *content* record by record: its points, how many bytes are sound, and whether what follows is not."""
     points: set[tuple[str, int, int]] = set()
     names: dict[int, str] = {}
@@ -281,8 +282,10 @@ def naive(content: bytes, *, branch: bool) -> tuple[set[tuple[str, int, int]], i
                 return points, at, True
             if len(told) < size:
                 return points, at, b"\0" in told
+            if told[start:].strip(b" "):
+                return points, at, True
             try:
-                name = Name.parse(told)
+                name = Name.parse(told[:start])
             except VolumeError:
                 return points, at, True
             if names.setdefault(name.number, name.path) != name.path:
