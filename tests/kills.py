@@ -27,10 +27,10 @@ from pathlib import Path
 from typing import Any
 
 from coverage_hooks.collect.ledger import Row
-from coverage_hooks.collect.notebook import Header, Testimony
-from coverage_hooks.collect.retrieve import Patience, retrieve
+from coverage_hooks.collect.pods.watchlog import Header, Testimony
+from coverage_hooks.collect.retrieve.copies import Patience, retrieve
+from coverage_hooks.collect.retrieve.directory import Directory
 from coverage_hooks.collect.runs import Choice
-from coverage_hooks.collect.sources.directory import Directory
 from coverage_hooks.volume import layout
 from coverage_hooks.volume.manifest import Manifest, Mode, timestamp
 from tests import journals

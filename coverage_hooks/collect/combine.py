@@ -20,17 +20,18 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import coverage
 from coverage.exceptions import CoverageException
 
-from coverage_hooks.collect import files, proof, worlds
-from coverage_hooks.collect.checkout import Checkout
-from coverage_hooks.collect.contents import Content, read_data
+from coverage_hooks.collect import outputs
+from coverage_hooks.collect.configuration import Configuration, explained
+from coverage_hooks.collect.data.contents import Content, read_data
+from coverage_hooks.collect.data.merge import Blank, Union
+from coverage_hooks.collect.data.verify import Verified
 from coverage_hooks.collect.ledger import MOST_NOTES, Ledger, Row
-from coverage_hooks.collect.plain import counted
-from coverage_hooks.collect.realign import Realigner, Realignment, Tally
-from coverage_hooks.collect.remap import Refused, Remapped, Remapper
-from coverage_hooks.collect.report import Configuration, explained
-from coverage_hooks.collect.skew import skews
-from coverage_hooks.collect.union import Blank, Union
-from coverage_hooks.collect.verify import Verified
+from coverage_hooks.collect.mapping import proof
+from coverage_hooks.collect.mapping.checkout import Checkout
+from coverage_hooks.collect.mapping.realign import Realigner, Realignment, Tally
+from coverage_hooks.collect.mapping.remap import Refused, Remapped, Remapper
+from coverage_hooks.collect.mapping.versions import skews
+from coverage_hooks.collect.text import counted, ranges
 from coverage_hooks.errors import UsageError
 from coverage_hooks.volume import layout
 from coverage_hooks.volume.journal import Fingerprint
@@ -65,15 +66,15 @@ def combine(
 
     What cannot be used becomes losses.
     """
-    files.clear(output)  # first: a plugin may take the pages of a report for templates
-    files.make_folder(output)
+    outputs.clear(output)  # first: a plugin may take the pages of a report for templates
+    outputs.make_folder(output)
     majority = None if inputs.units else _majority(ledger, verify)
     sources = configuration.checkout()
     if sources.note:
         ledger.note("combine", sources.note)
     with (
         explained(),
-        tempfile.TemporaryDirectory(dir=output, prefix=files.SCRATCH) as scratch,
+        tempfile.TemporaryDirectory(dir=output, prefix=outputs.SCRATCH) as scratch,
         ThreadPoolExecutor(max_workers=1) as writer,
     ):
         work = _Work(configuration, output, Path(scratch), writer, ledger)
@@ -105,11 +106,11 @@ def combine(
         if line_ends:
             ledger.note("combine", _other_ends([sources.shown(path) for path in sorted(line_ends)]))
         branch = kinds.branch if kinds.branch is not None else configuration.branch
-        work.write(cluster, files.CLUSTER, branch=branch)
+        work.write(cluster, outputs.CLUSTER, branch=branch)
         if unit is not None:
-            work.write(unit.facts, files.UNIT, branch=branch)
+            work.write(unit.facts, outputs.UNIT, branch=branch)
             cluster.update(unit.facts)
-        work.write(cluster, files.COMBINED, branch=branch)
+        work.write(cluster, outputs.COMBINED, branch=branch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,7 +293,7 @@ class _Work:
         facts.add(verified.content, places, moved)
         for name, lines in self._prove(verified, remapped):
             facts.add_proven(name, lines, branch=verified.branch)
-        target = files.make_folder(self._output / files.DATA) / f".coverage.{verified.row.recording}"
+        target = outputs.make_folder(self._output / outputs.DATA) / f".coverage.{verified.row.recording}"
         names = len(self._names)
         if self._last is not None and self._last[:2] == (names, facts):  # as replicas run it
             written: Future[object] = self._writer.submit(shutil.copyfile, self._last[2], target)
@@ -310,7 +311,7 @@ class _Work:
             try:
                 written.result()
             except sqlite3.Error as error:  # none is known to come so far; one recording must not stop the rest
-                if files.is_of_writing(error):
+                if outputs.is_of_writing(error):
                     raise
                 self._last = None
                 self._ledger.lose("combine", row, f"SQLite says: {error}")
@@ -334,7 +335,7 @@ class _Work:
     def told(self, shown: Callable[[Path], str]) -> Iterator[str]:
         """Yield what there is to tell of files whose lines are not simply those that were measured."""
         for place, lines in sorted(self._proven.items()):
-            counted = ", ".join(worlds.ranges(lines, range(1, max(lines) + 1)))
+            counted = ", ".join(ranges(lines, range(1, max(lines) + 1)))
             yield (
                 f"{shown(place)} began before recording did: proven by its syntax tree to have run by then, and "
                 f"counted as run: {counted}"
@@ -348,7 +349,7 @@ class _Work:
         try:
             self._write(facts, target, self._blank(branch=branch))
         except sqlite3.Error as error:
-            raise UsageError(files.unwritten(error, target)) from None
+            raise UsageError(outputs.unwritten(error, target)) from None
 
     def _write(self, facts: Union, target: Path, blank: Blank) -> None:
         """Make *target* a data file of *facts* in which every selected file is named, run or not."""

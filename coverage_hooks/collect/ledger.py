@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from coverage_hooks.collect import clocks, files
-from coverage_hooks.collect.plain import shortened
+from coverage_hooks.collect import clocks, outputs
+from coverage_hooks.collect.text import shortened
 from coverage_hooks.errors import UsageError
 from coverage_hooks.volume import access
 from coverage_hooks.volume.manifest import Manifest, Mode, Unrecorded
@@ -241,7 +241,7 @@ class Ledger:
         """Add *row*, with as many of its problems as there is room for, the last ones first."""
         told = [problem for problem in reversed(row.problems) if self._has_room(problem)][::-1]
         if rest := len(row.problems) - len(told):
-            told = [f"{rest} more, for which {files.LEDGER} has no room", *told]
+            told = [f"{rest} more, for which {outputs.LEDGER} has no room", *told]
         row.problems = told
         self.rows.append(row)
 
@@ -278,15 +278,15 @@ class Ledger:
 
     def save(self, output: Path) -> None:
         """Keep the ledger in folder *output* for the next step."""
-        files.write_json(
-            output / files.LEDGER,
+        outputs.write_json(
+            output / outputs.LEDGER,
             {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.init},
         )
 
     @classmethod
     def load(cls, output: Path) -> Ledger:
         """Return the ledger of folder *output*; `UsageError` when no step has left one."""
-        path = output / files.LEDGER
+        path = output / outputs.LEDGER
         try:
             with open(path, "rb", opener=access.only_regular) as file:
                 document = json.load(file)

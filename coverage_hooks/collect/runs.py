@@ -9,7 +9,7 @@ from datetime import datetime
 
 from coverage_hooks.collect import clocks
 from coverage_hooks.collect.ledger import Earlier
-from coverage_hooks.collect.sources import LET_READ, Source
+from coverage_hooks.collect.source import LET_READ, Source
 from coverage_hooks.errors import ManifestError, NotPermitted, VolumeError
 from coverage_hooks.volume import layout
 from coverage_hooks.volume.manifest import Manifest, parse_timestamp, timestamp

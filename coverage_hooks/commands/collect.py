@@ -9,18 +9,18 @@ from pathlib import Path
 
 import click
 
-from coverage_hooks import collecting
-from coverage_hooks.collect import compare as comparing
-from coverage_hooks.collect import terminal
+from coverage_hooks.collect import pipeline
 from coverage_hooks.collect.combine import Inputs
-from coverage_hooks.collect.compare import Summary
+from coverage_hooks.collect.configuration import Configuration
 from coverage_hooks.collect.ledger import Ledger
-from coverage_hooks.collect.report import Configuration
-from coverage_hooks.collect.retrieve import Patience
+from coverage_hooks.collect.pipeline import Collected, Request
+from coverage_hooks.collect.reporting import compare as comparing
+from coverage_hooks.collect.reporting import terminal
+from coverage_hooks.collect.reporting.compare import Summary
+from coverage_hooks.collect.reporting.thresholds import Threshold
+from coverage_hooks.collect.retrieve.copies import Patience
 from coverage_hooks.collect.runs import Choice
-from coverage_hooks.collect.sources import Limits, Source
-from coverage_hooks.collect.thresholds import Threshold
-from coverage_hooks.collecting import Collected, Request
+from coverage_hooks.collect.source import Limits, Source
 from coverage_hooks.commands import options
 from coverage_hooks.commands.progress import Progress
 from coverage_hooks.errors import UsageError
@@ -149,7 +149,7 @@ def collect(
     Ends with 0 only when everything expected arrived and was verified.
     """
     with progress.busy("waiting for the beats of running recordings, copying, verifying, combining"):
-        done = collecting.collect(
+        done = pipeline.collect(
             source, output, request, configuration, inputs,
             thresholds=thresholds, against=against, xml_per_world=xml_per_world, say=progress.waiting,
         )  # fmt: skip
@@ -163,7 +163,7 @@ def collect(
 def retrieve(source: Source, progress: Progress, request: Request, output: Path) -> None:
     """Copy the recordings of a test run, wait for the running ones, and say who is missing."""
     with progress.busy("waiting for the beats of running recordings, copying"):
-        ledger = collecting.retrieve(source, output, request, say=progress.waiting)
+        ledger = pipeline.retrieve(source, output, request, say=progress.waiting)
     _end(ledger, output)
 
 
@@ -172,7 +172,7 @@ def retrieve(source: Source, progress: Progress, request: Request, output: Path)
 @options.output
 def verify(output: Path) -> None:
     """Check every raw copy against its manifest, and each record of its journals."""
-    _end(collecting.verify(output), output)
+    _end(pipeline.verify(output), output)
 
 
 @click.command()
@@ -182,7 +182,7 @@ def verify(output: Path) -> None:
 @options.output
 def combine(configuration: Configuration, inputs: Inputs, output: Path) -> None:
     """Make data files with the paths of the checkout: unit.coverage, cluster.coverage, and .coverage for both."""
-    _end(collecting.combine(output, configuration, inputs), output)
+    _end(pipeline.combine(output, configuration, inputs), output)
 
 
 @click.command()
@@ -199,7 +199,7 @@ def report(
     xml_per_world: bool,
 ) -> None:
     """Report what was combined: on the terminal, as HTML, XML, LCOV, JSON and Markdown."""
-    done = collecting.report(output, configuration, thresholds=thresholds, against=against, xml_per_world=xml_per_world)
+    done = pipeline.report(output, configuration, thresholds=thresholds, against=against, xml_per_world=xml_per_world)
     _end(done.ledger, output, done=done)
 
 

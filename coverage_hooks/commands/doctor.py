@@ -17,10 +17,10 @@ import click
 from coverage_hooks import settings, shown
 from coverage_hooks.commands import options, places
 from coverage_hooks.commands.places import Place
+from coverage_hooks.doctor import process
+from coverage_hooks.doctor.findings import UNREACHABLE, Finding, Tell, note, wrong
+from coverage_hooks.doctor.process import Surroundings
 from coverage_hooks.errors import SourceError
-from coverage_hooks.findings import UNREACHABLE, Finding, Tell, note, wrong
-from coverage_hooks.record import checks
-from coverage_hooks.record.checks import Surroundings
 from coverage_hooks.settings import Settings
 
 #: What the extra ``collect`` brings.
@@ -62,7 +62,7 @@ def doctor(
     )
     with _leaving_no_bytecode():
         codes = [
-            _section("recording", checks.recording(here)),
+            _section("recording", process.recording(here)),
             _section("checkout", [note(_absent(lacking))] if lacking else _checkout(rcfile)),
         ]
         if place is not None:
@@ -101,19 +101,19 @@ def _section(title: str, work: Iterable[Finding] | Callable[[Tell], None]) -> li
 
 
 def _checkout(rcfile: Path | None) -> Iterator[Finding]:
-    from coverage_hooks.collect import checks  # noqa: PLC0415 - it needs coverage.py, which a pod may lack
+    from coverage_hooks.doctor import recorded  # noqa: PLC0415 - it needs coverage.py, which a pod may lack
 
-    return checks.checkout(Path.cwd(), rcfile)
+    return recorded.checkout(Path.cwd(), rcfile)
 
 
 def _source(place: Place, silent_after: float) -> Iterable[Finding] | Callable[[Tell], None]:
     if place.directory is not None:
-        from coverage_hooks.collect import checks  # noqa: PLC0415 - as above
-        from coverage_hooks.collect.retrieve import Patience  # noqa: PLC0415 - as above
+        from coverage_hooks.collect.retrieve.copies import Patience  # noqa: PLC0415 - as above
+        from coverage_hooks.doctor import recorded  # noqa: PLC0415 - as above
 
-        return checks.directory(place.directory, Patience(minimum=silent_after))
+        return recorded.directory(place.directory, Patience(minimum=silent_after))
     # Imported here: the client takes a second to load, which whoever reads a folder need not wait for.
-    from coverage_hooks.collect.cluster.checks import examine  # noqa: PLC0415
+    from coverage_hooks.doctor.claim import examine  # noqa: PLC0415
 
     target = places.target(place)
     return lambda tell: examine(target, tell)

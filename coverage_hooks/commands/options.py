@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from coverage_hooks import shown
-from coverage_hooks.collect import files
+from coverage_hooks.collect import outputs
 from coverage_hooks.commands import places
 from coverage_hooks.commands.places import Place
 
@@ -154,7 +154,7 @@ def writing(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def wrapped(*, output: Path, **rest: object) -> None:
-        with nullcontext() if rest.get("reader_manifest") else files.writing(output):
+        with nullcontext() if rest.get("reader_manifest") else outputs.writing(output):
             command(output=output, **rest)
 
     return wrapped

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coverage_hooks.collect.sources import Source
-from coverage_hooks.collect.sources.directory import Directory
+from coverage_hooks.collect.retrieve.directory import Directory
+from coverage_hooks.collect.source import Source
 from coverage_hooks.errors import UsageError
 
 if TYPE_CHECKING:

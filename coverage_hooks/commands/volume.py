@@ -13,21 +13,23 @@ from typing import Any
 
 import click
 
-from coverage_hooks.collect import endings, notebook, runs, terminal
-from coverage_hooks.collect import prune as pruning
-from coverage_hooks.collect.causes import ending_of
-from coverage_hooks.collect.instances import Known, gather
-from coverage_hooks.collect.notebook import Testimony
-from coverage_hooks.collect.plain import counted
-from coverage_hooks.collect.retrieve import Patience, await_beats
+from coverage_hooks.collect import runs
+from coverage_hooks.collect.pods import expected, watchlog
+from coverage_hooks.collect.pods.containers import Known, gather
+from coverage_hooks.collect.pods.terminations import ending_of
+from coverage_hooks.collect.pods.watchlog import Testimony
+from coverage_hooks.collect.reporting import terminal
+from coverage_hooks.collect.retrieve.copies import Patience, await_beats
+from coverage_hooks.collect.retrieve.directory import Directory
 from coverage_hooks.collect.runs import Found
-from coverage_hooks.collect.sources import Source
-from coverage_hooks.collect.sources.directory import Directory
+from coverage_hooks.collect.source import Source
+from coverage_hooks.collect.text import counted
 from coverage_hooks.commands import options, places, signals
 from coverage_hooks.commands.places import Place
 from coverage_hooks.commands.progress import Progress
 from coverage_hooks.commands.signals import Ended
 from coverage_hooks.errors import UsageError, VolumeError
+from coverage_hooks.volume import prune as pruning
 
 _TITLES = ("recording", "run", "state", "journal", "beat", "age", "saved", "ending", "problems")
 
@@ -57,7 +59,7 @@ def status(*, watch: bool, output: Path, reader_manifest: bool, **where: Any) ->
     place = Place(**where)
     # The witness first: the first pods are there before the claim has its volume, and may be gone by then. What was
     # seen until the interrupt is on disk when this returns.
-    with _until_told(), _witness(place, output / notebook.NAME) as testimony:
+    with _until_told(), _witness(place, output / watchlog.NAME) as testimony:
         if place.namespace and not place.reader:
             _await_claim(place)
         options.reading(_watch)(reader_manifest=False, testimony=testimony, **where)
@@ -105,7 +107,7 @@ def _witness(place: Place, path: Path) -> AbstractContextManager[Testimony | Non
     if not place.namespace:
         return nullcontext()
     # Imported here: the client takes a second to load, which whoever reads a folder need not wait for.
-    from coverage_hooks.collect.cluster.witness import watching  # noqa: PLC0415
+    from coverage_hooks.collect.cluster.watch import watching  # noqa: PLC0415
 
     return watching(places.target(place), path, resume=True)
 
@@ -121,7 +123,7 @@ def _await_claim(place: Place) -> None:
 def _rows(source: Source, testimony: Testimony | None) -> Iterator[tuple[str, ...]]:
     recordings = sorted(runs.look(source), key=lambda each: each.started)
     known = gather(testimony) if testimony is not None else Known()
-    matched = endings.match(recordings, known)
+    matched = expected.match(recordings, known)
     for found in recordings:
         instance = matched.get(found.recording)
         ending = ending_of(instance, known).text if instance else ""
@@ -139,7 +141,7 @@ def _rows(source: Source, testimony: Testimony | None) -> Iterator[tuple[str, ..
         saved = f"{size} B" if (size := sum(each.size for each in manifest.journals)) else "none yet"
         problems = f"{len(manifest.problems)}: {manifest.problems[-1]}" if manifest.problems else ""
         yield found.recording, manifest.run, state, mode, str(manifest.beat), age, saved, ending, problems
-    for instance in endings.unannounced(matched.values(), known):
+    for instance in expected.unannounced(matched.values(), known):
         name = f"(none) {instance.pod.last.name}, {instance.container}, restart {instance.restart}"
         yield name, instance.run or "", "missing", "", "", "", "", ending_of(instance, known).text, ""
 

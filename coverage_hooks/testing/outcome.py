@@ -9,11 +9,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from coverage_hooks import collecting
-from coverage_hooks.collect import files, terminal
+from coverage_hooks.collect import outputs, pipeline
 from coverage_hooks.collect.combine import Inputs
+from coverage_hooks.collect.configuration import Configuration
 from coverage_hooks.collect.ledger import Ledger
-from coverage_hooks.collect.report import Configuration, Report
+from coverage_hooks.collect.reporting import terminal
+from coverage_hooks.collect.reporting.analysis import Report
 from coverage_hooks.commands import places, signals
 from coverage_hooks.commands.progress import Progress
 from coverage_hooks.errors import CoverageHooksError, UsageError
@@ -76,14 +77,14 @@ def collect(wish: Wish, units: list[Path], outcome: Outcome) -> None:
 
 
 def _collect(wish: Wish, units: list[Path], outcome: Outcome) -> None:
-    with files.writing(wish.output):
+    with outputs.writing(wish.output):
         _collect_alone(wish, units, outcome)
 
 
 def _collect_alone(wish: Wish, units: list[Path], outcome: Outcome) -> None:
     progress = Progress()
     with places.opened(wish.place, progress) as source, progress.busy("waiting for running recordings, copying"):
-        outcome.ledger = collecting.retrieve(source, wish.output, wish.request, say=progress.waiting)
+        outcome.ledger = pipeline.retrieve(source, wish.output, wish.request, say=progress.waiting)
     if not outcome.ledger.recorded:
         outcome.hints.append(
             f"hint  this session is run {wish.request.choice.run!r}, and only what was recorded for that counts: "
@@ -94,7 +95,7 @@ def _collect_alone(wish: Wish, units: list[Path], outcome: Outcome) -> None:
     configuration = Configuration(wish.rcfile, wish.folder)
     with progress.busy("verifying, combining, reporting"):
         outcome.ledger = _combine(wish, units, configuration, outcome)
-        done = collecting.report(wish.output, configuration, thresholds=wish.thresholds)
+        done = pipeline.report(wish.output, configuration, thresholds=wish.thresholds)
     outcome.ledger, outcome.report = done.ledger, done.report
 
 
@@ -103,7 +104,7 @@ def _combine(wish: Wish, units: list[Path], configuration: Configuration, outcom
 
     def combined(units: list[Path]) -> Ledger:
         inputs = Inputs(units=units, allow_mismatch=wish.allow_mismatch)
-        return collecting.combine(wish.output, configuration, inputs)
+        return pipeline.combine(wish.output, configuration, inputs)
 
     try:
         return combined(units)

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from coverage_hooks.collect import notebook
+from coverage_hooks.collect.pods import watchlog
 from coverage_hooks.errors import CoverageHooksError
 from coverage_hooks.shown import plain
 from coverage_hooks.testing import outcome as collected
@@ -60,10 +60,10 @@ class Collecting:
         target = self._wish.target
         if target is None or self._is_only_showing:
             return
-        from coverage_hooks.collect.cluster.witness import watching  # noqa: PLC0415 - the client takes a second to load
+        from coverage_hooks.collect.cluster.watch import watching  # noqa: PLC0415 - the client takes a second to load
 
         try:
-            self._witness.enter_context(watching(target, self._wish.output / notebook.NAME, resume=self._resume))
+            self._witness.enter_context(watching(target, self._wish.output / watchlog.NAME, resume=self._resume))
         except (CoverageHooksError, OSError) as error:
             raise pytest.UsageError(plain(
                 f"coverage-hooks cannot watch namespace {target.namespace!r}: {error}; "

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coverage_hooks.collect.retrieve import Patience
+from coverage_hooks.collect.pipeline import Request
+from coverage_hooks.collect.reporting.thresholds import Threshold
+from coverage_hooks.collect.retrieve.copies import Patience
 from coverage_hooks.collect.runs import Choice
-from coverage_hooks.collect.thresholds import Threshold
-from coverage_hooks.collecting import Request
 from coverage_hooks.commands.places import Place
 from coverage_hooks.errors import UsageError
 

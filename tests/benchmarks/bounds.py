@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from coverage_hooks.collect import summary
+from coverage_hooks.collect.reporting import summary
 from coverage_hooks.volume.manifest import Mode
 from tests import kills
 from tests.unit.record.children import usual_mode

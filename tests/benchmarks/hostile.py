@@ -28,8 +28,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TextIO
 
-from coverage_hooks.collect import files, notebook
-from coverage_hooks.collect.observations import keep_pod
+from coverage_hooks.collect import outputs
+from coverage_hooks.collect.pods import watchlog
+from coverage_hooks.collect.pods.objects import keep_pod
 from coverage_hooks.volume import layout
 from coverage_hooks.volume.journal import Fingerprint, Name
 from coverage_hooks.volume.manifest import MANIFEST_LIMIT, PROBLEMS_LIMIT, TEXT_LIMIT, Begun
@@ -362,7 +363,7 @@ def _seen(number: int, text: str) -> dict[str, object]:
 def _watch(volume: Volume, told: Iterator[str]) -> None:
     at = "2026-01-31T23:59:00.000000Z"
     header = {"format": 1, "namespace": "shop", "server": "s", "namespace_uid": "", "started_at": at}
-    with (_made(volume.output) / notebook.NAME).open("w") as log:
+    with (_made(volume.output) / watchlog.NAME).open("w") as log:
         log.write(json.dumps(header) + "\n")
         while log.tell() < volume.size:
             log.writelines(f"{line}\n" for line in itertools.islice(told, 100))
@@ -424,7 +425,7 @@ def _collected(volume: Volume, timeout: float) -> str:
         told.seek(0)
         printed = told.readlines()
     how += " a traceback" * any(line.startswith("Traceback") for line in printed)
-    ledger = volume.output / files.LEDGER
+    ledger = volume.output / outputs.LEDGER
     kept = ledger.stat().st_size >> 10 if ledger.exists() else 0
     most, largest = most >> 10, used.ru_maxrss >> 10
     over = " OVER" * (max(most, largest) > MEMORY or len(printed) > LINES)

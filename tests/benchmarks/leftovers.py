@@ -28,8 +28,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TextIO
 
-from coverage_hooks.collect import files, verify
-from coverage_hooks.collect.files import SUMMARY_JSON
+from coverage_hooks.collect import outputs
+from coverage_hooks.collect.data import verify
+from coverage_hooks.collect.outputs import SUMMARY_JSON
 from tests import leftovers
 from tests.leftovers import Command
 from tests.unit.collect.building import LINES, STARTED, make_project, record
@@ -91,7 +92,7 @@ class Place:
 
 def end(place: Place, number: signal.Signals, seconds: float, codes: Counter[int]) -> Iterator[str]:
     """End a collect by *number* after *seconds*, and yield what is wrong afterwards; count its exit code in *codes*."""
-    shutil.rmtree(place.output / files.RAW)
+    shutil.rmtree(place.output / outputs.RAW)
     with place.collect() as command:
         time.sleep(seconds)
         command.end(number)

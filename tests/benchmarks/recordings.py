@@ -8,9 +8,9 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
-from coverage_hooks import collecting
-from coverage_hooks.collect.sources.directory import Directory
-from coverage_hooks.collecting import Request
+from coverage_hooks.collect import pipeline
+from coverage_hooks.collect.pipeline import Request
+from coverage_hooks.collect.retrieve.directory import Directory
 from tests.unit.collect.building import STARTED, Measured, Project, data_bytes, record
 from tests.unit.collect.test_combine_exact import content_of
 
@@ -46,7 +46,7 @@ def make(base: Path, count: int, *, branch: bool) -> None:
         part = base / "parts" / f".coverage.{recording.name}"
         part.write_bytes(data_bytes({f"/app/{name}": found for name, found in measured.items()}, branch=branch))
         parts.append(part)
-    collecting.retrieve(Directory(base / "volume"), root / "build/coverage", Request())
+    pipeline.retrieve(Directory(base / "volume"), root / "build/coverage", Request())
     (base / "plain.rc").write_text(f"[run]\ndata_file = {base / 'plain'}\n[paths]\nall =\n    {root}\n    /app\n")
     (base / "parts.txt").write_text("\n".join(map(str, parts)))
 

@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-from coverage_hooks.collect import files
+from coverage_hooks.collect import outputs
 from coverage_hooks.collect.ledger import Ledger
 from tests.benchmarks.timing import Figures, in_turn, measure
 
@@ -156,11 +156,13 @@ def make(root: Path, count: int) -> None:
     (root / ".coveragerc").write_text("[run]\nsource = shop\nbranch = True\n")
     output = root / _OUTPUT
     output.mkdir(parents=True)
-    parts = {files.UNIT: True, files.CLUSTER: False}
+    parts = {outputs.UNIT: True, outputs.CLUSTER: False}
     for name, flag in parts.items():
         (root / "program.py").write_text(_PROGRAM.format(count=count, flag=flag))
         _coverage(root, "run", f"--data-file={_OUTPUT / name}", "program.py")
-    _coverage(root, "combine", "-q", "--keep", f"--data-file={_OUTPUT / files.COMBINED}", *(output / n for n in parts))
+    _coverage(
+        root, "combine", "-q", "--keep", f"--data-file={_OUTPUT / outputs.COMBINED}", *(output / n for n in parts)
+    )
     Ledger().save(output)
 
 
@@ -168,21 +170,21 @@ def _compared(root: Path, count: int, pairs: int) -> Iterator[str]:
     ours, theirs = partial(_ours, root), partial(_theirs, root)
     ours()  # warm, both
     theirs()
-    if (root / _OUTPUT / files.LCOV).read_bytes() != (root / "theirs/lcov").read_bytes():
+    if (root / _OUTPUT / outputs.LCOV).read_bytes() != (root / "theirs/lcov").read_bytes():
         raise SystemExit("the LCOV reports of both differ")
     yield f"{count} files: the same LCOV report from both"
     yield from in_turn(ours, theirs, pairs)
 
 
 def _ours(root: Path) -> Figures:
-    shutil.rmtree(root / _OUTPUT / files.HTML, ignore_errors=True)
+    shutil.rmtree(root / _OUTPUT / outputs.HTML, ignore_errors=True)
     return measure([sys.executable, "-m", "coverage_hooks", "report"], root)
 
 
 def _theirs(root: Path) -> Figures:
     shutil.rmtree(root / "theirs", ignore_errors=True)
     asked = {"json": "-o", "html": "-d", "xml": "-o", "lcov": "-o"}
-    data_file = f"--data-file={_OUTPUT / files.COMBINED}"
+    data_file = f"--data-file={_OUTPUT / outputs.COMBINED}"
     commands = ([name, "-q", data_file, option, f"theirs/{name}"] for name, option in asked.items())
     every = (measure([sys.executable, "-m", "coverage", *command], root) for command in commands)
     return sum(every, start=Figures())

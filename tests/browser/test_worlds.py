@@ -10,11 +10,11 @@ from urllib.parse import quote
 
 import pytest
 
-from coverage_hooks.collect import page
 from coverage_hooks.collect.ledger import Ledger, Row
-from coverage_hooks.collect.page.data import LETTERS
-from coverage_hooks.collect.report import Report, World
-from coverage_hooks.collect.worlds import KINDS, Compared, Split
+from coverage_hooks.collect.reporting import page
+from coverage_hooks.collect.reporting.analysis import Report, World
+from coverage_hooks.collect.reporting.page.data import LETTERS
+from coverage_hooks.collect.reporting.worlds import KINDS, Compared, Split
 from coverage_hooks.shown import plain
 from tests.browser import chromium
 from tests.browser.chromium import BrowserMissingError, Tab

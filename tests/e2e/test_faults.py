@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 import pytest
 
-from coverage_hooks.collect import notebook
 from coverage_hooks.collect.cluster.connection import Target
-from coverage_hooks.collect.cluster.witness import watching
+from coverage_hooks.collect.cluster.watch import watching
+from coverage_hooks.collect.pods import watchlog
 from coverage_hooks.volume import layout
 from coverage_hooks.volume.manifest import Manifest
 from tests.cluster.waiting import WITHIN
@@ -61,7 +61,7 @@ def scene(
     target = Target(namespace=namespace.name, kubeconfig=namespace.cluster.kubeconfig)
     with (
         using_namespace(shared, operator_image, "privileged") as privileged,
-        watching(target, output / notebook.NAME),
+        watching(target, output / watchlog.NAME),
     ):
         yield Scene(Faulty(namespace, coverage_image), privileged, output)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from coverage_hooks.collect import notebook
+from coverage_hooks.collect.pods import watchlog
 from tests.chart.rendering import Helm
 from tests.chart.values import CHART
 from tests.cluster import images
@@ -100,7 +100,7 @@ def _is_whole(done: Collected) -> None:
     assert done.summary["totals"]["cluster"]["lines"] > 50
     assert done.missing(HANDLERS, "reconcile") == [], done.said
     assert done.missing(LIFECYCLE, "take_down") == NOT_ASKED_FOR, done.said
-    testimony = notebook.read(done.output / notebook.NAME)
+    testimony = watchlog.read(done.output / watchlog.NAME)
     assert testimony is not None
     assert testimony.stopped == ""
     assert (done.output / "worlds.html").is_file()

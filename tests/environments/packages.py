@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
-from coverage_hooks.record.checks import LEAST
+from coverage_hooks.doctor.process import LEAST
 from tests.cluster.images.made import run
 
 #: Which versions are installed: the newest that there are, or the oldest that this project says it works with.

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from kubernetes_asyncio.client import ApiClient, CoreV1Api
 
-from coverage_hooks.collect import files
+from coverage_hooks.collect import outputs
 from tests import leftovers
 from tests.cluster import ControlPlane
 from tests.cluster.waiting import WITHIN, eventually
@@ -53,7 +53,7 @@ async def ended(command: Command, tmp_path: Path) -> int:
     command.wait_until_gone(WITHIN)
     assert "Traceback" not in said, said
     assert command.temporaries() == []
-    assert leftovers.listing(tmp_path / OUTPUT) <= {files.LOCK}
+    assert leftovers.listing(tmp_path / OUTPUT) <= {outputs.LOCK}
     return command.process.returncode
 
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from coverage_hooks.collect import notebook
-from coverage_hooks.collect.notebook import Seen
-from coverage_hooks.collect.observations import Pod
+from coverage_hooks.collect.pods import watchlog
+from coverage_hooks.collect.pods.objects import Pod
+from coverage_hooks.collect.pods.watchlog import Seen
 from tests.cluster import WITHIN, ControlPlane
 from tests.functional.operating import Operator
 
@@ -149,7 +149,7 @@ async def test_one_witness_sees_what_becomes_of_pods(session: Session, workers: 
     assert "LOSS  nothing could be collected: " in said
     assert "nobodys" in said
     assert "hint  a claim is read when the last fixture is torn down" in said
-    testimony = notebook.read(session.output / notebook.NAME)
+    testimony = watchlog.read(session.output / watchlog.NAME)
     assert testimony is not None
     seen = [each for each in testimony.entries if isinstance(each, Seen) and isinstance(each.what, Pod)]
     pods = ["gw0", "gw1"][:workers] or ["master"]

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from coverage_hooks.collect import files
-from coverage_hooks.collect.plain import counted
+from coverage_hooks.collect import outputs
+from coverage_hooks.collect.text import counted
 from tests.cluster import WITHIN, wait_until
 from tests.unit.collect.building import Project, make_project, record
 
@@ -256,13 +256,13 @@ class TestNotCollecting:
         assert "LOSS  no test ran, so nothing was collected" in ended.said
 
     def test_a_report_that_another_process_writes(self, checkout: Checkout) -> None:
-        with files.writing(checkout.root / "build/coverage"):
+        with outputs.writing(checkout.root / "build/coverage"):
             ended = checkout.collect()
         assert ended.code == 1
         assert "1 passed" in ended.said
         assert "LOSS  nothing could be collected: output folder" in ended.said
         assert "is in use by another coverage-hooks or pytest" in ended.said
-        assert [path.name for path in ended.output.iterdir()] == [files.LOCK]
+        assert [path.name for path in ended.output.iterdir()] == [outputs.LOCK]
 
     def test_a_report_that_cannot_be_written(self, checkout: Checkout) -> None:
         checkout.project.write({"build/coverage/worlds.html/mine": ""})

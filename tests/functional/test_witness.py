@@ -18,11 +18,11 @@ from urllib.parse import urlsplit
 import pytest
 from kubernetes_asyncio.client import ApiClient, ApiException, CoreV1Api, RbacAuthorizationV1Api
 
-from coverage_hooks.collect import notebook
 from coverage_hooks.collect.cluster import claims
 from coverage_hooks.collect.cluster.connection import Target
-from coverage_hooks.collect.cluster.witness import ask, witness
-from coverage_hooks.collect.observations import Pod
+from coverage_hooks.collect.cluster.watch import ask, witness
+from coverage_hooks.collect.pods import watchlog
+from coverage_hooks.collect.pods.objects import Pod
 from coverage_hooks.errors import SourceError
 from tests.cluster import ControlPlane, eventually
 
@@ -143,22 +143,22 @@ def target(control_plane: ControlPlane, namespace: str) -> Target:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / notebook.NAME
+    return tmp_path / watchlog.NAME
 
 
-def told(testimony: notebook.Testimony | None) -> list[str]:
+def told(testimony: watchlog.Testimony | None) -> list[str]:
     """Return what *testimony* tells of pods; a status that is said twice is one."""
     assert testimony is not None
     entries = [
-        f"{each.change} {each.what.name}" if isinstance(each, notebook.Seen) else f"gap {each.reason}"
+        f"{each.change} {each.what.name}" if isinstance(each, watchlog.Seen) else f"gap {each.reason}"
         for each in testimony.entries
-        if (isinstance(each, notebook.Gap) and each.kind == "pods")
-        or (isinstance(each, notebook.Seen) and isinstance(each.what, Pod))
+        if (isinstance(each, watchlog.Gap) and each.kind == "pods")
+        or (isinstance(each, watchlog.Seen) and isinstance(each.what, Pod))
     ]
     return [entry for number, entry in enumerate(entries) if entry not in entries[:number]]
 
 
-async def until(testimony: notebook.Testimony, word: str) -> None:
+async def until(testimony: watchlog.Testimony, word: str) -> None:
     async def said() -> bool:
         return word in told(testimony)
 
@@ -179,7 +179,7 @@ async def test_a_pod_that_came_and_went_while_the_server_was_out_of_reach_is_tol
             assert "ADDED short" not in told(testimony)
             between.mend()
             await until(testimony, "DELETED short")
-    assert told(notebook.read(path)) == [
+    assert told(watchlog.read(path)) == [
         "ADDED first", "MODIFIED first", "ADDED short", "MODIFIED short", "DELETED short",
     ]  # fmt: skip
 
@@ -195,7 +195,7 @@ async def test_what_happened_after_the_witness_was_killed_is_told_to_whoever_ask
     await pods.make("one")
 
     async def is_written() -> bool:
-        return "MODIFIED one" in told(notebook.read(path))
+        return "MODIFIED one" in told(watchlog.read(path))
 
     await eventually(is_written, "it is on disk while the witness runs")
     process.send_signal(signal.SIGKILL)
@@ -292,10 +292,10 @@ class TestBeforeTheInstallation:
             expected = f"waiting for {whose} in namespace {target.namespace!r} to be there and Bound\n"
             assert said.decode() == expected
             await pods.make("first")
-            path = tmp_path / "out" / notebook.NAME
+            path = tmp_path / "out" / watchlog.NAME
 
             async def is_written() -> bool:
-                return "MODIFIED first" in told(notebook.read(path))
+                return "MODIFIED first" in told(watchlog.read(path))
 
             await eventually(is_written, "it is seen before there is a claim")
             metadata = {
@@ -346,7 +346,7 @@ class TestBeforeTheInstallation:
         # The signal may be late: it says again what it waits for, every now and then.
         assert all(line.startswith(b"waiting for") for line in (await process.stderr.read()).splitlines())
         assert await process.wait() == 0
-        assert notebook.read(tmp_path / "out" / notebook.NAME) is not None
+        assert watchlog.read(tmp_path / "out" / watchlog.NAME) is not None
 
     async def watch(self, target: Target, folder: Path, *place: str) -> asyncio.subprocess.Process:
         command = [sys.executable, "-m", "coverage_hooks", "status", "--watch", "--namespace", target.namespace, *place]

@@ -22,7 +22,7 @@ SCRIPT = """
 import sys, types
 hooks = types.ModuleType("coverage_hooks.kopf")
 def run_command(arguments):
-    print(arguments, sorted({"coverage", "rich", "kopf", "coverage_hooks.collecting"} & set(sys.modules)))
+    print(arguments, sorted({"coverage", "rich", "kopf", "coverage_hooks.collect.pipeline"} & set(sys.modules)))
 hooks.run_command = run_command
 sys.modules["coverage_hooks.kopf"] = hooks
 from coverage_hooks.cli import main

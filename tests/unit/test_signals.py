@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from coverage_hooks.collect import files
+from coverage_hooks.collect import outputs
 from coverage_hooks.commands.signals import ENDING, Ended, ending
 from tests import leftovers
 from tests.cluster.waiting import WITHIN, wait_until
@@ -187,7 +187,7 @@ def collecting(checkout: Path, git: Path) -> Iterator[Command]:
     path = f"{git}{os.pathsep}{os.environ['PATH']}"
     with leftovers.started(*arguments, cwd=checkout, temporary=checkout.parent / "temporary", PATH=path) as command:
         wait_until((git / "asked").exists, "it asks git")
-        assert list((checkout / OUTPUT).glob(f"{files.SCRATCH}*"))
+        assert list((checkout / OUTPUT).glob(f"{outputs.SCRATCH}*"))
         yield command
 
 
@@ -201,7 +201,7 @@ def test_a_collect_leaves_nothing(checkout: Path, git: Path, number: signal.Sign
         command.wait_until_gone(WITHIN)
         assert command.temporaries() == []
     left = {name.partition("/")[0] for name in leftovers.listing(checkout / OUTPUT)}
-    assert left == {files.LOCK, files.RAW, files.LEDGER}
+    assert left == {outputs.LOCK, outputs.RAW, outputs.LEDGER}
     assert not list((checkout / OUTPUT).rglob("*.tmp"))
 
 
@@ -211,9 +211,9 @@ def test_what_a_killed_collect_leaves_the_next_one_removes(checkout: Path, git: 
         command.process.wait()
         answer(git)
         command.wait_until_gone(WITHIN)
-        assert list((checkout / OUTPUT).glob(f"{files.SCRATCH}*"))
+        assert list((checkout / OUTPUT).glob(f"{outputs.SCRATCH}*"))
         assert command.temporaries() == []
     with leftovers.started("verify", cwd=checkout, temporary=checkout.parent / "temporary") as command:
         assert "Traceback" not in command.said()
         assert command.process.returncode == 0
-    assert not list((checkout / OUTPUT).glob(f"{files.SCRATCH}*"))
+    assert not list((checkout / OUTPUT).glob(f"{outputs.SCRATCH}*"))

@@ -20,7 +20,7 @@ from kubernetes_asyncio.client import ApiClient, CoreV1Api
 from kubernetes_asyncio.client.exceptions import ApiException
 
 from coverage_hooks.collect.cluster import pod as pods
-from coverage_hooks.collect.cluster import starting
+from coverage_hooks.collect.cluster import reader_status
 from coverage_hooks.collect.cluster.claims import READER, Volume
 from coverage_hooks.collect.cluster.connection import REQUEST_TIMEOUT, asking, is_absent
 from coverage_hooks.errors import SourceError
@@ -108,7 +108,7 @@ class Reader:
     async def _is_used(self, pod: Any) -> bool:
         """Return True when *pod* runs; False when it is to be replaced, after saying why."""
         owner = self._owner_of(pod)
-        if owner == self._owner and self._answered and (ended := starting.ending(pod)):
+        if owner == self._owner and self._answered and (ended := reader_status.ending(pod)):
             self._say(f"reader {self.name} is gone: {ended}; starting another")
             return False
         if owner in {self._owner, pods.BY_HAND}:
@@ -117,17 +117,17 @@ class Reader:
 
     async def _is_shared(self, pod: Any) -> bool:
         """Return whether *pod*, another collect's, is in use: whether it is asked anything while this one looks on."""
-        if pod.metadata.uid == self._accepted and starting.is_running(pod):
+        if pod.metadata.uid == self._accepted and reader_status.is_running(pod):
             return True
         began = time.monotonic()
         while True:
-            idle = await self._idle(self.name) if starting.is_running(pod) else None
+            idle = await self._idle(self.name) if reader_status.is_running(pod) else None
             if idle is not None and time.monotonic() - idle > began:
                 self._say(f"another collect is using reader {self.name}: sharing it")
                 self._accepted = pod.metadata.uid
                 return True
             unused = _age(pod) > STARTED_WITHIN if idle is None else idle > LEFT_AFTER
-            if unused or starting.ending(pod):
+            if unused or reader_status.ending(pod):
                 self._say(f"reader {self.name} was left by a collect that was killed: removing it")
                 return False
             await asyncio.sleep(_POLL)
@@ -141,10 +141,10 @@ class Reader:
         started = time.monotonic()
         since: dict[float, float] = {}
         while True:
-            if starting.is_running(pod):
+            if reader_status.is_running(pod):
                 return True
             now = time.monotonic()
-            trouble = starting.trouble(pod, self._volume.holders)
+            trouble = reader_status.trouble(pod, self._volume.holders)
             # It comes and goes under several names while something is tried again; as long is waited for all.
             if trouble and now - since.setdefault(trouble.patience, now) >= trouble.patience:
                 raise SourceError(f"reader {self.name} does not start: {trouble.text}{await self.log()}")
@@ -166,7 +166,7 @@ class Reader:
                 field_selector=f"involvedObject.uid={pod.metadata.uid}",
                 _request_timeout=REQUEST_TIMEOUT,
             )
-        return starting.warning(events.items)
+        return reader_status.warning(events.items)
 
     async def _create(self) -> None:
         try:

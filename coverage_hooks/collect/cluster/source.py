@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from coverage_hooks import errors
-from coverage_hooks.collect import files
+from coverage_hooks.collect import outputs
 from coverage_hooks.collect.cluster import claims, granting, role
 from coverage_hooks.collect.cluster import pod as pods
 from coverage_hooks.collect.cluster.claims import Volume
@@ -29,8 +29,8 @@ from coverage_hooks.collect.cluster.connection import Target, connect
 from coverage_hooks.collect.cluster.exchange import Answer
 from coverage_hooks.collect.cluster.line import Line
 from coverage_hooks.collect.cluster.reader import Say
-from coverage_hooks.collect.cluster.witness import Asking
-from coverage_hooks.collect.sources import Announcement
+from coverage_hooks.collect.cluster.watch import Asking
+from coverage_hooks.collect.source import Announcement
 from coverage_hooks.errors import SourceError, TooLarge, UnsafeEntry, VolumeError
 from coverage_hooks.volume import access, layout
 from coverage_hooks.volume.manifest import MANIFEST_LIMIT
@@ -130,7 +130,7 @@ class Claim:
         """Copy to *target* what journal *name* of *recording* has at the first look, range by range."""
         path = f"/recordings/{_checked(recording)}/{name}"
         whole, here, tag, total = hashlib.sha256(), 0, "", None
-        with files.replacing(target) as copy:
+        with outputs.replacing(target) as copy:
             while True:
                 headers = {"Range": f"bytes={here}-{here + RANGE_LIMIT - 1}"} | ({"If-Match": tag} if tag else {})
                 answer = self._ask(path, headers, limit=RANGE_LIMIT)

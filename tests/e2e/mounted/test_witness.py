@@ -12,13 +12,13 @@ from typing import IO
 
 from click.testing import CliRunner, Result
 
-from coverage_hooks import collecting
 from coverage_hooks.cli import commands
+from coverage_hooks.collect import pipeline
 from coverage_hooks.collect.cluster.connection import Target
-from coverage_hooks.collect.cluster.witness import Asking
-from coverage_hooks.collect.retrieve import Patience
-from coverage_hooks.collect.sources.directory import Directory
-from coverage_hooks.collecting import Request
+from coverage_hooks.collect.cluster.watch import Asking
+from coverage_hooks.collect.pipeline import Request
+from coverage_hooks.collect.retrieve.copies import Patience
+from coverage_hooks.collect.retrieve.directory import Directory
 from tests.e2e.mounted.watching import Volume, kill, recorded
 from tests.e2e.namespaces import Namespace, claim
 from tests.e2e.waiting import wait_until
@@ -55,7 +55,7 @@ def test_a_status_that_is_watched_shows_a_kill_and_leaves_its_word_for_collect(
     # The cluster is asked for what happened since: that the witness has stopped makes nobody wonder.
     target = Target(namespace=namespace.name, kubeconfig=namespace.cluster.kubeconfig)
     request = Request(witness=Asking(target, tmp_path / "witness.jsonl", CLAIM), patience=Patience(minimum=3))
-    ledger = collecting.retrieve(Directory(volume.path), tmp_path, request)
+    ledger = pipeline.retrieve(Directory(volume.path), tmp_path, request)
     assert [(row.state, row.asked) for row in ledger.rows] == [("killed", False), ("running", False)]
     assert ledger.completeness.endswith("and pod watched ran already")
 

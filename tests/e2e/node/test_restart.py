@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from coverage_hooks.collect import notebook
 from coverage_hooks.collect.cluster.connection import Target
-from coverage_hooks.collect.cluster.witness import watching
+from coverage_hooks.collect.cluster.watch import watching
+from coverage_hooks.collect.pods import watchlog
 from tests.cluster import images
 from tests.cluster.node import Node, load
 from tests.cluster.node.running import starting_node
@@ -39,7 +39,7 @@ async def test_the_api_server_is_restarted_in_the_middle(tmp_path: Path) -> None
         with using_namespace(session, image) as namespace:
             operator = Faulty(namespace, image)
             target = Target(namespace=namespace.name, kubeconfig=node.kubeconfig)
-            with watching(target, output / notebook.NAME):
+            with watching(target, output / watchlog.NAME):
                 await asyncio.to_thread(operator.start_pod)
                 await asyncio.to_thread(operator.work)
                 keeper.restart("kube-apiserver")

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from coverage_hooks.cli import commands
-from coverage_hooks.collect import retrieve
+from coverage_hooks.collect.retrieve import copies
 from tests.unit.collect.building import Project, Recording, make_project
 
 Run = Callable[..., Result]
@@ -42,7 +42,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock by which beats are waited for."""
     made = Clock()
-    monkeypatch.setattr(retrieve, "time", made)
+    monkeypatch.setattr(copies, "time", made)
     return made
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from coverage_hooks.collect.journals import LAST_LINE
+from coverage_hooks.collect.data.journals import LAST_LINE
 from coverage_hooks.volume import layout
 from coverage_hooks.volume.journal import NAME, NAME_LIMIT, RECORD, Name, padded
 from tests.unit.collect.building import Recording, point

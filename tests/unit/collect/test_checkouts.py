@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import pytest
 
-from coverage_hooks.collect.checkout import read_checkout
+from coverage_hooks.collect.mapping.checkout import read_checkout
 from tests.unit.collect.building import LINES, SOURCES, Project, fingerprint, record
 from tests.unit.collect.conftest import Run
 from tests.unit.collect.test_collect import lines_of, summary

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from coverage_hooks.cli import commands
-from coverage_hooks.collect.skew import MEASURED_COVERAGE, MEASURED_PYTHON, minor
+from coverage_hooks.collect.mapping.versions import MEASURED_COVERAGE, MEASURED_PYTHON, minor
 from coverage_hooks.volume import machine
 from coverage_hooks.volume.manifest import Unrecorded
 from tests.unit.collect.building import STARTED, Project, record

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from coverage_hooks.collect.endings import loss_of
+from coverage_hooks.collect.pods.expected import loss_of
 from coverage_hooks.collect.runs import Found
 from coverage_hooks.volume.manifest import Mode, parse_timestamp, timestamp
 from tests.unit.collect.building import Project, Recording, pod, record

@@ -14,11 +14,11 @@ from xml.etree import ElementTree as ET
 import coverage
 import pytest
 
-from coverage_hooks import collecting
+from coverage_hooks.collect import pipeline
 from coverage_hooks.collect.combine import Inputs
-from coverage_hooks.collect.report import Configuration
-from coverage_hooks.collect.sources.directory import Directory
-from coverage_hooks.collecting import Request
+from coverage_hooks.collect.configuration import Configuration
+from coverage_hooks.collect.pipeline import Request
+from coverage_hooks.collect.retrieve.directory import Directory
 from tests.unit.collect.building import SOURCES, STARTED, Project, record
 from tests.unit.collect.conftest import Run
 
@@ -348,6 +348,6 @@ def test_the_source_is_let_go_of_before_anything_is_combined(volume: Path, proje
     output = project.root / "build/coverage"
     record(volume)
     source = Watched(volume)
-    collecting.collect(source, output, Request(), Configuration(None, project.root), Inputs())
+    pipeline.collect(source, output, Request(), Configuration(None, project.root), Inputs())
     assert source.found == ["ledger.json", "raw"]
     assert (output / "summary.json").is_file()

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coverage_hooks import collecting
+from coverage_hooks.collect import pipeline
 from coverage_hooks.collect.combine import Inputs
-from coverage_hooks.collect.report import Configuration
-from coverage_hooks.collect.sources.directory import Directory
-from coverage_hooks.collect.union import Union
-from coverage_hooks.collecting import Request
+from coverage_hooks.collect.configuration import Configuration
+from coverage_hooks.collect.data.merge import Union
+from coverage_hooks.collect.pipeline import Request
+from coverage_hooks.collect.retrieve.directory import Directory
 from tests.unit.collect.building import SOURCES, Project, data_bytes, examples, make_project, record
 
 Content = set[tuple[Any, ...]]
@@ -67,8 +67,8 @@ def test_the_union_is_that_of_coverage(
     unit = {str(root / name): found for name, found in data.draw(measured).items()}
     (base / "unit").write_bytes(data_bytes(unit, branch=branch, contexts=data.draw(_CONTEXTS)))
     configuration = Configuration(root / ".coveragerc", root)
-    collecting.retrieve(Directory(base / "volume"), base / "out", Request())
-    ledger = collecting.combine(base / "out", configuration, Inputs(units=[base / "unit"]))
+    pipeline.retrieve(Directory(base / "volume"), base / "out", Request())
+    ledger = pipeline.combine(base / "out", configuration, Inputs(units=[base / "unit"]))
     assert not ledger.open_losses
 
     (base / "rc").write_text(f"[paths]\nall =\n    {root}\n    /app\n")
@@ -92,9 +92,9 @@ def test_two_paths_of_one_file_are_joined(checkout: Project, tmp_path: Path) -> 
         measured={"/app/shop/cart.py": {1}, "/link/shop/cart.py": {2}},
         sources={"/app/shop/cart.py": source, "/link/shop/cart.py": source},
     )
-    collecting.retrieve(Directory(tmp_path / "volume"), tmp_path / "out", Request())
+    pipeline.retrieve(Directory(tmp_path / "volume"), tmp_path / "out", Request())
     configuration = Configuration(checkout.root / ".coveragerc", checkout.root)
-    ledger = collecting.combine(tmp_path / "out", configuration, Inputs())
+    ledger = pipeline.combine(tmp_path / "out", configuration, Inputs())
     assert not ledger.open_losses
     for name in ("cluster.coverage", f"data/.coverage.{twice.name}"):
         lines = {line for name, *rest in content_of(tmp_path / "out" / name) if rest for line in rest[1:]}
@@ -112,8 +112,8 @@ def test_replicas_have_files_of_their_own(checkout: Project, tmp_path: Path) -> 
             ({**ran, "shop/cart.py": [1]}, ran, {**ran, "shop/cart.py": [1, 3]}, {**ran, "shop/hooks/more.py": []})
         )
     ]
-    collecting.retrieve(Directory(tmp_path / "volume"), tmp_path / "out", Request())
-    collecting.combine(tmp_path / "out", Configuration(checkout.root / ".coveragerc", checkout.root), Inputs())
+    pipeline.retrieve(Directory(tmp_path / "volume"), tmp_path / "out", Request())
+    pipeline.combine(tmp_path / "out", Configuration(checkout.root / ".coveragerc", checkout.root), Inputs())
     first, second, third, last = (content_of(tmp_path / f"out/data/.coverage.{each.name}") for each in same)
     cart, more = str(checkout.root / "shop/cart.py"), (str(checkout.root / "shop/hooks/more.py"),)
     assert second - first == {(cart, "", 3)}

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from coverage_hooks.collect import compare, tables
-from coverage_hooks.collect.compare import Change
-from coverage_hooks.collect.report import Report, World
-from coverage_hooks.collect.worlds import Compared, Split
+from coverage_hooks.collect.reporting import compare, tables
+from coverage_hooks.collect.reporting.analysis import Report, World
+from coverage_hooks.collect.reporting.compare import Change
+from coverage_hooks.collect.reporting.worlds import Compared, Split
 from coverage_hooks.errors import UsageError
 from tests.unit.collect.building import LINES, STARTED, Project, record
 from tests.unit.collect.conftest import Run

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from coverage_hooks.collect import notebook
-from coverage_hooks.collect.endings import loss_of
-from coverage_hooks.collect.observations import Event, keep_event
+from coverage_hooks.collect.pods import watchlog
+from coverage_hooks.collect.pods.expected import loss_of
+from coverage_hooks.collect.pods.objects import Event, keep_event
 from coverage_hooks.collect.runs import Found
 from coverage_hooks.volume.manifest import Mode
 from tests.unit.collect.witnessed import Document, join, lines, pods, read, recordings
@@ -696,7 +696,7 @@ class TestCompleteness:
             '{"at": 1}\n',
         ):
             (tmp_path / "torn").write_text("".join([*text[:middle], torn, *text[middle + 1 :]]))
-            testimony = notebook.read(tmp_path / "torn")
+            testimony = watchlog.read(tmp_path / "torn")
             assert testimony is not None
             completeness = join(testimony, recordings("done")).completeness
             assert "a line cannot be read" in completeness

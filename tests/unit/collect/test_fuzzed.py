@@ -20,8 +20,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from coverage_hooks.collect import verify
-from coverage_hooks.collect.journals import Journals
+from coverage_hooks.collect.data import verify
+from coverage_hooks.collect.data.journals import Journals
 from coverage_hooks.errors import VolumeError
 from coverage_hooks.volume import layout
 from coverage_hooks.volume.manifest import JournalFile

@@ -19,17 +19,17 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coverage_hooks import collecting
 from coverage_hooks.cli import commands
+from coverage_hooks.collect import pipeline
 from coverage_hooks.collect.combine import Inputs
-from coverage_hooks.collect.journals import FIRST_END, LAST_LINE
+from coverage_hooks.collect.configuration import Configuration
+from coverage_hooks.collect.data.journals import FIRST_END, LAST_LINE
 from coverage_hooks.collect.ledger import Ledger
-from coverage_hooks.collect.remap import common_tail
-from coverage_hooks.collect.report import Configuration
-from coverage_hooks.collect.retrieve import Patience
+from coverage_hooks.collect.mapping.remap import common_tail
+from coverage_hooks.collect.pipeline import Request
+from coverage_hooks.collect.retrieve.copies import Patience
+from coverage_hooks.collect.retrieve.directory import Directory
 from coverage_hooks.collect.runs import Choice
-from coverage_hooks.collect.sources.directory import Directory
-from coverage_hooks.collecting import Request
 from coverage_hooks.errors import VolumeError
 from coverage_hooks.volume import layout
 from coverage_hooks.volume.journal import NAME, NAME_LIMIT, RECORD, Name, padded
@@ -71,8 +71,8 @@ def collected(checkout: Project, base: Path, *, realign: bool = True) -> Ledger:
     """Collect from the volume in *base*."""
     # By name: the newest run is whichever a manifest claims to be newer.
     request = Request(choice=Choice(run="run-1"), patience=Patience(minimum=0.05, intervals=0, poll=0.01))
-    collecting.retrieve(Directory(base / "volume"), base / "out", request)
-    return collecting.combine(
+    pipeline.retrieve(Directory(base / "volume"), base / "out", request)
+    return pipeline.combine(
         base / "out", Configuration(checkout.root / ".coveragerc", checkout.root), Inputs(realign=realign)
     )
 
@@ -268,7 +268,7 @@ def test_every_output_copes_with_it(
         str(base / "out"),
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("coverage_hooks.collect.retrieve.LONGEST_INTERVAL", 0.1)
+        patch.setattr("coverage_hooks.collect.retrieve.copies.LONGEST_INTERVAL", 0.1)
         patch.chdir(checkout.root)
         result = CliRunner().invoke(commands, arguments, catch_exceptions=False)
     ledger = Ledger.load(base / "out")

@@ -12,8 +12,9 @@ from xml.etree import ElementTree as ET
 import coverage.misc
 import pytest
 
-from coverage_hooks.collect import files, notebook
+from coverage_hooks.collect import outputs
 from coverage_hooks.collect.ledger import Ledger
+from coverage_hooks.collect.pods import watchlog
 from coverage_hooks.errors import SourceError
 from coverage_hooks.testing.outcome import Outcome
 from tests.unit.collect.building import Project, pod, record
@@ -38,7 +39,7 @@ def output(run: Run, volume: Path, project: Project, monkeypatch: pytest.MonkeyP
     def refuse(*_: object) -> None:
         raise SourceError(EVIL)
 
-    monkeypatch.setattr(notebook.Written, "testify", refuse)
+    monkeypatch.setattr(watchlog.Written, "testify", refuse)
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(project.root / "step.md"))
     project.write({EVIL_NAME: SOURCE})
     lost = f"{EVIL[:80]}.py"
@@ -68,7 +69,7 @@ def check_terminal(output: Path) -> None:
 
 
 def check_markdown(output: Path) -> None:
-    for path in (output / files.SUMMARY_MARKDOWN, output.parents[1] / "step.md"):
+    for path in (output / outputs.SUMMARY_MARKDOWN, output.parents[1] / "step.md"):
         rows: list[int] = []
         for line in lines(path.read_text()):
             bare = re.sub(r"\\.", "", line)
@@ -97,7 +98,7 @@ def _tags(page: str) -> list[str]:
 
 
 def check_page(output: Path) -> None:
-    page = (output / files.WORLDS).read_text()
+    page = (output / outputs.WORLDS).read_text()
     assert not set(page) & set("\x1b\x07\x9b\u202e\u2066\u2028\ud800")
     tags = _tags(page)
     assert "img" not in tags
@@ -105,25 +106,25 @@ def check_page(output: Path) -> None:
 
 
 def check_coverages_pages(output: Path) -> None:
-    for path in (output / files.HTML).glob("*.html"):
+    for path in (output / outputs.HTML).glob("*.html"):
         assert not re.search("<img src(=x)?>", path.read_text())
 
 
 def check_json(output: Path) -> None:
-    for name in (files.SUMMARY_JSON, files.LEDGER):
+    for name in (outputs.SUMMARY_JSON, outputs.LEDGER):
         text = (output / name).read_text(encoding="ascii")
         lines(text)
         assert json.loads(text)["run"] == EVIL
 
 
 def check_xml(output: Path) -> None:
-    for name in (files.XML, *(set(files.XML_OF.values()) - {"unit.xml"})):
+    for name in (outputs.XML, *(set(outputs.XML_OF.values()) - {"unit.xml"})):
         names = [each.get("filename", "") for each in ET.fromstring((output / name).read_text()).iter("class")]
         assert [each for each in names if "<img src>" in each]
 
 
 def check_lcov(output: Path) -> None:
-    text = (output / files.LCOV).read_text()
+    text = (output / outputs.LCOV).read_text()
     assert all(re.match(r"(TN|SF|DA|LF|LH|FN\w*|BR\w*|end_of_record)\b", line) for line in text.split("\n") if line)
 
 

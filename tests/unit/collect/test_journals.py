@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coverage_hooks.collect import journals as reading
-from coverage_hooks.collect.arcs import unpack
-from coverage_hooks.collect.contents import Content, read_data
-from coverage_hooks.collect.journals import FIRST_END, LAST_LINE, Journals
-from coverage_hooks.collect.union import lines_of
+from coverage_hooks.collect.data import journals as reading
+from coverage_hooks.collect.data.arcs import unpack
+from coverage_hooks.collect.data.contents import Content, read_data
+from coverage_hooks.collect.data.journals import FIRST_END, LAST_LINE, Journals
+from coverage_hooks.collect.data.merge import lines_of
 from coverage_hooks.errors import VolumeError
 from coverage_hooks.volume.journal import NAME, NAME_LIMIT, RECORD, Name
 from tests.processor import is_cheap

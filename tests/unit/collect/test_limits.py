@@ -14,15 +14,20 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from coverage_hooks.collect import journals as reading
 from coverage_hooks.collect import ledger as ledgers
-from coverage_hooks.collect import notebook, remap, retrieve, runs, summary, terminal, workers
-from coverage_hooks.collect import verify as verifying
-from coverage_hooks.collect.journals import Journals
+from coverage_hooks.collect import runs
+from coverage_hooks.collect.data import journals as reading
+from coverage_hooks.collect.data import verify as verifying
+from coverage_hooks.collect.data import workers
+from coverage_hooks.collect.data.journals import Journals
 from coverage_hooks.collect.ledger import Ledger, Row
-from coverage_hooks.collect.page import overview
-from coverage_hooks.collect.report import Report
-from coverage_hooks.collect.sources.directory import Directory
+from coverage_hooks.collect.mapping import remap
+from coverage_hooks.collect.pods import watchlog
+from coverage_hooks.collect.reporting import summary, terminal
+from coverage_hooks.collect.reporting.analysis import Report
+from coverage_hooks.collect.reporting.page import overview
+from coverage_hooks.collect.retrieve import copies
+from coverage_hooks.collect.retrieve.directory import Directory
 from coverage_hooks.errors import ManifestError, VolumeError
 from coverage_hooks.volume import layout
 from coverage_hooks.volume.journal import Name
@@ -183,7 +188,7 @@ class TestVolume:
     def test_recordings_beyond_the_limit_are_a_loss(
         self, run: Run, volume: Path, project: Project, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(retrieve, "MOST_RECORDINGS", 3)
+        monkeypatch.setattr(copies, "MOST_RECORDINGS", 3)
         for number in range(3):
             record(volume, host=f"h{number}", measured={"shop/cart.py": {number + 1}})
         assert run("collect").exit_code == 0
@@ -195,7 +200,7 @@ class TestVolume:
     def test_journals_beyond_the_limit_are_a_loss(
         self, run: Run, volume: Path, project: Project, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(retrieve, "MOST_JOURNALS", 3)
+        monkeypatch.setattr(copies, "MOST_JOURNALS", 3)
         recording = record(volume)
         content = journal_bytes({"/app/shop/cart.py": {8}}, {"/app/shop/cart.py": SOURCES["shop/cart.py"]})
         for number in (1, 2, 3):
@@ -322,16 +327,16 @@ class TestRawCopies:
 
 class TestWatchLog:
     def test_no_more_of_it_is_read_than_a_limit(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        path, at = tmp_path / notebook.NAME, "2026-01-31T23:59:59.000000Z"
-        header = notebook.Header(namespace="shop", server="s", namespace_uid="", started_at=STARTED)
-        with notebook.Notebook(path, header) as book:
+        path, at = tmp_path / watchlog.NAME, "2026-01-31T23:59:59.000000Z"
+        header = watchlog.Header(namespace="shop", server="s", namespace_uid="", started_at=STARTED)
+        with watchlog.Notebook(path, header) as book:
             for number in range(100):
                 book.add({"gap": "pods", "since": at, "reason": f"{number}"})
-        whole = notebook.read(path)
+        whole = watchlog.read(path)
         assert whole is not None
         assert (len(whole.gaps("pods")), whole.stopped) == (100, None)
-        monkeypatch.setattr(notebook, "FILE_LIMIT", path.stat().st_size // 2)
-        some = notebook.read(path)
+        monkeypatch.setattr(watchlog, "FILE_LIMIT", path.stat().st_size // 2)
+        some = watchlog.read(path)
         assert some is not None
         assert 40 < len(some.gaps("pods")) < 60
         assert "the rest was not read" in (some.stopped or "")

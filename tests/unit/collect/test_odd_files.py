@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from coverage_hooks.collect import files, notebook
+from coverage_hooks.collect import outputs
+from coverage_hooks.collect.pods import watchlog
 from tests.unit.collect import barred
 from tests.unit.collect.building import Project, record
 from tests.unit.collect.conftest import Run
@@ -146,9 +147,9 @@ def test_a_volume_that_is_no_folder_or_lies_behind_a_name_that_is_no_text_is_tol
 
 #: By what is a FIFO in the output folder, the steps that say so; the others do not look at it, or replace it.
 IN_THE_WAY = {
-    files.LOCK: ("verify", "combine", "report", "collect"),
-    files.LEDGER: ("verify", "combine", "report"),
-    notebook.NAME: ("collect",),
+    outputs.LOCK: ("verify", "combine", "report", "collect"),
+    outputs.LEDGER: ("verify", "combine", "report"),
+    watchlog.NAME: ("collect",),
     "journal-0": (),
     "recording.json": (),
 }
@@ -162,7 +163,7 @@ def test_a_fifo_in_the_output_folder_is_waited_for_by_no_step(
     output = project.root / "build/coverage"
     assert run("collect").exit_code == 0
     path = output / name
-    if not name.startswith(".") and name not in {files.LEDGER, notebook.NAME}:
+    if not name.startswith(".") and name not in {outputs.LEDGER, watchlog.NAME}:
         (path,) = output.glob(f"raw/*/{recording.name}/{name}")
     path.unlink(missing_ok=True)
     os.mkfifo(path)

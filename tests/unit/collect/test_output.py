@@ -16,8 +16,8 @@ import pytest
 from click.testing import CliRunner
 
 from coverage_hooks.cli import commands
-from coverage_hooks.collect import files
-from coverage_hooks.collect.notebook import Header, Notebook
+from coverage_hooks.collect import outputs
+from coverage_hooks.collect.pods.watchlog import Header, Notebook
 from coverage_hooks.errors import UsageError
 from coverage_hooks.shown import plain
 from tests.unit.collect.building import Project, record
@@ -42,7 +42,7 @@ class TestOneAtATime:
         record(volume)
         assert run("collect").exit_code == 0
         before = _state(OUTPUT)
-        with files.writing(OUTPUT):
+        with outputs.writing(OUTPUT):
             result = run(command, source=volume if command in {"collect", "retrieve"} else None)
         assert result.exit_code == 2
         assert f"error: output folder '{OUTPUT}' is in use by another coverage-hooks or pytest" in result.output
@@ -51,7 +51,7 @@ class TestOneAtATime:
 
     def test_another_folder_is_free(self, run: Run, volume: Path) -> None:
         record(volume)
-        with files.writing(OUTPUT):
+        with outputs.writing(OUTPUT):
             assert run("collect", "--output", "build/other").exit_code == 0
 
     def test_a_killed_process_holds_nothing(self, run: Run, volume: Path, project: Project) -> None:
@@ -91,13 +91,13 @@ class TestHalfMade:
     """What a kill leaves, which is gone after the next command, and what only looks like it."""
 
     HALVES = (
-        ".combine-0a_zz9zz/half", f".{files.LEDGER}.0a_zz9zz.tmp", f".{files.SUMMARY_JSON}.0a_zz9zz.tmp",
-        f"{files.RAW}/gone/gone/.journal-12.0a_zz9zz.tmp", f"{files.RAW}/gone/gone/.recording.json.0a_zz9zz.tmp",
-        f"{files.RAW}/gone/gone/.complete.0a_zz9zz.tmp",
+        ".combine-0a_zz9zz/half", f".{outputs.LEDGER}.0a_zz9zz.tmp", f".{outputs.SUMMARY_JSON}.0a_zz9zz.tmp",
+        f"{outputs.RAW}/gone/gone/.journal-12.0a_zz9zz.tmp", f"{outputs.RAW}/gone/gone/.recording.json.0a_zz9zz.tmp",
+        f"{outputs.RAW}/gone/gone/.complete.0a_zz9zz.tmp",
     )  # fmt: skip
     OTHERS = (
-        ".combine-mine/x", ".notes.0a_zz9zz.tmp", f"{files.LEDGER}.tmp", f"{files.RAW}/gone/gone/journal-12",
-        f"deep/.{files.LEDGER}.0a_zz9zz.tmp",
+        ".combine-mine/x", ".notes.0a_zz9zz.tmp", f"{outputs.LEDGER}.tmp", f"{outputs.RAW}/gone/gone/journal-12",
+        f"deep/.{outputs.LEDGER}.0a_zz9zz.tmp",
     )  # fmt: skip
 
     @pytest.mark.parametrize("command", ["collect", "retrieve", "verify", "combine", "report"])
@@ -110,7 +110,7 @@ class TestHalfMade:
 
     def test_it_is_removed_after_an_error_at_any_moment(self, project: Project) -> None:
         def interrupted() -> None:
-            with files.writing(OUTPUT):
+            with outputs.writing(OUTPUT):
                 project.write({str(OUTPUT / name): "x" for name in self.HALVES})
                 raise KeyboardInterrupt
 
@@ -119,9 +119,9 @@ class TestHalfMade:
         assert [name for name in self.HALVES if (OUTPUT / name).exists()] == []
 
     def test_that_of_another_process_stays(self, project: Project) -> None:
-        with files.writing(OUTPUT):
+        with outputs.writing(OUTPUT):
             project.write({str(OUTPUT / name): "x" for name in self.HALVES})
-            with pytest.raises(UsageError), files.writing(OUTPUT):
+            with pytest.raises(UsageError), outputs.writing(OUTPUT):
                 pass
             assert [name for name in self.HALVES if (OUTPUT / name).exists()] == list(self.HALVES)
 
@@ -129,7 +129,7 @@ class TestHalfMade:
         project.write({"mine/x": "x"})
         (project.root / OUTPUT).mkdir(parents=True)
         (project.root / OUTPUT / ".combine-0a_zz9zz").symlink_to(project.root / "mine")
-        with files.writing(OUTPUT):
+        with outputs.writing(OUTPUT):
             pass
         assert (project.root / "mine/x").exists()
 
@@ -140,7 +140,7 @@ class TestHalfMade:
         """It does so after it has written what all pages share, and before it writes a page."""
         record(volume)
         assert run("collect").exit_code == 0
-        html = project.root / OUTPUT / files.HTML
+        html = project.root / OUTPUT / outputs.HTML
         expected = {path.name for path in html.iterdir()}
         gitignore = (html / ".gitignore").read_text()
         shared = {path for path in html.iterdir() if path.suffix in {".css", ".js", ".png"}}
@@ -160,14 +160,15 @@ class TestNotWritable:
     @pytest.mark.parametrize(
         "name",
         [
-            files.LEDGER, files.RAW, files.DATA, files.COMBINED, files.CLUSTER, files.HTML, files.XML, files.LCOV,
-            files.WORLDS, files.SUMMARY_JSON, files.SUMMARY_MARKDOWN, "html/index.html", files.LOCK,
+            outputs.LEDGER, outputs.RAW, outputs.DATA, outputs.COMBINED, outputs.CLUSTER, outputs.HTML, outputs.XML,
+            outputs.LCOV, outputs.WORLDS, outputs.SUMMARY_JSON, outputs.SUMMARY_MARKDOWN, "html/index.html",
+            outputs.LOCK,
         ],
     )  # fmt: skip
     def test_what_is_in_the_way_is_named(self, run: Run, volume: Path, project: Project, name: str) -> None:
         record(volume)
         path = project.root / OUTPUT / name
-        if name in {files.RAW, files.DATA, files.HTML}:
+        if name in {outputs.RAW, outputs.DATA, outputs.HTML}:
             project.write({str(OUTPUT / name): "a file, where a folder is expected"})
         else:
             path.mkdir(parents=True)
@@ -184,7 +185,7 @@ class TestNotWritable:
             ("retrieve", 1000, "ledger.json"),
             ("combine", 0, ""), ("combine", 700, ""), ("combine", 50_000, ""),  # by SQLite, which names no file
             ("report", 0, ""), ("report", 700, ""), ("report", 20_000, ""),  # by coverage.py, which names none, either
-            ("report", 30_000, files.WORLDS),
+            ("report", 30_000, outputs.WORLDS),
         ],
     )  # fmt: skip
     def test_no_room_is_told_with_the_path(
@@ -231,7 +232,7 @@ def test_a_witness_that_has_no_room_is_not_told_that_the_cluster_is_gone(tmp_pat
     ],
 )
 def test_only_what_is_about_the_folder_is_taken_for_it(project: Project, error: OSError, said: str | None) -> None:
-    with pytest.raises((UsageError, OSError)) as raised, files.writing(OUTPUT):
+    with pytest.raises((UsageError, OSError)) as raised, outputs.writing(OUTPUT):
         raise error
     assert isinstance(raised.value, UsageError) == (said is not None)
     assert said is None or said in plain(str(raised.value))

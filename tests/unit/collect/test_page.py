@@ -11,11 +11,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from coverage_hooks.collect import page
 from coverage_hooks.collect.ledger import Ledger, Loss, Note, Row
-from coverage_hooks.collect.page.data import LETTERS
-from coverage_hooks.collect.report import Report
-from coverage_hooks.collect.worlds import KINDS
+from coverage_hooks.collect.reporting import page
+from coverage_hooks.collect.reporting.analysis import Report
+from coverage_hooks.collect.reporting.page.data import LETTERS
+from coverage_hooks.collect.reporting.worlds import KINDS
 from tests.unit.collect.building import Project, pod, record
 from tests.unit.collect.conftest import Run
 

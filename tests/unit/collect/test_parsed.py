@@ -14,13 +14,14 @@ from coverage import lcovreport, results
 from coverage.parser import PythonParser
 from coverage.python import PythonFileReporter
 
-from coverage_hooks.collect import files, parsed
+from coverage_hooks.collect import outputs, parsed
+from coverage_hooks.collect.configuration import Configuration
 from coverage_hooks.collect.parsed import Parsed
-from coverage_hooks.collect.report import Configuration, report
+from coverage_hooks.collect.reporting.analysis import report
 from tests.unit.collect.building import Project
 from tests.unit.collect.test_worlds import CLUSTER, SHAPES, UNIT, prepare
 
-WORLDS = {files.UNIT: UNIT, files.CLUSTER: CLUSTER}
+WORLDS = {outputs.UNIT: UNIT, outputs.CLUSTER: CLUSTER}
 
 #: What differs between any two reports, beside the hash of an HTML page's settings.
 MOMENT = re.compile(rb'created at [^<\n]*|timestamp="\d+"')
@@ -106,9 +107,9 @@ def test_reports_are_those_that_are_made_one_by_one(
 def test_a_file_that_changes_between_two_reports_is_parsed_again(project: Project) -> None:
     output = prepare(project, settings="", worlds_run=WORLDS)
     configuration = Configuration(None, project.root)
-    before = configuration.read_world(output / files.UNIT)["files"]["shop/multiline.py"]
+    before = configuration.read_world(output / outputs.UNIT)["files"]["shop/multiline.py"]
     project.write({"shop/multiline.py": "TABLE = 1\n" + SHAPES["shop/multiline.py"]})
-    after = configuration.read_world(output / files.CLUSTER)["files"]["shop/multiline.py"]
+    after = configuration.read_world(output / outputs.CLUSTER)["files"]["shop/multiline.py"]
     assert after["summary"]["num_statements"] == before["summary"]["num_statements"] + 1
 
 

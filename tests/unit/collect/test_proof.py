@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from coverage_hooks.cli import commands
-from coverage_hooks.collect.proof import proven
+from coverage_hooks.collect.mapping.proof import proven
 from tests.unit.record.children import Program, opened
 
 PROGRAM = textwrap.dedent(

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coverage_hooks.collect import contents, remap
-from coverage_hooks.collect.realign import compare
+from coverage_hooks.collect.data import contents
+from coverage_hooks.collect.mapping import remap
+from coverage_hooks.collect.mapping.realign import compare
 from coverage_hooks.volume import access
 from coverage_hooks.volume.journal import Name
 from tests.unit.collect.building import SOURCES, Project, examples, fingerprint, point, record

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from coverage_hooks.collect import files, runs
-from coverage_hooks.collect import retrieve as retrieving
-from coverage_hooks.collect.retrieve import Patience, await_beats, retrieve
+from coverage_hooks.collect import outputs, runs
+from coverage_hooks.collect.retrieve import copies as retrieving
+from coverage_hooks.collect.retrieve.copies import Patience, await_beats, retrieve
+from coverage_hooks.collect.retrieve.directory import Directory
 from coverage_hooks.collect.runs import Choice
-from coverage_hooks.collect.sources import Limits
-from coverage_hooks.collect.sources.directory import Directory
+from coverage_hooks.collect.source import Limits
 from coverage_hooks.errors import VolumeError
 from coverage_hooks.volume import access, layout, machine
 from coverage_hooks.volume.manifest import Unrecorded, parse_timestamp, timestamp
@@ -367,13 +367,13 @@ class TestCopies:
     ) -> None:
         recording = record(volume)
         content = recording.journal.read_bytes()
-        real = files.replacing
+        real = outputs.replacing
 
         def replacing(target: Path) -> Any:
             recording.append(bytes(16))
             return real(target)
 
-        monkeypatch.setattr(files, "replacing", replacing)
+        monkeypatch.setattr(outputs, "replacing", replacing)
         Directory(volume).copy(recording.name, "journal-0", tmp_path / "copy", limit=len(content))
         assert (tmp_path / "copy").read_bytes() == content
 

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coverage_hooks.collect.plain import folder_name, markdown
-from coverage_hooks.collect.report import World
-from coverage_hooks.collect.summary import percent
-from coverage_hooks.collect.terminal import MANY_ROWS
+from coverage_hooks.collect.reporting.analysis import World
+from coverage_hooks.collect.reporting.summary import percent
+from coverage_hooks.collect.reporting.terminal import MANY_ROWS
+from coverage_hooks.collect.text import folder_name, markdown
 from coverage_hooks.shown import plain
 from tests.unit.collect.building import STARTED, Project, pod, record
 from tests.unit.collect.conftest import Run

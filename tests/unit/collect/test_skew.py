@@ -11,7 +11,7 @@ from typing import Any
 import coverage
 import pytest
 
-from coverage_hooks.collect.skew import skews
+from coverage_hooks.collect.mapping.versions import skews
 from coverage_hooks.volume.manifest import Process
 from tests.unit.collect.building import LINES, Project, record
 from tests.unit.collect.conftest import Run

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from coverage_hooks.collect.terminal import LOG_WIDTH
+from coverage_hooks.collect.reporting.terminal import LOG_WIDTH
 from tests.unit.collect.building import LINES, Project, pod, record
 from tests.unit.collect.conftest import Run
 

@@ -16,15 +16,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coverage_hooks.collect import journals
-from coverage_hooks.collect import verify as verifying
-from coverage_hooks.collect.contents import DamagedError
-from coverage_hooks.collect.journals import LAST_LINE
+from coverage_hooks.collect.data import journals
+from coverage_hooks.collect.data import verify as verifying
+from coverage_hooks.collect.data.contents import DamagedError
+from coverage_hooks.collect.data.journals import LAST_LINE
+from coverage_hooks.collect.data.verify import Verified, verify
 from coverage_hooks.collect.ledger import Ledger, Row
-from coverage_hooks.collect.retrieve import retrieve
+from coverage_hooks.collect.retrieve.copies import retrieve
+from coverage_hooks.collect.retrieve.directory import Directory
 from coverage_hooks.collect.runs import Choice
-from coverage_hooks.collect.sources.directory import Directory
-from coverage_hooks.collect.verify import Verified, verify
 from coverage_hooks.volume.journal import RECORD, Name
 from coverage_hooks.volume.manifest import Begun, JournalFile
 from tests.unit.collect.building import (

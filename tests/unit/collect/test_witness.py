@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from coverage_hooks.collect import notebook
-from coverage_hooks.collect.cluster import witness as witnessing
+from coverage_hooks.collect.cluster import watch as witnessing
 from coverage_hooks.collect.cluster.connection import Target
-from coverage_hooks.collect.cluster.witness import ask, watching, witness
-from coverage_hooks.collect.notebook import KINDS, Gap, Header, Notebook
-from coverage_hooks.collect.observations import Pod, keep_pod
+from coverage_hooks.collect.cluster.watch import ask, watching, witness
+from coverage_hooks.collect.pods import watchlog
+from coverage_hooks.collect.pods.objects import Pod, keep_pod
+from coverage_hooks.collect.pods.watchlog import KINDS, Gap, Header, Notebook
 from coverage_hooks.errors import SourceError, UsageError
 from coverage_hooks.volume.manifest import parse_timestamp
 from tests.cluster import WITHIN, eventually
@@ -43,10 +43,10 @@ def target(server: ApiServer, tmp_path: Path) -> Target:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "build" / notebook.NAME
+    return tmp_path / "build" / watchlog.NAME
 
 
-def told(testimony: notebook.Testimony | None) -> list[str]:
+def told(testimony: watchlog.Testimony | None) -> list[str]:
     """Return what *testimony* tells, as one word for each thing."""
     assert testimony is not None
     words = []
@@ -68,14 +68,14 @@ def write(path: Path, content: str) -> None:
     path.write_text(content)
 
 
-async def until(testimony: notebook.Testimony, word: str) -> None:
+async def until(testimony: watchlog.Testimony, word: str) -> None:
     async def said() -> bool:
         return word in told(testimony)
 
     await eventually(said, word, details=lambda: str(told(testimony)))
 
 
-async def confirmed(testimony: notebook.Testimony) -> None:
+async def confirmed(testimony: watchlog.Testimony) -> None:
     """Wait until pods have been confirmed once more."""
     before = testimony.confirmed["pods"]
 
@@ -97,7 +97,7 @@ async def test_what_is_there_is_known_when_watching_begins_and_all_that_follows_
         server.happen("Pulled", "new")  # which says nothing of an ending
         server.delete("new")
         await until(testimony, "DELETED new Running")
-    assert [word for word in told(notebook.read(path)) if "Killing" not in word] == [
+    assert [word for word in told(watchlog.read(path)) if "Killing" not in word] == [
         "LISTED old Running", "ADDED new Pending", "MODIFIED new Running", "DELETED new Running",
     ]  # fmt: skip
     assert "ADDED Killing new" in told(testimony)
@@ -110,7 +110,7 @@ async def test_what_happened_just_before_it_stopped_is_told(server: ApiServer, t
     async with witness(target, path):
         server.put("short")
         server.delete("short")
-    assert told(notebook.read(path)) == ["ADDED short", "DELETED short"]
+    assert told(watchlog.read(path)) == ["ADDED short", "DELETED short"]
 
 
 async def test_a_broken_connection_costs_nothing(server: ApiServer, target: Target, path: Path) -> None:
@@ -168,7 +168,7 @@ async def test_history_that_was_thrown_away_is_a_gap(
     assert [word for word in told(testimony) if "events" not in word] == [
         "LISTED stays", "LISTED goes", "gap pods", "GONE goes", "LISTED stays", "LISTED came", "ADDED later",
     ]  # fmt: skip
-    assert told(notebook.read(path)) == told(testimony)
+    assert told(watchlog.read(path)) == told(testimony)
 
 
 async def test_a_version_that_the_server_does_not_know_yet_is_a_gap(
@@ -248,7 +248,7 @@ class TestGoingOn:
         testimony = await ask(target, path)
         assert told(testimony) == ["ADDED one", "DELETED one"]
         assert not testimony.asked
-        assert told(notebook.read(path)) == told(testimony)
+        assert told(watchlog.read(path)) == told(testimony)
 
     async def test_too_late_is_a_gap(self, server: ApiServer, target: Target, path: Path) -> None:
         await self.watch(server, target, path)
@@ -276,9 +276,9 @@ class TestGoingOn:
             content = content_of(path)
         write(path, content[: content.index('"ADDED"') + 20])  # as a kill leaves it
         server.delete("one")
-        assert told(notebook.read(path)) == []
+        assert told(watchlog.read(path)) == []
         assert told(await ask(target, path)) == ["ADDED one", "DELETED one"]
-        again = notebook.read(path)
+        again = watchlog.read(path)
         assert told(again) == ["ADDED one", "DELETED one"]
 
     async def test_another_witness_goes_on(self, server: ApiServer, target: Target, path: Path) -> None:
@@ -287,13 +287,13 @@ class TestGoingOn:
         async with witness(target, path, resume=True) as testimony:
             assert told(testimony) == ["ADDED one", "DELETED one"]
             server.put("two")
-        assert told(notebook.read(path)) == ["ADDED one", "DELETED one", "ADDED two"]
+        assert told(watchlog.read(path)) == ["ADDED one", "DELETED one", "ADDED two"]
 
     async def test_a_new_one_begins_anew(self, server: ApiServer, target: Target, path: Path) -> None:
         await self.watch(server, target, path)
         async with witness(target, path):
             pass
-        assert told(notebook.read(path)) == ["LISTED one"]
+        assert told(watchlog.read(path)) == ["LISTED one"]
 
     async def test_another_namespace_is_not_gone_on_from(self, server: ApiServer, target: Target, path: Path) -> None:
         await self.watch(server, target, path)
@@ -338,7 +338,7 @@ class TestAsking:
 
 class TestInAThread:
     async def test_it_watches_while_other_code_runs(self, server: ApiServer, target: Target, path: Path) -> None:
-        def work() -> notebook.Testimony:
+        def work() -> watchlog.Testimony:
             with watching(target, path) as testimony:
                 assert told(testimony) == ["LISTED old"]
                 asyncio.run_coroutine_threadsafe(self.change(server), loop).result(WITHIN)
@@ -364,7 +364,7 @@ class TestInAThread:
         with pytest.raises(LookupError):
             async with witness(target, path):
                 raise LookupError
-        testimony = notebook.read(path)
+        testimony = watchlog.read(path)
         assert testimony is not None
         assert testimony.stopped == "it was interrupted"
 
@@ -377,14 +377,14 @@ class TestFile:
         path.parent.mkdir()
         path.write_text(content)
         with pytest.raises(UsageError, match="is not what a witness writes"):
-            notebook.read(path)
+            watchlog.read(path)
 
     @pytest.mark.parametrize("content", ["", '{"format": 1, "names'])
     def test_one_that_was_killed_at_once_says_nothing(self, path: Path, content: str) -> None:
-        assert notebook.read(path) is None
+        assert watchlog.read(path) is None
         path.parent.mkdir()
         path.write_text(content)
-        assert notebook.read(path) is None
+        assert watchlog.read(path) is None
 
     def test_every_line_is_on_disk_at_once(self, path: Path) -> None:
         with Notebook(path, self.HEADER) as book:
@@ -408,7 +408,7 @@ class TestFile:
         with Notebook(path, self.HEADER) as book:
             book.add({"confirmed": "pods", "version": "1"})
         far = parse_timestamp("2999-01-31T23:59:59.0Z")
-        testimony = notebook.read_settled(path, far, within=WITHIN)
+        testimony = watchlog.read_settled(path, far, within=WITHIN)
         assert testimony is not None
         assert testimony.confirmed
 
@@ -416,5 +416,5 @@ class TestFile:
         with Notebook(path, self.HEADER) as book:
             book.add({"confirmed": "pods", "version": "1"})
             early = parse_timestamp("2026-01-31T23:59:59.0Z")
-            assert notebook.read_settled(path, early, within=WITHIN) is not None
-            assert notebook.read_settled(path, parse_timestamp("2999-01-31T23:59:59.0Z"), within=0.2) is not None
+            assert watchlog.read_settled(path, early, within=WITHIN) is not None
+            assert watchlog.read_settled(path, parse_timestamp("2999-01-31T23:59:59.0Z"), within=0.2) is not None

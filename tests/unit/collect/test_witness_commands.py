@@ -18,13 +18,13 @@ from typing import Any
 
 import pytest
 
-from coverage_hooks import collecting
-from coverage_hooks.collect import notebook
-from coverage_hooks.collect.endings import Witness
-from coverage_hooks.collect.notebook import Testimony as Told
-from coverage_hooks.collect.retrieve import Patience
-from coverage_hooks.collect.sources.directory import Directory
-from coverage_hooks.collecting import Request
+from coverage_hooks.collect import pipeline
+from coverage_hooks.collect.pipeline import Request
+from coverage_hooks.collect.pods import watchlog
+from coverage_hooks.collect.pods.expected import Witness
+from coverage_hooks.collect.pods.watchlog import Testimony as Told
+from coverage_hooks.collect.retrieve.copies import Patience
+from coverage_hooks.collect.retrieve.directory import Directory
 from coverage_hooks.errors import SourceError
 from tests.cluster import wait_until
 from tests.unit.collect.building import Project, Recording, record
@@ -56,7 +56,7 @@ def beating(recording: Recording) -> Iterator[None]:
 
 def write(project: Project, name: str, *, until: str = "2999-01-31T23:59:59.000000Z", **changes: Any) -> None:
     """Put what the witness wrote of ending *name* where `collect` looks for it; it watches until long after now."""
-    path = project.root / "build/coverage" / notebook.NAME
+    path = project.root / "build/coverage" / watchlog.NAME
     path.parent.mkdir(parents=True, exist_ok=True)
     documents = lines(name)
     for document in pods(documents):
@@ -128,7 +128,7 @@ def test_whoever_never_announced_itself_is_a_loss(run: Run, volume: Path, projec
     """Two pods recorded on one claim; only one of them did."""
     make(volume, "done")
     write(project, "completed")
-    path = project.root / "build/coverage" / notebook.NAME
+    path = project.root / "build/coverage" / watchlog.NAME
     with path.open("a") as file:
         file.writelines(f"{json.dumps(each)}\n" for each in lines("never-announced") if "pod" in each)
         file.write(json.dumps({"at": "2999-01-31T23:59:59.000000Z", "confirmed": "pods", "version": "99999"}) + "\n")
@@ -152,7 +152,7 @@ def test_nothing_recorded_at_all_is_still_named_pod_by_pod(run: Run, volume: Pat
 def test_an_older_witness_proves_nothing_and_accuses_nobody(run: Run, volume: Path, project: Project) -> None:
     make(volume, "done")
     write(project, "never-announced", namespace="other")
-    path = project.root / "build/coverage" / notebook.NAME
+    path = project.root / "build/coverage" / watchlog.NAME
     documents = [json.loads(line) for line in path.read_text().splitlines()]
     path.write_text("".join(f"{json.dumps({**each, 'namespace': 'other'})}\n" for each in documents))
     result = run("collect")
@@ -163,7 +163,7 @@ def test_an_older_witness_proves_nothing_and_accuses_nobody(run: Run, volume: Pa
 def test_evil_texts_of_pods_are_shown_and_do_nothing(run: Run, volume: Path, project: Project) -> None:
     make(volume, "late")
     write(project, "active-deadline")
-    path = project.root / "build/coverage" / notebook.NAME
+    path = project.root / "build/coverage" / watchlog.NAME
     documents = [json.loads(line) for line in path.read_text().splitlines()]
     for document in pods(documents):
         document["status"] |= {"phase": "Failed", "reason": "Evicted", "message": EVIL.replace("\ud800", "")}
@@ -183,16 +183,16 @@ class TestAsked:
     def retrieve(self, project: Project, volume: Path, witness: Witness) -> Any:
         class Asked(Directory):
             def witness(self, path: Path) -> Witness:
-                assert path == output / notebook.NAME
+                assert path == output / watchlog.NAME
                 return witness
 
         output = project.root / "out"
-        return collecting.retrieve(Asked(volume), output, Request(patience=Patience(minimum=0.3)))
+        return pipeline.retrieve(Asked(volume), output, Request(patience=Patience(minimum=0.3)))
 
     def test_it_is_asked(self, volume: Path, project: Project) -> None:
         make(volume, "late")
         write(project, "active-deadline")
-        ledger = self.retrieve(project, volume, notebook.Written(project.root / "build/coverage" / notebook.NAME))
+        ledger = self.retrieve(project, volume, watchlog.Written(project.root / "build/coverage" / watchlog.NAME))
         assert ledger.rows[0].cause == "deadline"
 
     def test_that_it_does_not_answer_costs_the_proof_only(self, volume: Path, project: Project) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from coverage_hooks.collect.workers import WorkerLostError, mapped
+from coverage_hooks.collect.data.workers import WorkerLostError, mapped
 from tests.cluster.waiting import WITHIN
 from tests.leftovers import started_by
 

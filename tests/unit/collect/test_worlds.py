@@ -11,10 +11,13 @@ from typing import Any
 import coverage
 import pytest
 
-from coverage_hooks.collect import files, worlds
-from coverage_hooks.collect.report import Configuration, Report, World, report
-from coverage_hooks.collect.thresholds import Threshold, shortfalls
-from coverage_hooks.collect.worlds import KINDS, Compared, Split
+from coverage_hooks.collect import outputs
+from coverage_hooks.collect.configuration import Configuration
+from coverage_hooks.collect.reporting import worlds
+from coverage_hooks.collect.reporting.analysis import Report, World, report
+from coverage_hooks.collect.reporting.thresholds import Threshold, shortfalls
+from coverage_hooks.collect.reporting.worlds import KINDS, Compared, Split
+from coverage_hooks.collect.text import ranges
 from coverage_hooks.errors import CoverageHooksError, UsageError
 from tests.unit.collect.building import Project, record
 from tests.unit.collect.conftest import Run
@@ -132,7 +135,7 @@ def prepare(project: Project, *, settings: str, worlds_run: dict[str, str]) -> P
         project.write({"program.py": program})
         coverage_command("run", f"--data-file={output / world}", "program.py")
     with_data = [str(output / world) for world in worlds_run]
-    coverage_command("combine", "--keep", f"--data-file={output / files.COMBINED}", *with_data)
+    coverage_command("combine", "--keep", f"--data-file={output / outputs.COMBINED}", *with_data)
     return output
 
 
@@ -146,9 +149,9 @@ def branches_of(report: dict[str, Any], name: str) -> set[tuple[int, int]]:
 @pytest.mark.parametrize(
     "worlds_run",
     [
-        {files.UNIT: UNIT, files.CLUSTER: CLUSTER},
-        {files.CLUSTER: CLUSTER},
-        {files.UNIT: UNIT, files.CLUSTER: "import shop\n"},
+        {outputs.UNIT: UNIT, outputs.CLUSTER: CLUSTER},
+        {outputs.CLUSTER: CLUSTER},
+        {outputs.UNIT: UNIT, outputs.CLUSTER: "import shop\n"},
     ],
     ids=["both", "no unit", "little"],
 )
@@ -156,7 +159,7 @@ def test_the_kinds_agree_with_what_coverage_counts(project: Project, settings: s
     output = prepare(project, settings=settings, worlds_run=worlds_run)
     configuration = Configuration(None, project.root)
     done = report(output, configuration)
-    names = {"unit": files.UNIT, "cluster": files.CLUSTER, "combined": files.COMBINED}
+    names = {"unit": outputs.UNIT, "cluster": outputs.CLUSTER, "combined": outputs.COMBINED}
     for world, name in names.items():
         if not (output / name).is_file():
             assert done.totals[world] is None
@@ -185,7 +188,7 @@ def test_the_kinds_agree_with_what_coverage_counts(project: Project, settings: s
 
 
 def test_every_line_is_of_one_kind(project: Project) -> None:
-    output = prepare(project, settings="branch = True\n", worlds_run={files.UNIT: UNIT, files.CLUSTER: CLUSTER})
+    output = prepare(project, settings="branch = True\n", worlds_run={outputs.UNIT: UNIT, outputs.CLUSTER: CLUSTER})
     done = report(output, Configuration(None, project.root))
     for compared in done.compared.values():
         for split in (compared.lines, compared.branches):
@@ -198,7 +201,7 @@ def test_every_line_is_of_one_kind(project: Project) -> None:
 
 def test_files_that_are_left_out_are_named_with_the_setting(project: Project) -> None:
     settings = "omit = */unused.py\n[report]\nomit = */docstring.py\n"
-    output = prepare(project, settings=settings, worlds_run={files.CLUSTER: CLUSTER})
+    output = prepare(project, settings=settings, worlds_run={outputs.CLUSTER: CLUSTER})
     done = report(output, Configuration(None, project.root))
     assert done.omitted == {
         "shop/docstring.py": "report:omit = */docstring.py",
@@ -230,16 +233,16 @@ def test_a_line_whose_branches_are_all_taken_is_not_partial() -> None:
     ],
 )
 def test_ranges_skip_what_is_no_code(numbers: list[int], within: list[int], expected: list[str]) -> None:
-    assert worlds.ranges(numbers, within) == expected
+    assert ranges(numbers, within) == expected
 
 
 def test_ranges_are_those_of_coverage(project: Project) -> None:
-    output = prepare(project, settings="", worlds_run={files.CLUSTER: "import shop.branches, shop.excluded\n"})
+    output = prepare(project, settings="", worlds_run={outputs.CLUSTER: "import shop.branches, shop.excluded\n"})
     done = report(output, Configuration(None, project.root))
-    text = coverage_command("report", "-m", f"--data-file={output / files.COMBINED}")
+    text = coverage_command("report", "-m", f"--data-file={output / outputs.COMBINED}")
     for name, compared in done.compared.items():
         line = next(line for line in text.splitlines() if line.startswith(name))
-        missed = worlds.ranges(compared.lines.neither, compared.lines)
+        missed = ranges(compared.lines.neither, compared.lines)
         assert line.partition("%")[2].strip() == ", ".join(missed)
 
 
@@ -250,9 +253,9 @@ def test_a_file_that_changed_meanwhile_is_refused() -> None:
 
 
 def test_a_union_that_coverage_does_not_count_is_refused(project: Project) -> None:
-    output = prepare(project, settings="", worlds_run={files.UNIT: UNIT, files.CLUSTER: CLUSTER})
-    (output / files.UNIT).rename(output / files.COMBINED)  # not the union, which has more
-    (output / files.UNIT).write_bytes((output / files.COMBINED).read_bytes())
+    output = prepare(project, settings="", worlds_run={outputs.UNIT: UNIT, outputs.CLUSTER: CLUSTER})
+    (output / outputs.UNIT).rename(output / outputs.COMBINED)  # not the union, which has more
+    (output / outputs.UNIT).write_bytes((output / outputs.COMBINED).read_bytes())
     with pytest.raises(CoverageHooksError, match=r"but coverage\.py counts"):
         report(output, Configuration(None, project.root))
 
@@ -361,13 +364,13 @@ def test_what_is_under_its_threshold_is_in_every_output(run: Run, volume: Path, 
     record(volume)
     assert run("collect", "--fail-under", "70", "--allow-missing", "combined").exit_code == 1
     output = project.root / "build/coverage"
-    for name in (files.LEDGER, files.SUMMARY_JSON):
+    for name in (outputs.LEDGER, outputs.SUMMARY_JSON):
         (loss,) = json.loads((output / name).read_bytes())["losses"]
         assert (loss["kind"], loss["step"], loss["recording"], loss["waived"]) == ("threshold", "report", "", False)
         assert "under the 70 % of --fail-under by 10.00" in loss["reason"]
-    markdown = (output / files.SUMMARY_MARKDOWN).read_text()
+    markdown = (output / outputs.SUMMARY_MARKDOWN).read_text()
     assert "## Losses: 1 missed threshold\n\n- combined coverage is under" in markdown
-    shown = (output / files.WORLDS).read_text()
+    shown = (output / outputs.WORLDS).read_text()
     assert '<a class="state bad" href="#losses">✗ 1 missed threshold</a>' in shown
     assert "combined coverage is under the 70 % of --fail-under by 10.00" in shown
     assert "no losses" not in shown
@@ -379,9 +382,9 @@ def test_a_missed_threshold_stands_beside_losses(run: Run, volume: Path, project
     thresholds = ("--fail-under", "99", "--fail-under", "unit=1")
     assert run("collect", *thresholds, "--allow-missing", "spoilt").exit_code == 1
     output = project.root / "build/coverage"
-    assert "## Losses: 1 loss, and 2 missed thresholds\n" in (output / files.SUMMARY_MARKDOWN).read_text()
-    assert ">✗ 1 loss, and 2 missed thresholds</a>" in (output / files.WORLDS).read_text()
-    kinds = [loss["kind"] for loss in json.loads((output / files.SUMMARY_JSON).read_bytes())["losses"]]
+    assert "## Losses: 1 loss, and 2 missed thresholds\n" in (output / outputs.SUMMARY_MARKDOWN).read_text()
+    assert ">✗ 1 loss, and 2 missed thresholds</a>" in (output / outputs.WORLDS).read_text()
+    kinds = [loss["kind"] for loss in json.loads((output / outputs.SUMMARY_JSON).read_bytes())["losses"]]
     assert kinds == ["recording", "threshold", "threshold"]
 
 
@@ -394,10 +397,10 @@ def test_another_report_forgets_the_thresholds_of_the_one_before(run: Run, volum
         return [loss["reason"].partition(" of --")[0] for loss in json.loads((output / name).read_bytes())["losses"]]
 
     assert run("report", "--fail-under", "80", source=None).exit_code == 1
-    for name in (files.LEDGER, files.SUMMARY_JSON):
+    for name in (outputs.LEDGER, outputs.SUMMARY_JSON):
         assert reasons(name) == ["combined coverage is under the 80 %"]
     assert run("report", "--fail-under", "60", source=None).exit_code == 0
-    for name in (files.LEDGER, files.SUMMARY_JSON):
+    for name in (outputs.LEDGER, outputs.SUMMARY_JSON):
         assert reasons(name) == []
     run("report", "--fail-under", "80", source=None)
     assert run("verify", source=None).exit_code == 0
@@ -413,11 +416,11 @@ def test_an_unknown_threshold_is_wrong_use_and_names_the_choices(run: Run, volum
 
 
 def test_data_is_left_as_coverage_made_it(project: Project) -> None:
-    output = prepare(project, settings="branch = True\n", worlds_run={files.UNIT: UNIT, files.CLUSTER: CLUSTER})
-    before = {name: (output / name).read_bytes() for name in (files.UNIT, files.CLUSTER, files.COMBINED)}
+    output = prepare(project, settings="branch = True\n", worlds_run={outputs.UNIT: UNIT, outputs.CLUSTER: CLUSTER})
+    before = {name: (output / name).read_bytes() for name in (outputs.UNIT, outputs.CLUSTER, outputs.COMBINED)}
     report(output, Configuration(None, project.root))
     assert before == {name: (output / name).read_bytes() for name in before}
-    data = coverage.CoverageData(str(output / files.COMBINED))
+    data = coverage.CoverageData(str(output / outputs.COMBINED))
     data.read()
     assert data.measured_files()
     data.close(force=True)

@@ -1,6 +1,6 @@
 """What a real witness wrote of real endings, and how to change it: what the tests of endings start from.
 
-Each file in ``endings`` is what `coverage_hooks.collect.cluster.witness` wrote of one pod on a real node, and
+Each file in ``endings`` is what `coverage_hooks.collect.cluster.watch` wrote of one pod on a real node, and
 ``recordings.json`` has what mattered of the recordings that the pods made on their claim.
 """
 
@@ -15,10 +15,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from coverage_hooks.collect import endings, notebook
-from coverage_hooks.collect.endings import Moments
 from coverage_hooks.collect.ledger import Ledger, Row
-from coverage_hooks.collect.notebook import Testimony
+from coverage_hooks.collect.pods import expected, watchlog
+from coverage_hooks.collect.pods.expected import Moments
+from coverage_hooks.collect.pods.watchlog import Testimony
 from coverage_hooks.collect.runs import Chosen, Found
 from coverage_hooks.volume.manifest import Manifest, Pod
 from tests.unit.collect.building import record
@@ -39,7 +39,7 @@ def lines(name: str) -> list[Document]:
 def read(path: Path, documents: Iterable[Document]) -> Testimony:
     """Return what is read from *documents* as a file."""
     path.write_text("".join(f"{json.dumps(document)}\n" for document in documents))
-    testimony = notebook.read(path)
+    testimony = watchlog.read(path)
     assert testimony is not None
     return testimony
 
@@ -77,7 +77,7 @@ def join(
         row.complete, row.same_boot = complete, same_boot
     made = Ledger(run=run, rows=rows, **ledger)
     moments = Moments(listed=LISTED, copied=COPIED)
-    endings.enter(made, Chosen(run=run, found=found, earlier=list(earlier)), testimony, claim, moments)
+    expected.enter(made, Chosen(run=run, found=found, earlier=list(earlier)), testimony, claim, moments)
     return made
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from coverage_hooks.findings import Finding
-from coverage_hooks.record import checks, volume_checks
-from coverage_hooks.record.checks import LEAST, TESTED_PYTHON, Surroundings, environment, python
+from coverage_hooks.doctor import process, volume_trial
+from coverage_hooks.doctor.findings import Finding
+from coverage_hooks.doctor.process import LEAST, TESTED_PYTHON, Surroundings, environment, python
+from coverage_hooks.doctor.volume_trial import Mount, mount_of, volume
 from coverage_hooks.record.imports import places_of
-from coverage_hooks.record.volume_checks import Mount, mount_of, volume
 from coverage_hooks.settings import Settings
 from tests.cluster.waiting import WITHIN
 
@@ -56,7 +56,7 @@ class TestPython:
         ],
     )
     def test_versions_are_compared_as_numbers(self, version: str, older: bool) -> None:
-        assert checks._older(version, "7.17.4") is older
+        assert process._older(version, "7.17.4") is older
 
 
 class TestEnvironment:
@@ -145,7 +145,7 @@ class TestVolume:
         assert f"this is user {os.geteuid()}" in said
 
     def test_a_read_only_mount_is_told(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(volume_checks, "_is_read_only", lambda _: True)
+        monkeypatch.setattr(volume_trial, "_is_read_only", lambda _: True)
         assert "is read-only" in told(self.at(tmp_path), "wrong")
         assert "cannot be made" in told(self.at(tmp_path / "absent"), "wrong")
 
@@ -157,7 +157,7 @@ class TestVolume:
             released.wait()
             fsync(descriptor)
 
-        monkeypatch.setattr(volume_checks, "PATIENCE", 0.2)
+        monkeypatch.setattr(volume_trial, "PATIENCE", 0.2)
         monkeypatch.setattr(os, "fsync", hang)
         try:
             assert "does not answer within 0.2 s" in told(self.at(tmp_path, COVERAGE_HOOKS_EXIT_TIMEOUT="0"), "wrong")
@@ -173,14 +173,14 @@ class TestVolume:
         assert "raise COVERAGE_HOOKS_EXIT_TIMEOUT" in told(self.at(tmp_path, COVERAGE_HOOKS_EXIT_TIMEOUT="0"), "wrong")
 
     def test_little_room_is_a_note(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(volume_checks, "LITTLE", 1 << 62)
+        monkeypatch.setattr(volume_trial, "LITTLE", 1 << 62)
         assert "a recording of a large operator takes some MiB" in told(self.at(tmp_path), "note")
 
     @pytest.mark.parametrize(("point", "said"), [("/", "gone with it: expected a mounted volume"), ("/volume", "")])
     def test_in_a_pod_it_has_to_be_mounted(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str, said: str
     ) -> None:
-        monkeypatch.setattr(volume_checks, "mount_of", lambda _: Mount(point=Path(point), kind="overlay"))
+        monkeypatch.setattr(volume_trial, "mount_of", lambda _: Mount(point=Path(point), kind="overlay"))
         assert said in told(self.at(tmp_path, is_operators=True), "wrong")
         assert told(self.at(tmp_path), "wrong") == ""
 

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from coverage_hooks.cli import commands
-from coverage_hooks.collect.cluster import answers, claims, connection, exchange, witness
+from coverage_hooks.collect.cluster import answers, claims, connection, exchange, watch
 from coverage_hooks.collect.cluster.connection import Target
 from coverage_hooks.collect.cluster.exchange import Exchange
 from coverage_hooks.collect.cluster.tunnel import TunnelBroken
@@ -133,7 +133,7 @@ def limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "400")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(answers, "ANSWER_LIMIT", 1 << 20)
-    for module in (connection, witness, claims):
+    for module in (connection, watch, claims):
         monkeypatch.setattr(module, "REQUEST_TIMEOUT", 3.0)
 
 
@@ -179,7 +179,7 @@ def test_a_witness_is_told_what_it_cannot_understand(tmp_path: Path, body: str |
     with serving(say(body), at_once=False) as server:
         path = write_kubeconfig(tmp_path / "kubeconfig", f"http://127.0.0.1:{server.server_port}")
         with pytest.raises(SourceError, match=said):
-            witness.asked(Target(namespace="shop", kubeconfig=path))
+            watch.asked(Target(namespace="shop", kubeconfig=path))
 
 
 @pytest.mark.parametrize("line", [b"x" * (1 << 18), b'{"type": "ADDED", "object": {}}\n', b"[]\n"])
@@ -197,7 +197,7 @@ def test_a_watch_takes_no_line_that_is_too_long_or_no_change(
 
     with serving(deed, at_once=False) as server:
         path = write_kubeconfig(tmp_path / "kubeconfig", f"http://127.0.0.1:{server.server_port}")
-        with witness.watching(Target(namespace="shop", kubeconfig=path), tmp_path / "witness.jsonl"):
+        with watch.watching(Target(namespace="shop", kubeconfig=path), tmp_path / "witness.jsonl"):
             pass
     stopped = json.loads((tmp_path / "witness.jsonl").read_text().splitlines()[-1])["stopped"]
     assert "came" in stopped or "sent what is no change" in stopped

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from kubernetes_asyncio.client import ApiClient
 
-from coverage_hooks.collect.cluster import mounting
+from coverage_hooks.doctor import mounting
 
 MOUNT = {"name": "volume", "mountPath": "/coverage"}
 ON = {"COVERAGE_HOOKS_ENABLED": "1", "COVERAGE_HOOKS_DIR": "/coverage"}

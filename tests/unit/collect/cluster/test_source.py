@@ -16,9 +16,9 @@ import pytest
 from coverage_hooks.collect.cluster import line
 from coverage_hooks.collect.cluster.connection import Target
 from coverage_hooks.collect.cluster.source import Claim, Wish
-from coverage_hooks.collect.retrieve import retrieve
+from coverage_hooks.collect.retrieve.copies import retrieve
+from coverage_hooks.collect.retrieve.directory import Directory
 from coverage_hooks.collect.runs import Choice
-from coverage_hooks.collect.sources.directory import Directory
 from coverage_hooks.errors import SourceError, TooLarge, UnsafeEntry, VolumeError
 from coverage_hooks.volume import machine, server
 from coverage_hooks.volume.server import RANGE_LIMIT

@@ -19,7 +19,7 @@ from kubernetes_asyncio.client import (
     V1PodStatus,
 )
 
-from coverage_hooks.collect.cluster import starting
+from coverage_hooks.collect.cluster import reader_status
 
 
 def pod(*, state: dict[str, Any] | None = None, phase: str = "Pending", **status: Any) -> V1Pod:
@@ -49,24 +49,24 @@ def unscheduled(message: str) -> V1Pod:
 )
 def test_what_a_container_waits_for_is_named_with_how_long_to_believe_in_it(reason: str, patience: float) -> None:
     waiting = V1ContainerStateWaiting(reason=reason, message="because")
-    found = starting.trouble(pod(state={"waiting": waiting}))
-    assert found == starting.Trouble(text=f"{reason}, image 'x': because", patience=patience)
+    found = reader_status.trouble(pod(state={"waiting": waiting}))
+    assert found == reader_status.Trouble(text=f"{reason}, image 'x': because", patience=patience)
 
 
 def test_a_container_that_is_being_made_is_in_no_trouble() -> None:
-    assert starting.trouble(pod(state={"waiting": V1ContainerStateWaiting(reason="ContainerCreating")})) is None
-    assert starting.trouble(pod()) is None
+    assert reader_status.trouble(pod(state={"waiting": V1ContainerStateWaiting(reason="ContainerCreating")})) is None
+    assert reader_status.trouble(pod()) is None
 
 
 def test_a_pod_that_fits_nowhere_is_named_with_the_scheduler_s_words() -> None:
-    found = starting.trouble(unscheduled("0/1 nodes are available: 1 node(s) had untolerated taint"))
+    found = reader_status.trouble(unscheduled("0/1 nodes are available: 1 node(s) had untolerated taint"))
     assert found is not None
     assert found.text.endswith("untolerated taint")
 
 
 @pytest.mark.parametrize(("holders", "said"), [(["operator-0"], "operator-0"), ([], "another one")])
 def test_who_has_a_claim_that_is_for_one_pod_is_named(holders: list[str], said: str) -> None:
-    found = starting.trouble(unscheduled("node has pod using ReadWriteOncePod access mode"), holders)
+    found = reader_status.trouble(unscheduled("node has pod using ReadWriteOncePod access mode"), holders)
     assert found is not None
     assert found.text.endswith(f"in use by {said}")
 
@@ -86,8 +86,8 @@ def test_who_has_a_claim_that_is_for_one_pod_is_named(holders: list[str], said: 
     ],
 )
 def test_how_a_pod_ended_is_told_at_once(found: V1Pod, said: str) -> None:
-    assert starting.ending(found) == said
-    assert starting.trouble(found) == starting.Trouble(text=said)
+    assert reader_status.ending(found) == said
+    assert reader_status.trouble(found) == reader_status.Trouble(text=said)
 
 
 def test_the_newest_warning_is_told() -> None:
@@ -102,5 +102,5 @@ def test_the_newest_warning_is_told() -> None:
         )
 
     events = [event("Warning", 1, "old"), event("Warning", 2, "new"), event("Normal", 3, "fine")]
-    assert starting.warning(events) == "FailedMount: new"
-    assert starting.warning([]) == ""
+    assert reader_status.warning(events) == "FailedMount: new"
+    assert reader_status.warning([]) == ""

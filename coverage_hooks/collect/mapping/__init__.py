@@ -1,0 +1,1 @@
+"""Which file of the checkout each measured path is."""

@@ -1,0 +1,1 @@
+"""What would keep an operator from being recorded, or its recordings from being collected."""
