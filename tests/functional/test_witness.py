@@ -33,7 +33,7 @@ import sys, time
 from pathlib import Path
 from coverage_hooks.collect.cluster import claims
 from coverage_hooks.collect.cluster.connection import Target
-from coverage_hooks.collect.cluster.witness import watching
+from coverage_hooks.collect.cluster.watch import watching
 with watching(Target(namespace=sys.argv[1], kubeconfig=Path(sys.argv[2])), Path(sys.argv[3])):
     print("watching", flush=True)
     sys.stdin.read()

@@ -29,8 +29,8 @@ OUTPUT = Path("build/coverage")
 HOLDER = f"""
 import sys
 from pathlib import Path
-from coverage_hooks.collect import files
-with files.writing(Path({str(OUTPUT)!r})):
+from coverage_hooks.collect import outputs
+with outputs.writing(Path({str(OUTPUT)!r})):
     print("mine", flush=True)
     sys.stdin.read()
 """

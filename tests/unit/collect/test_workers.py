@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(120)  # an answer that never comes fails here, 
 _WAITING = """
 import sys
 from pathlib import Path
-from coverage_hooks.collect.workers import mapped
+from coverage_hooks.collect.data.workers import mapped
 found = mapped(Path.read_text, [Path(name) for name in sys.argv[1:]], workers=2, at_once=1)
 print(next(found), flush=True)
 print(next(found), flush=True)

@@ -220,7 +220,8 @@ def test_another_measurement_is_a_loss_however_short_it_is(
     assert ran(left) == recorded
     is_back = core == "sysmon" and "current" not in deed
     assert_gap(left, _RIVAL, began, ended, is_back=is_back)
-    (gap,) = left.manifest.unrecorded
+    # A beat right at its end may miss the trace function for new threads, too.
+    (gap,) = [gap for gap in left.manifest.unrecorded if _RIVAL in gap.reason]
     assert began <= seconds(gap.since), "it is known when it was started"
 
 
