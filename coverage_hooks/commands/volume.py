@@ -31,6 +31,9 @@ from coverage_hooks.commands.signals import Ended
 from coverage_hooks.errors import UsageError, VolumeError
 from coverage_hooks.volume import prune as pruning
 
+#: How many recordings are listed: a volume may have any number of them.
+LISTED = 100
+
 _TITLES = ("recording", "run", "state", "journal", "beat", "age", "saved", "ending", "problems")
 
 #: What changes all the time, and is no news.
@@ -68,7 +71,9 @@ def status(*, watch: bool, output: Path, reader_manifest: bool, **where: Any) ->
 def _list(source: Source, progress: Progress) -> None:  # noqa: ARG001 - as any that reads
     out = terminal.console()
     if rows := list(_rows(source, None)):
-        terminal.show_table(out, _TITLES, rows)
+        if len(rows) > LISTED:
+            terminal.show_line(out, f"{counted(len(rows), 'recording')}; the newest {LISTED} are:")
+        terminal.show_table(out, _TITLES, rows[-LISTED:])
     else:
         terminal.show_line(out, f"no recording in {_place()}")
 
@@ -78,7 +83,7 @@ def _watch(source: Source, progress: Progress, testimony: Testimony | None) -> N
     # Once more: what goes wrong when the reader is left is an error then.
     with _until_told(), terminal.live(terminal.console(), _TITLES, _MOVING) as show:
         while True:
-            show(list(_rows(source, testimony)))
+            show(list(_rows(source, testimony))[-LISTED:])
             time.sleep(1)
 
 
@@ -181,16 +186,19 @@ def prune(
     if not chosen:
         terminal.show_line(out, "nothing to delete")
         return
-    for each in chosen:
+    for each in chosen[:LISTED]:
         terminal.show_line(out, f"{each.recording}  {each.manifest.run if each.manifest else each.reason}")
+    if len(chosen) > LISTED:
+        terminal.show_line(out, f"and {len(chosen) - LISTED} more")
     if not yes:
         click.confirm(f"Delete {counted(len(chosen), 'recording')}?", abort=True)
     live = set() if force else _live(source, chosen, Patience(minimum=silent_after))
     refused = 0
     for each in chosen:
         if reason := _refusal(directory, each, live):
-            terminal.show_line(out, f"refused  {each.recording}: {reason}")
             refused += 1
+            if refused <= LISTED:
+                terminal.show_line(out, f"refused  {each.recording}: {reason}")
     terminal.show_line(out, f"deleted {len(chosen) - refused} of {len(chosen)} recordings")
     click.get_current_context().exit(1 if refused else 0)
 

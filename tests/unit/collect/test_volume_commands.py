@@ -48,6 +48,14 @@ class TestStatus:
         assert [lines[host][2] for host in ("old", "new", "done")] == ["silent?", "running", "finished"]
         assert 385 <= float(lines["old"][5]) <= round(time.time() - stopped, 1)
 
+    def test_of_many_the_newest_are_listed(self, run: Run, volume: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("coverage_hooks.commands.volume.LISTED", 2)
+        oldest, *newest = [record(volume, started_at=STARTED + timedelta(seconds=number)).name for number in range(3)]
+        printed = run("status").output
+        assert "3 recordings; the newest 2 are:" in printed
+        assert oldest not in printed
+        assert all(name in printed for name in newest)
+
     def test_an_empty_volume_says_so(self, run: Run) -> None:
         assert "no recording in " in run("status").output
 
@@ -92,6 +100,16 @@ class TestPrune:
         assert result.exit_code == 2
         assert "exactly one of --run, --older-than, --all" in result.output
         assert len(names(volume)) == 1
+
+    def test_of_many_some_are_listed(self, run: Run, volume: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("coverage_hooks.commands.volume.LISTED", 1)
+        for number in range(3):
+            (record(volume, started_at=STARTED + timedelta(seconds=number)).path / "notes.txt").touch()
+        printed = run("prune", "--all", "--yes").output
+        assert printed.count(STARTED.strftime("%Y%m%dT")) == 2, "one is listed, and said to be refused"
+        assert "refused  " in printed
+        assert "and 2 more" in printed
+        assert "deleted 0 of 3" in printed
 
     def test_nothing_to_delete_is_fine(self, run: Run) -> None:
         assert run("prune", "--all", "--yes").exit_code == 0
