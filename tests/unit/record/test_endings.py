@@ -21,17 +21,21 @@ START = """
 WORK = "def late():\n    return 1\n"
 
 
-#: Notes every limit at which the main thread gave up waiting, and tells their sum at the end.
+#: Notes every limit at which the main thread gave up waiting, and tells their number and sum at the end. A wait of its
+#: without a limit, which nothing but the limit of the test would end, ends the program at once.
 PATIENCE = """
-    import atexit, sys, threading
+    import atexit, os, sys, threading
     lost, wait = [], threading.Condition.wait
     def noting(condition, timeout=None):
+        is_main = threading.current_thread() is threading.main_thread()
+        if is_main and timeout is None and sys._getframe(2).f_code.co_name != "start":  # of a thread
+            os.kill(os.getpid(), 9)
         came = wait(condition, timeout)
-        if not came and threading.current_thread() is threading.main_thread():
+        if not came and is_main:
             lost.append(timeout)
         return came
     threading.Condition.wait = noting
-    atexit.register(lambda: print("patience", sum(lost), file=sys.stderr))
+    atexit.register(lambda: print("patience", len(lost), sum(lost), file=sys.stderr))
 """
 
 
@@ -44,10 +48,10 @@ def behaves_alike(made: Program, **settings: str) -> subprocess.CompletedProcess
     return recorded
 
 
-def patience(run: subprocess.CompletedProcess[str]) -> float:
-    """Return what `PATIENCE` told in *run*."""
-    (told,) = (line for line in run.stderr.splitlines() if line.startswith("patience "))
-    return float(told.partition(" ")[2])
+def patience(run: subprocess.CompletedProcess[str]) -> tuple[int, float]:
+    """Return what `PATIENCE` told in *run*: how often the main thread gave up, and after how many seconds in all."""
+    (told,) = (line.split() for line in run.stderr.splitlines() if line.startswith("patience "))
+    return int(told[1]), float(told[2])
 
 
 @pytest.mark.parametrize("ending", ["pass", "raise SystemExit(3)", "raise RuntimeError('broken')"])
@@ -284,10 +288,32 @@ HANG = "import os, threading; os.fsync = os.fdatasync = lambda _: threading.Even
 
 def test_a_volume_that_hangs_delays_nobody_for_long(tmp_path: Path) -> None:
     hang = f"\n    {HANG}\n"
-    made = Program(tmp_path, __main__=PATIENCE + hang + LATE, work=WORK)
+    made = Program(tmp_path, False, __main__=PATIENCE + hang + LATE, work=WORK)
     recorded = behaves_alike(made, EXIT_TIMEOUT="0.5")
-    assert patience(recorded) == pytest.approx(1, abs=0.01), "0.5 s for the announcement, 0.5 s for all saves together"
+    # 0.5 s for the announcement, and 0.5 s for the save and the end together.
+    assert patience(recorded) == (3, pytest.approx(1, abs=0.01))
     assert "does not answer; going on without it" in recorded.stderr
+    assert [*made.volume.glob("*/journal-*")] == [], "only the pulse writes to a volume that did not answer"
+
+
+def test_a_volume_that_hangs_delays_no_event_loop(tmp_path: Path) -> None:
+    main = f"""{PATIENCE}{START}
+    lost.clear()  # a slow announcement is none of this
+    import asyncio
+    from coverage_hooks.record import recording
+    from program import work
+    {HANG}
+    work.late()
+    async def ends():
+        saving = asyncio.ensure_future(recording.current().save_async())
+        done, _ = await asyncio.wait({{saving}}, timeout={WITHIN / 5})
+        print(done == {{saving}} and saving.result())
+    asyncio.run(ends())
+    """
+    made = Program(tmp_path, __main__=main, work=WORK)
+    recorded = made.run(EXIT_TIMEOUT="0.5")
+    assert (recorded.returncode, recorded.stdout) == (0, "False\n"), recorded.stderr
+    assert patience(recorded) == (1, 0), "the end waits no more, as the loop has used all patience up"
 
 
 def test_a_volume_that_hangs_later_leaves_the_last_good_state(tmp_path: Path) -> None:
@@ -358,13 +384,17 @@ def test_a_snapshot_is_as_old_as_its_beginning(tmp_path: Path) -> None:
 
 
 def test_waits_share_one_timeout(tmp_path: Path) -> None:
-    main = f"""{START}{PATIENCE}
+    main = f"""{PATIENCE}{START}
+    lost.clear()  # a slow announcement is none of this
+    from program import work
     {HANG}
-    for _ in range(10):
-        coverage_hooks.save()
+    work.late()  # without anything new a save has nothing to wait for
+    print(*[coverage_hooks.save() for _ in range(10)])
     """
     made = Program(tmp_path, __main__=main, work=WORK)
-    assert patience(made.run(EXIT_TIMEOUT="0.5")) == pytest.approx(0.5, abs=0.01)
+    recorded = made.run(EXIT_TIMEOUT="0.5")
+    assert recorded.stdout.split() == ["False"] * 10
+    assert patience(recorded) == (11, pytest.approx(0.5, abs=0.01))
 
 
 def test_a_blocked_signal_stays_with_the_operator(tmp_path: Path) -> None:

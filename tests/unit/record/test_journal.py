@@ -343,6 +343,15 @@ class TestSets:
         recording.beat()
         assert recording.lines() == {"/a.py": {1, 2, 3}}
 
+    def test_what_other_code_saves_of_branches_is_still_known(self, tmp_path: Path) -> None:
+        recording = Recording(tmp_path, branch=True)
+        recording.run("/a.py", (-1, 2), (2, -1))
+        points = recording.live["/a.py"]
+        points.difference_update(points.copy())
+        recording.file.unlink()
+        recording.beat()
+        assert journals.read(tmp_path).points == {"/a.py": {(-1, 2), (2, -1)}}
+
     def test_what_other_code_saves_again_and_again_is_written_once(self, recording: Recording) -> None:
         for _ in range(3):
             recording.run("/a.py", 1, 2)

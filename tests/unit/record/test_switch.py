@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from coverage_hooks.volume.manifest import Manifest
+from tests.cluster.waiting import WITHIN
 from tests.unit.record.children import Program, usual_mode
 
 REPORT = """
@@ -93,6 +94,50 @@ def test_kopf_is_found_or_done_without(tmp_path: Path) -> None:
     hidden = Program(tmp_path / "without", __main__=REPORT)
     assert "coverage is saved without it" in hidden.run().stderr
     assert hidden.left_one().manifest.state == "finished"
+
+
+def test_the_cleanup_of_kopf_neither_fails_nor_blocks_the_event_loop(tmp_path: Path) -> None:
+    main = f"""
+        import coverage_hooks
+        coverage_hooks.start()
+        import asyncio, kopf, os, threading
+        handlers = kopf.get_default_registry()._activities.get_all_handlers()
+        (handler,) = [handler for handler in handlers if handler.id == "coverage-hooks"]
+        print(handler.errors.name, handler.retries, flush=True)
+        beside, replace = threading.Event(), os.replace
+        def slow(*names, **at):
+            print(beside.wait({WITHIN / 5}), flush=True)
+            replace(*names, **at)
+        os.replace = slow
+        async def cleanup():
+            await asyncio.gather(handler.fn(), asyncio.to_thread(beside.set))
+        asyncio.run(cleanup())
+        os.kill(os.getpid(), 9)
+    """
+    made = Program(tmp_path, True, True, __main__=main)
+    assert made.run(INTERVAL="60").stdout.split() == ["IGNORED", "1", "True"]
+
+
+def test_kopfs_own_command_saves_however_it_ends(tmp_path: Path) -> None:
+    main = """
+        import coverage_hooks
+        coverage_hooks.start()
+        import os
+        import coverage_hooks.kopf as door
+        from program import work
+        def command(args, prog_name):
+            work.late()
+            raise SystemExit(f"{prog_name} {args}")
+        door.main = command
+        try:
+            door.run_command(["operator.py"])
+        except SystemExit as ended:
+            print(ended, flush=True)
+        os.kill(os.getpid(), 9)
+    """
+    made = Program(tmp_path, True, True, __main__=main, work="def late():\n    return 1\n")
+    assert made.run(INTERVAL="60").stdout == "kopf ['run', 'operator.py']\n"
+    assert made.left_one().lines()["work.py"] == {1, 2}
 
 
 @pytest.mark.parametrize("way", ["environment", "command"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from contextlib import suppress
@@ -38,6 +39,7 @@ def test_only_plain_names_are_opened(tmp_path: Path, name: str) -> None:
         read(tmp_path, name)
 
 
+@pytest.mark.timeout(60)  # a FIFO that is waited for has no end
 def test_only_regular_files_are_read(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to("/etc/passwd")
@@ -53,11 +55,14 @@ def test_a_file_above_its_limit_is_not_read(tmp_path: Path) -> None:
         read(tmp_path, "x")
 
 
-def test_a_file_that_grows_is_read_up_to_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("grown", [101, 199, 10_000])
+def test_a_file_that_grows_is_read_up_to_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, grown: int) -> None:
     (tmp_path / "x").write_bytes(b"")
-    monkeypatch.setattr(os, "read", lambda _, size: b"x" * size)
+    content = io.BytesIO(b"x" * grown)
+    monkeypatch.setattr(os, "read", lambda _, size: content.read(size))
     with pytest.raises(TooLarge, match="grew beyond the 100 bytes"):
         read(tmp_path, "x")
+    assert content.tell() == 101, "no more is read than tells that it is too large"
 
 
 def test_what_was_read_is_compared_with_what_lies_there(tmp_path: Path) -> None:

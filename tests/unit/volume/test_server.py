@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 import coverage_hooks
-from coverage_hooks.volume import layout, machine
+from coverage_hooks.volume import layout, listing, machine
 from coverage_hooks.volume.server import AGE, DIGEST, FILE_DIGEST, RANGE_LIMIT, Server
 from tests.cluster import WITHIN, wait_until
 
@@ -210,11 +210,14 @@ def test_a_volume_that_is_not_there_is_refused_with_its_reason(tmp_path: Path) -
     [
         "/etc/passwd", "/recordings/..", "/recordings/../../etc/passwd", f"{PATH}/..", f"{PATH}/../{NAME}", f"{PATH}/",
         f"{PATH}/recording.json", f"{PATH}/journal-0/",
+        f"{PATH}/journal-0.x", "/recordings/../files", "/recordings/../journal-0", "/recordings/./files", "/recordings//files",
         f"{PATH}/complete", f"{PATH}/data-1.coverage", "/recordings/%2e%2e", f"{PATH}/.x.1.0123abcd.tmp",
     ],
 )  # fmt: skip
 def test_nothing_else_has_a_path(client: Client, recording: Path, path: str) -> None:
-    (recording / ".x.1.0123abcd.tmp").touch()
+    for name in (".x.1.0123abcd.tmp", "journal-0.x"):
+        (recording / name).touch()
+    (recording.parents[1] / "journal-0").touch()
     assert client.get(path)[0] == 404
 
 
@@ -254,6 +257,19 @@ def test_it_ends_when_nobody_asks_any_more_and_looking_is_not_asking(recording: 
     assert process.returncode == 0
     idle = [each for each in seen if each is not None]
     assert idle == sorted(idle) != []
+
+
+def test_it_is_idle_from_the_end_of_an_answer_on(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, names, passed = time.monotonic, listing.recordings, [0]
+
+    def slow(volume: Path) -> list[str]:
+        passed[0] += 1000
+        return names(volume)
+
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + passed[0])
+    monkeypatch.setattr(listing, "recordings", slow)
+    assert client.get("/recordings")[0] == 200
+    assert json.loads(client.get("/")[1])["idle"] < 500
 
 
 def test_it_ends_when_it_is_told_to_although_a_connection_is_kept(recording: Path) -> None:
