@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from coverage_hooks.record.pulse import Pulse
 from coverage_hooks.volume.manifest import parse_timestamp
 from tests.cluster import WITHIN, wait_until
 from tests.unit.record.children import Program, usual_mode
@@ -284,11 +285,13 @@ LATE = f"{START}\n    from program import work\n    work.late()\n    print(cover
 
 #: The real call blocks in the kernel with the GIL released; so does this one.
 HANG = "import os, threading; os.fsync = os.fdatasync = lambda _: threading.Event().wait()"
+#: The same of the manifest alone, when it is known already how lines would get to the journal.
+HANG_LATER = "import os, threading; os.replace = lambda *_, **__: threading.Event().wait()"
 
 
-def test_a_volume_that_hangs_delays_nobody_for_long(tmp_path: Path) -> None:
-    hang = f"\n    {HANG}\n"
-    made = Program(tmp_path, False, __main__=PATIENCE + hang + LATE, work=WORK)
+@pytest.mark.parametrize("hang", [HANG, HANG_LATER])
+def test_a_volume_that_hangs_delays_nobody_for_long(tmp_path: Path, hang: str) -> None:
+    made = Program(tmp_path, False, __main__=f"{PATIENCE}\n    {hang}\n{LATE}", work=WORK)
     recorded = behaves_alike(made, EXIT_TIMEOUT="0.5")
     # 0.5 s for the announcement, and 0.5 s for the save and the end together.
     assert patience(recorded) == (3, pytest.approx(1, abs=0.01))
@@ -356,9 +359,26 @@ def test_what_is_not_on_the_disk_is_in_no_snapshot(tmp_path: Path) -> None:
     assert manifest.problems == ["recorded, but not saved: OSError: Input/output error"]
 
 
+def test_a_process_whose_last_save_fails_is_not_finished(tmp_path: Path) -> None:
+    main = f"""{START}
+    import errno, os
+    from program import work
+    assert coverage_hooks.save()
+    def fdatasync(_):
+        raise OSError(errno.EIO, "Input/output error")
+    os.fdatasync = fdatasync
+    work.late()
+    """
+    made = Program(tmp_path, __main__=main, work=WORK)
+    result = made.run()
+    assert result.returncode == 0, result.stderr
+    assert made.left_one().manifest.state == "running"
+
+
 def test_a_snapshot_is_as_old_as_its_beginning(tmp_path: Path) -> None:
     main = f"""{START}
     import os, threading, time
+    assert coverage_hooks.save()  # so no beat that was asked for at the start is still to come
     from program import work
     synchronise, begun, go_on = os.fdatasync, threading.Event(), threading.Event()
     def fdatasync(number):
@@ -429,6 +449,45 @@ def test_a_volume_that_is_cleared_gets_everything_again(tmp_path: Path) -> None:
     assert left.is_on_the_disk()
 
 
+def test_a_save_after_the_journal_was_removed_is_of_everything(tmp_path: Path) -> None:
+    main = f"""{START}
+    import os, pathlib
+    from program import work
+    work.late()
+    assert coverage_hooks.save()
+    for journal in pathlib.Path(os.environ["COVERAGE_HOOKS_DIR"]).glob("*/journal-*"):
+        journal.unlink()
+    assert coverage_hooks.save()
+    os.kill(os.getpid(), 9)
+    """
+    made = Program(tmp_path, __main__=main, work=WORK)
+    result = made.run(INTERVAL="60")
+    assert result.returncode == -signal.SIGKILL, result.stderr
+    assert made.left_one().lines()["work.py"] == {1, 2}
+    assert made.left_one().is_on_the_disk()
+
+
+def test_a_manifest_that_says_more_gets_to_the_disk_and_so_does_the_last_one(tmp_path: Path) -> None:
+    main = f"""
+    import atexit, os
+    synchronised, before, synchronise = [], [], os.fsync
+    def fsync(number):
+        synchronise(number)
+        synchronised.append(number)
+    os.fsync = fsync
+    atexit.register(lambda: print(len(synchronised) > before[-1]))  # after the last save
+    {START}
+    assert coverage_hooks.save()
+    from program import work
+    before.append(len(synchronised))
+    assert coverage_hooks.save()
+    print(len(synchronised) > before[-1])
+    before.append(len(synchronised))
+    """
+    made = Program(tmp_path, __main__=main, work=WORK)
+    assert made.run(INTERVAL="60").stdout.split() == ["True", "True"]
+
+
 def test_a_problem_that_lasts_is_one_problem(tmp_path: Path) -> None:
     made = Program(tmp_path, __main__=f"{START}\n    for _ in range(5):\n        coverage_hooks.save()\n", work=WORK)
     made.volume.write_text("a file where the volume should be")
@@ -461,6 +520,21 @@ def test_a_save_after_the_last_one_waits_for_nobody(tmp_path: Path) -> None:
     made = Program(tmp_path, __main__=main, work=WORK)
     assert made.run(EXIT_TIMEOUT="3600").stdout == "True\n"
     assert made.left_one().manifest.state == "finished"
+
+
+def test_who_asks_amid_the_last_beat_is_answered() -> None:
+    asked = []
+
+    def beat(*, last: bool) -> bool:
+        if last:
+            asked.append(pulse.ask())
+        return True
+
+    pulse = Pulse(beat, 3600)
+    pulse.begin()
+    assert pulse.ask(last=True).result(WITHIN)
+    pulse.join(WITHIN)
+    assert asked[0].result(0)
 
 
 @pytest.mark.parametrize(

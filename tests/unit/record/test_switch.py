@@ -199,9 +199,10 @@ def test_a_configuration_that_cannot_be_read_is_announced(tmp_path: Path, rcfile
     assert rcfile in left.manifest.problems[0]
 
 
-def test_coverage_missing_is_announced(tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", ["ImportError", "SystemExit", "ValueError"])
+def test_coverage_missing_is_announced(tmp_path: Path, error: str) -> None:
     made = Program(tmp_path, __main__=REPORT)
-    (tmp_path / "coverage.py").write_text("raise ImportError('no coverage here')\n")
+    (tmp_path / "coverage.py").write_text(f"raise {error}('no coverage here')\n")
     result = made.run()
     assert (result.returncode, json.loads(result.stdout)["tracing"]) == (0, False)
     left = made.left_one()

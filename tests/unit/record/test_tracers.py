@@ -46,7 +46,7 @@ _RIVAL = "started another coverage measurement, or stopped this one"
 _TOOL = "coverage.py's sys.monitoring tool"
 
 
-def done(folder: Path, core: str, deed: str, *, killed: bool = False) -> tuple[Left, float, float]:
+def done(folder: Path, core: str, deed: str, *, killed: bool = False, **settings: str) -> tuple[Left, float, float]:
     """Return what a program left that does *deed*, and when it did that."""
     made = Program(folder, False, __main__="", work=WORK)
     (folder / "program/__main__.py").write_text(
@@ -54,7 +54,7 @@ def done(folder: Path, core: str, deed: str, *, killed: bool = False) -> tuple[L
     )
     with open(folder / ".coveragerc", "a") as rcfile:
         rcfile.write(f"core = {core}\n")
-    result = made.run()
+    result = made.run(**settings)
     assert result.returncode == (-9 if killed else 0), result.stderr
     left = made.left_one()
     assert left.manifest.process.core == core
@@ -191,6 +191,19 @@ if HAS_MONITORING:
         left, began, ended = done(tmp_path, "sysmon", does)
         assert ran(left) == ({"after"} if is_back else set())
         assert_gap(left, _TOOL, began, ended, is_back=is_back)
+        assert (left.mode, left.is_complete) == ("interval", False)
+
+    def test_what_another_callback_wants_to_hear_no_more_is_recorded_later(tmp_path: Path) -> None:
+        does, _ = TOOL_DEEDS["its callbacks"]
+        does = f"tool = sys.monitoring.COVERAGE_ID\n{does}\nwork.during(); wait(); work.during()"
+        left, _, _ = done(tmp_path, "sysmon", does)
+        assert ran(left) == {"during"}
+
+    def test_a_process_is_not_complete_if_its_tool_was_taken_right_before_the_end(tmp_path: Path) -> None:
+        deed = "sys.monitoring.set_events(sys.monitoring.COVERAGE_ID, 0); work.during(); print(time.time()); sys.exit()"
+        left, began, ended = done(tmp_path, "sysmon", deed, INTERVAL="3600")
+        assert ran(left) == set()
+        assert_gap(left, _TOOL, began, ended, is_back=True)
         assert (left.mode, left.is_complete) == ("interval", False)
 
     def test_a_killed_process_is_not_complete_once_its_tool_was_taken(tmp_path: Path) -> None:
