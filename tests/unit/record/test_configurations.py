@@ -246,21 +246,24 @@ def test_sets_that_others_empty_are_named_where_they_are_what_is_copied(tmp_path
 
 
 @pytest.mark.parametrize("interference", ["current._collector.data = dict(current._collector.data)", "current.erase()"])
-def test_sets_that_others_replace_are_named_and_read_from_then_on(tmp_path: Path, interference: str) -> None:
-    left = interfered_with(tmp_path, interference)
+@pytest.mark.parametrize("branch", [True, False])
+def test_sets_that_others_replace_are_named_and_read_from_then_on(
+    tmp_path: Path, interference: str, branch: bool
+) -> None:
+    left = interfered_with(tmp_path, interference, branch=branch)
     (named,) = (problem for problem in left.manifest.problems if "the live sets were replaced" in problem)
     assert "get_data() is called each interval from now on" in named
     assert (left.mode, left.is_complete) == ("interval", False)
 
 
-def interfered_with(folder: Path, interference: str) -> Left:
+def interfered_with(folder: Path, interference: str, *, branch: bool = True) -> Left:
     """Return what was recorded, to the last line, beside other code that interferes after each function."""
     main = MAIN.replace(
         "        until_published()",
         "        coverage_hooks.save()\n        current = __import__('coverage').Coverage.current()\n"
         f"        {interference}",
     )
-    made = Program(folder, __main__=main, work=WORK)
+    made = Program(folder, branch, __main__=main, work=WORK)
     result = made.run()
     assert result.returncode == 0, result.stderr
     left = made.left_one()

@@ -537,6 +537,17 @@ def test_who_asks_amid_the_last_beat_is_answered() -> None:
     assert asked[0].result(0)
 
 
+def test_nobody_waits_for_a_pulse_that_did_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Pulse) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(Pulse, "start", refuse)
+    pulse = Pulse(lambda *, last: last, 3600)
+    with pytest.raises(RuntimeError, match="can't start"):
+        pulse.begin()
+    assert pulse.ask().result(0) is False
+
+
 @pytest.mark.parametrize(
     "fault",
     [

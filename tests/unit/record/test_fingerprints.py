@@ -122,6 +122,34 @@ def test_compiled_code_that_was_stale_is_no_reason_for_doubt(made: Program, mode
     assert not problems(made)
 
 
+def test_a_module_that_was_replaced_between_its_import_and_the_start_has_none(tmp_path: Path) -> None:
+    main = """
+        from pathlib import Path
+        from program import work
+        Path(work.__file__).write_text("def late():\\n    return 22\\n")
+        import coverage_hooks
+        coverage_hooks.start()
+        print(coverage_hooks.save())
+    """
+    made = Program(tmp_path, __main__=main, work="def late():\n    return 1\n")
+    assert made.run().stdout == "True\n"
+    told = made.left_one().sources()["work.py"]
+    assert "sha256" not in told
+    assert "changed since it was imported" in told["problem"]
+
+
+@pytest.mark.parametrize(
+    ("content", "git", "sha256"),
+    [
+        (b"", "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391", "e3b0c44298fc1c149afbf4c8996fb924"),
+        (b"test content\n", "d670460b4b4aece5915caf5c68d12f560a9fe3e4", "a1fff0ffefb9eace7230c24e50731f0a"),
+    ],
+)
+def test_a_fingerprint_is_what_git_and_others_say(content: bytes, git: str, sha256: str) -> None:
+    found = fingerprints.of(content)
+    assert (found.git, found.sha256[:32]) == (git, sha256)
+
+
 def test_the_process_began_before_now_and_after_its_parent(tmp_path: Path) -> None:
     before = time.time()
     code = "from coverage_hooks.record.fingerprints import process_began; print(process_began())"

@@ -205,6 +205,18 @@ def test_a_volume_that_is_not_there_is_refused_with_its_reason(tmp_path: Path) -
     assert "No such file" in json.loads(content)["message"]
 
 
+def test_a_folder_of_too_many_entries_is_no_volume(
+    client: Client, recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "ENTRIES_LIMIT", 2)
+    for number in range(2):
+        (recording / layout.journal_name(number)).touch()
+    status, content, _ = client.get(f"{PATH}/files")  # the manifest is the third
+    assert (status, json.loads(content)["error"]) == (422, "VolumeError")
+    (recording / layout.journal_name(1)).unlink()
+    assert json.loads(client.get(f"{PATH}/files")[1]) == [layout.journal_name(0)]
+
+
 @pytest.mark.parametrize(
     "path",
     [
