@@ -134,3 +134,20 @@ def test_whatever_an_earlier_summary_says_is_text() -> None:
     assert [tag for tag, _ in parsed.elements].count("script") == 2
     assert "img" not in [tag for tag, _ in parsed.elements]
     assert text.count("&lt;img src=x onerror=alert(2)&gt;") == 4
+
+
+@pytest.mark.parametrize(
+    ("row", "how"),
+    [
+        ({"state": "finished"}, "good"),
+        ({"state": "running"}, "good"),
+        ({"state": "killed", "lost_seconds": 0.0}, "good"),
+        ({"state": "killed", "lost_seconds": 0.5}, "bad"),
+        ({"state": "silent"}, "bad"),
+        ({"state": "missing"}, "bad"),
+        ({"state": "damaged"}, "bad"),
+    ],
+)
+def test_the_page_marks_what_is_not_well(row: dict[str, Any], how: str) -> None:
+    shown = overview.fields(Ledger(rows=[Row(recording="known", **row)]), NOTHING, None)["ledger"]
+    assert f'<span class="{how}">{row["state"]}</span>' in shown
