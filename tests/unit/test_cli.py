@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import subprocess
 import sys
+import time
 import tomllib
+from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from click.testing import CliRunner
 
 from coverage_hooks import cli
 from coverage_hooks.cli import COMMANDS, commands
+from coverage_hooks.commands import options
 from coverage_hooks.errors import CoverageHooksError, ManifestError, SourceError, UsageError
 
 #: Runs a command with a `coverage_hooks.kopf` that prints what has been imported when recording would start.
@@ -105,6 +108,32 @@ def test_a_time_that_is_none_is_wrong_use(tmp_path: Path, value: str) -> None:
     result = CliRunner().invoke(commands, ["collect", "--from", str(tmp_path), "--since", value])
     assert result.exit_code == 2
     assert "such as 2026-01-31T23:59:59Z" in result.output
+
+
+def test_a_time_without_a_zone_is_local(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC-5")  # in the way of POSIX: five hours ahead
+    time.tzset()
+    try:
+        assert options.moment("2026-01-31T12:00:00") == datetime(2026, 1, 31, 7, tzinfo=UTC)
+        assert options.moment("2026-01-31T12:00:00+01:00") == datetime(2026, 1, 31, 11, tzinfo=UTC)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("age", "span"),
+    [
+        ("90s", timedelta(seconds=90)),
+        ("15m", timedelta(minutes=15)),
+        ("2h", timedelta(hours=2)),
+        ("3d", timedelta(days=3)),
+    ],
+)
+def test_an_age_is_counted_back_from_now(age: str, span: timedelta) -> None:
+    before = datetime.now(UTC)
+    found = options.moment(age)
+    assert before <= found + span <= datetime.now(UTC)
 
 
 def test_a_run_is_chosen_one_way(tmp_path: Path) -> None:

@@ -9,9 +9,17 @@ from typing import Any
 
 import pytest
 
+from coverage_hooks.collect.cluster.connection import Target
+from coverage_hooks.collect.pipeline import Request
+from coverage_hooks.collect.reporting.thresholds import Threshold
+from coverage_hooks.collect.retrieve.copies import Patience
+from coverage_hooks.collect.runs import Choice
+from coverage_hooks.commands.places import Place
 from coverage_hooks.errors import UsageError
 from coverage_hooks.pytest_plugin import _OPTIONS
 from coverage_hooks.testing.wish import wish
+
+NOTHING = {name: settings.get("default") for name, settings in _OPTIONS.items()}
 
 
 @pytest.mark.parametrize(
@@ -25,9 +33,40 @@ from coverage_hooks.testing.wish import wish
     ],
 )
 def test_wrong_use_is_refused(tmp_path: Path, options: dict[str, Any], said: str) -> None:
-    nothing = {name: settings.get("default") for name, settings in _OPTIONS.items()}
     with pytest.raises(UsageError, match=said):
-        wish(nothing | options, "run-1", tmp_path)
+        wish(NOTHING | options, "run-1", tmp_path)
+
+
+def test_each_option_is_heeded(tmp_path: Path) -> None:
+    """Paths are those of the folder that pytest was started in."""
+    given = {
+        "from": "volume", "report": "out", "unit": ["unit.coverage"], "rcfile": "rc", "fail-under": ["unit=40"],
+        "expect": 3, "allow-missing": ["pod-1"], "allow-mismatch": ["shop/cart.py"], "silent-after": 2.5,
+    }  # fmt: skip
+    asked = wish(NOTHING | given, "run-1", tmp_path)
+    assert asked.place == Place(directory=tmp_path / "volume")
+    assert (asked.folder, asked.output, asked.units) == (tmp_path, tmp_path / "out", [tmp_path / "unit.coverage"])
+    assert (asked.rcfile, asked.allow_mismatch) == (tmp_path / "rc", ["shop/cart.py"])
+    assert asked.thresholds == [Threshold(least=40, world="unit")]
+    assert asked.request == Request(
+        choice=Choice(run="run-1"), expect=3, waivers=["pod-1"], patience=Patience(minimum=2.5)
+    )
+
+
+def test_each_option_of_a_cluster_is_heeded(tmp_path: Path) -> None:
+    given = {"namespace": "shop", "release": "mine", "kubeconfig": "config", "context": "there", "reader": "pod-1"}
+    asked = wish(NOTHING | given, "run-1", tmp_path)
+    where: dict[str, Any] = {
+        "namespace": "shop",
+        "release": "mine",
+        "kubeconfig": tmp_path / "config",
+        "context": "there",
+    }
+    assert asked.place == Place(**where, reader="pod-1")
+    assert asked.target == Target(**where)
+    asked = wish(NOTHING | {"namespace": "shop", "claim": "data", "reader-image": "x"}, "run-1", tmp_path)
+    assert asked.place == Place(namespace="shop", claim="data", reader_image="x")
+    assert asked.target == Target(namespace="shop", claim="data")
 
 
 EVIL = "\x1b[2Jred\u202e\nLOSS  forged"

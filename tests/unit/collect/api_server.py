@@ -1,4 +1,7 @@
-"""As much of an API server as a witness needs: lists and watches of pods and events, and every way to fail at them."""
+"""As much of an API server as a witness and the maker of a reader need, and every way to fail at it.
+
+It lists pods, events and claims, tells of their changes, and gives, makes and deletes single ones.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,18 @@ from coverage_hooks.collect.cluster.connection import Target
 
 Document = dict[str, Any]
 
+CLAIMS = "persistentvolumeclaims"
+LONG_AGO = "2026-01-01T00:00:00Z"
+
+#: The status of a pod whose container runs.
+RUNNING = {
+    "phase": "Running",
+    "containerStatuses": [
+        {"name": "reader", "image": "x", "imageID": "x", "ready": True, "restartCount": 0,
+         "state": {"running": {"startedAt": LONG_AGO}}},
+    ],
+}  # fmt: skip
+
 #: What is done to a request for a kind instead of answering it; None answers it after all.
 Fault = Callable[[web.Request], web.Response | None]
 
@@ -24,15 +39,17 @@ Fault = Callable[[web.Request], web.Response | None]
 class ApiServer:
     """The state of one namespace, its history, and what is asked for.
 
-    `faults` are taken one by one, by kind, first come first served; `cut` ends every open watch at once.
+    `faults` are taken one by one, by kind, first come first served, those of requests to delete a pod from `deletion`;
+    `cut` ends every open watch at once.
     """
 
     url: str = ""
     version: int = 10
     oldest: int = 10
-    objects: dict[str, dict[str, Document]] = field(default_factory=lambda: {"pods": {}, "events": {}})
+    objects: dict[str, dict[str, Document]] = field(default_factory=lambda: {"pods": {}, "events": {}, CLAIMS: {}})
     history: list[tuple[int, str, bytes]] = field(default_factory=list)
-    faults: dict[str, list[Fault]] = field(default_factory=lambda: {"pods": [], "events": []})
+    faults: dict[str, list[Fault]] = field(default_factory=lambda: {"pods": [], "events": [], CLAIMS: []})
+    deletion: list[Fault] = field(default_factory=list)
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     deaf: bool = False
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -47,6 +64,11 @@ class ApiServer:
             "status": {**(old["status"] if old else {}), **changes},
         }
         self._change("MODIFIED" if old else "ADDED", "pods", name, document)
+
+    def add(self, kind: str, name: str, /, **document: Any) -> None:
+        """Make an object of *kind*, whatever is in its *document*; in place of one of that name, as another one."""
+        metadata = {"name": name, "namespace": "shop", "uid": f"uid-{self.version}", "creationTimestamp": LONG_AGO}
+        self._change("ADDED", kind, name, document | {"metadata": metadata | document.get("metadata", {})})
 
     def delete(self, name: str) -> None:
         """Delete a pod."""
@@ -101,6 +123,29 @@ class ApiServer:
             items = list(self.objects[kind].values())
             return web.json_response({"metadata": {"resourceVersion": str(self.version)}, "items": items})
         return await self._watch(request, kind, int(request.query["resourceVersion"]))
+
+    async def make(self, request: web.Request) -> web.Response:
+        """Answer a request to make a pod, which runs at once."""
+        document = await request.json()
+        name = document["metadata"]["name"]
+        if name in self.objects["pods"]:
+            return web.json_response(refusal(409, "it is there already"), status=409)
+        self.add("pods", name, **{**document, "status": RUNNING})
+        return web.json_response(self.objects["pods"][name], status=201)
+
+    async def one(self, request: web.Request) -> web.Response:
+        """Answer a request for a single object, or for its end."""
+        kind, name = request.match_info["kind"], request.match_info["name"]
+        if request.method == "DELETE" and self.deletion and (fault := self.deletion.pop(0)(request)) is not None:
+            return fault
+        if (found := self.objects[kind].get(name)) is None:
+            return web.json_response(refusal(404, f"{name} is not there"), status=404)
+        if request.method == "DELETE":
+            wanted = (await request.json()).get("preconditions", {}).get("uid")
+            if wanted not in {None, found["metadata"]["uid"]}:
+                return web.json_response(refusal(409, "it is another one"), status=409)
+            self.delete(name)
+        return web.json_response(found)
 
     async def _watch(self, request: web.Request, kind: str, version: int) -> web.StreamResponse:
         stream = web.StreamResponse()
@@ -162,7 +207,11 @@ async def api_server(folder: Path) -> AsyncIterator[tuple[ApiServer, Target]]:
     application = web.Application()
     application.router.add_get("/version/", version)
     application.router.add_get("/api/v1/namespaces/shop", namespace)
-    application.router.add_get("/api/v1/namespaces/shop/{kind:pods|events}", server.answer)
+    collection = f"/api/v1/namespaces/shop/{{kind:pods|events|{CLAIMS}}}"
+    application.router.add_get(collection, server.answer)
+    application.router.add_post("/api/v1/namespaces/shop/pods", server.make)
+    application.router.add_get(f"{collection}/{{name}}", server.one)
+    application.router.add_delete(f"{collection}/{{name}}", server.one)
     runner = web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     try:

@@ -142,6 +142,11 @@ class TestFolder:
         assert result.exit_code == 3
         assert "no recordings can be read from" in of(result, "source", "wrong")
 
+    def test_what_is_out_of_reach_decides_how_it_ends(self, doctor: Doctor, project: Project, tmp_path: Path) -> None:
+        result = doctor("--from", tmp_path / "absent", "--rcfile", project.root / "absent")
+        assert of(result, "checkout", "wrong")
+        assert result.exit_code == 3
+
     def test_an_empty_one_is_wrong(self, doctor: Doctor, volume: Path) -> None:
         result = doctor("--from", volume)
         assert result.exit_code == 1

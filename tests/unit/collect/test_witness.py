@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -124,6 +125,37 @@ async def test_a_broken_connection_costs_nothing(server: ApiServer, target: Targ
         await until(testimony, "DELETED two")
     assert told(testimony) == ["ADDED one", "ADDED two", "DELETED two"]
     assert server.lists() == 1
+
+
+class Pauses:
+    """asyncio, as the witness has it, whose pauses are over at once and written down."""
+
+    def __init__(self) -> None:
+        self.asked: list[float] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    async def sleep(self, seconds: float) -> None:
+        self.asked.append(seconds)
+        await asyncio.sleep(0)
+
+
+async def test_a_server_that_cannot_answer_is_asked_less_and_less_often(
+    server: ApiServer, target: Target, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses = Pauses()
+    monkeypatch.setattr(witnessing, "asyncio", pauses)
+
+    async def all_failed() -> bool:
+        return not server.faults["pods"]
+
+    async with witness(target, path) as testimony:
+        for failures in (7, 1):  # the second time it begins anew
+            server.faults["pods"] += [refuse(503)] * failures
+            await eventually(all_failed, "each failure was met")
+            await confirmed(testimony)
+    assert pauses.asked == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 0.2]
 
 
 async def test_a_connection_that_says_nothing_any_more_is_given_up(

@@ -13,7 +13,7 @@ import pytest
 
 from coverage_hooks.collect import outputs
 from coverage_hooks.collect.configuration import Configuration
-from coverage_hooks.collect.reporting import worlds
+from coverage_hooks.collect.reporting import analysis, tables, worlds
 from coverage_hooks.collect.reporting.analysis import Report, World, report
 from coverage_hooks.collect.reporting.thresholds import Threshold, shortfalls
 from coverage_hooks.collect.reporting.worlds import KINDS, Compared, Split
@@ -246,10 +246,34 @@ def test_ranges_are_those_of_coverage(project: Project) -> None:
         assert line.partition("%")[2].strip() == ", ".join(missed)
 
 
-def test_a_file_that_changed_meanwhile_is_refused() -> None:
+@pytest.mark.parametrize("changes", [{"missing_lines": [2, 3]}, {"excluded_lines": [3]}])
+def test_a_file_that_changed_meanwhile_is_refused(changes: dict[str, Any]) -> None:
     one: dict[str, Any] = {"executed_lines": [1], "missing_lines": [2], "excluded_lines": []}
     with pytest.raises(CoverageHooksError, match="changed while it was being reported"):
-        worlds.compare(one, {**one, "missing_lines": [2, 3]}, "shop/a.py")
+        worlds.compare(one, {**one, **changes}, "shop/a.py")
+
+
+def test_lines_and_branches_have_rows_of_their_own() -> None:
+    world = World(lines=60, branches=20, percent=45)
+    compared = Compared(lines=Split.of([1], {1}, set()), branches=Split.of([(1, 2)], {(1, 2)}, set()), excluded=[])
+    totals: dict[str, World | None] = {"unit": world, "cluster": None, "combined": world}
+    made = Report(
+        totals=totals, files={"a.py": totals}, compared={"a.py": compared}, paths={}, omitted={}, excluded_lines=0
+    )
+    shown = {row[0]: row[1:4] for row in tables.world_rows(made)}
+    assert shown == {
+        "a.py": ("45.0 %", "-", "45.0 %"),
+        "all lines": ("60.0 %", "-", "60.0 %"),
+        "all branches": ("20.0 %", "-", "20.0 %"),
+        "TOTAL": ("45.0 %", "-", "45.0 %"),
+    }
+
+
+def test_one_line_of_a_large_operator_is_a_difference_too() -> None:
+    combined = World(lines=50, branches=None, percent=50)
+    analysis._check(combined, 50)
+    with pytest.raises(CoverageHooksError, match=r"but coverage\.py counts"):
+        analysis._check(combined, 50 + 100 / 100_000)
 
 
 def test_a_union_that_coverage_does_not_count_is_refused(project: Project) -> None:
