@@ -214,6 +214,47 @@ class TestTies:
         both = f"{project.root}/shop/a/same.py and {project.root}/shop/b/same.py have the same content"
         assert f"/app/other/same.py: {both}" in result.output
 
+    def test_a_tie_that_two_folders_break_differently_is_refused(
+        self, run: Run, volume: Path, project: Project
+    ) -> None:
+        """A path lies beside files of both folders, as in an image into which both were copied."""
+        project.write({"shop/a/one.py": "a = 1\n", "shop/b/two.py": "b = 2\n", **self.TWINS})
+        project.commit()
+        sources = {"one.py": "a = 1\n", "two.py": "b = 2\n", "same.py": "x = 1\n"}
+        recording = record(volume, measured={name: {1} for name in sources}, sources=sources)
+        result = run("collect")
+        assert result.exit_code == 1
+        both = f"{project.root}/shop/a/same.py and {project.root}/shop/b/same.py have the same content"
+        assert f"LOSS  {recording.name} /app/same.py: {both}" in result.output
+        files = summary(project)["files"]
+        assert {name: files[name]["cluster"]["lines"] > 0 for name in ("shop/a/one.py", "shop/b/two.py")} == {
+            "shop/a/one.py": True,
+            "shop/b/two.py": True,
+        }
+        assert files["shop/a/same.py"]["cluster"]["lines"] == files["shop/b/same.py"]["cluster"]["lines"] == 0
+
+    def test_a_folder_whose_name_begins_alike_breaks_no_tie(self, run: Run, volume: Path, project: Project) -> None:
+        project.write({"shop/a/one.py": "a = 1\n", "shop/ab/same.py": "x = 1\n", **self.TWINS})
+        project.commit()
+        sources = {"app/one.py": "a = 1\n", "appb/same.py": "x = 1\n"}
+        record(volume, prefix="/", measured={name: {1} for name in sources}, sources=sources)
+        result = run("collect")
+        assert result.exit_code == 1
+        assert "/appb/same.py: " in result.output
+        assert "have the same content and fit equally" in result.output
+
+    def test_what_is_not_here_and_would_be_in_either_folder_is_left_out_by_neither(
+        self, run: Run, volume: Path, project: Project
+    ) -> None:
+        sources = {"one.py": "a = 1\n", "two.py": "b = 2\n", "made.py": "c = 3\n"}
+        project.write({"shop/a/one.py": "a = 1\n", "shop/b/two.py": "b = 2\n", **self.TWINS})
+        project.write({".coveragerc": "[run]\nsource = shop\nomit = shop/a/made.py\n"})
+        project.commit()
+        recording = record(volume, measured={name: {1} for name in sources}, sources=sources)
+        result = run("collect")
+        assert result.exit_code == 1
+        assert f"LOSS  {recording.name} /app/made.py: no source file of that name is here" in result.output
+
     def test_a_tracked_file_goes_before_an_untracked_one(self, run: Run, volume: Path, project: Project) -> None:
         project.write({"shop/a/__init__.py": "", "shop/a/same.py": "x = 1\n"})
         project.commit()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,16 +108,20 @@ def test_whoever_still_runs_has_not_announced_itself_yet(tmp_path: Path) -> None
 
 
 def test_what_began_after_the_volume_was_listed_is_not_of_this_collect(tmp_path: Path) -> None:
-    documents = lines("running")
-    for status in _statuses(documents):
-        if "running" in status["state"]:
-            status["state"]["running"]["startedAt"] = "2026-11-23T10:56:58Z"
-    for document in documents:
-        if "pod" in document:
-            document["at"] = "2026-11-23T10:56:58.500000Z"
+    documents = begun(lines("running"), "2026-11-23T10:56:58Z", seen="2026-11-23T10:56:58.500000Z")
     ledger = join(read(tmp_path / "w", documents), [], claim="coverage")
     assert ledger.rows == []
     assert "began after the volume was listed" in ledger.notes[0].text
+
+
+@pytest.mark.parametrize(("began", "seen"), [("57Z", "58.500000Z"), ("59Z", "57.500000Z")])
+def test_what_began_before_the_volume_was_listed_by_either_clock_is_missed(
+    tmp_path: Path, began: str, seen: str
+) -> None:
+    documents = begun(lines("running"), f"2026-11-23T10:56:{began}", seen=f"2026-11-23T10:56:{seen}")
+    ledger = join(read(tmp_path / "w", documents), [], claim="coverage")
+    assert [row.state for row in ledger.rows] == ["missing"]
+    assert len(ledger.losses) == 1
 
 
 def test_a_missing_process_can_be_waived_by_its_pod(tmp_path: Path) -> None:
@@ -172,6 +177,52 @@ class TestCauses:
         event["event"]["lastTimestamp"] = "2026-11-23T10:56:44Z"
         row = join(read(tmp_path / "w", [*documents, event]), recordings("killed")).rows[0]
         assert row.cause == "probe"
+
+    @pytest.mark.parametrize(("ended", "cause"), [("45Z", "grace overrun"), ("44Z", "deleted"), ("43Z", "killed")])
+    def test_a_deletion_ended_what_ended_after_it_was_asked_for_and_its_grace_up_to_a_second_later(
+        self, tmp_path: Path, ended: str, cause: str
+    ) -> None:
+        documents = lines("grace-overrun")
+        for status in _statuses(documents):
+            if "terminated" in status["state"]:
+                status["state"]["terminated"]["finishedAt"] = f"2026-11-23T10:56:{ended}"
+        assert join(read(tmp_path / "w", documents), recordings("overrun")).rows[0].cause == cause
+
+    def test_an_event_tells_of_its_own_container_only(self, tmp_path: Path) -> None:
+        documents = lines("liveness-ignores-term")
+        for document in documents:
+            if document.get("event", {}).get("reason") == "Killing":
+                document["event"]["involvedObject"]["fieldPath"] = "spec.containers{second-main}"
+        row = join(read(tmp_path / "w", documents), recordings("ignoring")).rows[0]
+        assert (row.cause, row.exit_code) == ("killed", 137)
+
+    def test_a_condition_that_does_not_hold_is_no_cause(self, tmp_path: Path) -> None:
+        documents = disrupted(lines("graceful-delete"), "PreemptionByScheduler")
+        pods(documents)[-1]["status"]["conditions"][0]["status"] = "False"
+        assert join(read(tmp_path / "w", documents), recordings("deleted")).rows[0].cause == "deleted"
+
+    @pytest.mark.parametrize(
+        ("reason", "name", "cause", "says"),
+        [
+            ("SuccessfulDelete", "rolled-85f6986465-9zwfb", "deleted", "deleted; "),
+            (
+                "ScalingReplicaSet",
+                "rolled-85f6986465",
+                "scaled down",
+                "deleted by its ReplicaSet rolled-85f6986465; ",
+            ),
+        ],
+    )
+    def test_an_event_about_a_longer_name_is_about_another_object(
+        self, tmp_path: Path, reason: str, name: str, cause: str, says: str
+    ) -> None:
+        documents = lines("rollout")
+        for document in documents:
+            if (event := document.get("event", {})).get("reason") == reason:
+                event["message"] = event["message"].replace(name, f"{name}0")
+        row = join(read(tmp_path / "w", documents), recordings("rolled-85f6986465-9zwfb")).rows[0]
+        assert row.cause == cause
+        assert row.ending.startswith(says)
 
     def test_a_child_that_ran_out_of_memory_is_never_claimed(self, tmp_path: Path) -> None:
         """Nothing of it is in the API, as nothing is of this: the process goes on."""
@@ -249,6 +300,8 @@ class TestCauses:
         assert join(read(tmp_path / "w", documents), [], claim="coverage").rows == []
         _statuses(documents)[-1]["state"] = {"terminated": unknown}
         assert join(read(tmp_path / "w", documents), [], claim="coverage").rows == []
+        _statuses(documents)[-1]["containerID"] = "containerd://made"  # so it was started
+        assert [row.state for row in join(read(tmp_path / "w", documents), [], claim="coverage").rows] == ["missing"]
 
     def test_what_was_killed_long_after_it_had_finished_ran_on_unrecorded(self, tmp_path: Path) -> None:
         found = [
@@ -638,6 +691,16 @@ class TestExpecting:
             _set(documents, "COVERAGE_HOOKS_DIR", folder)
             assert len(join(read(tmp_path / "w", documents), [], claim="coverage").rows) == missing, folder
 
+    def test_of_claims_within_each_other_the_innermost_is_recorded_on(self, tmp_path: Path) -> None:
+        documents = lines("never-announced")
+        _set(documents, "COVERAGE_HOOKS_DIR", "/claim/inner/below")
+        for document in pods(documents):
+            spec = document["spec"]
+            spec["volumes"].append({"name": "inner", "persistentVolumeClaim": {"claimName": "inner"}})
+            spec["containers"][0]["volumeMounts"].append({"name": "inner", "mountPath": "/claim/inner"})
+        for claim, missing in {"inner": 1, "coverage": 0}.items():
+            assert len(join(read(tmp_path / "w", documents), [], claim=claim).rows) == missing
+
     def test_what_began_before_the_time_that_was_asked_for_is_not_missed(self, tmp_path: Path) -> None:
         testimony = read(tmp_path / "w", lines("never-announced"))
         for since, missing in {"2026-11-23T10:56:00.0Z": 1, "2026-11-23T10:56:50.0Z": 0}.items():
@@ -663,6 +726,13 @@ class TestExpecting:
         asked_for = join(testimony, newer, claim="coverage", requested=True)
         assert [row.pod for row in asked_for.rows if row.state == "missing"] == []
 
+    def test_spaces_around_a_run_are_no_other_run(self, tmp_path: Path) -> None:
+        """The recorder leaves them out, too."""
+        documents = lines("never-announced")
+        _set(documents, "COVERAGE_HOOKS_RUN", " one ")
+        ledger = join(read(tmp_path / "w", documents), [], claim="coverage", requested=True)
+        assert [row.pod for row in ledger.rows] == ["shop/broken"]
+
 
 class TestCompleteness:
     def case(self, path: Path, documents: list[Document], **options: Any) -> str:
@@ -676,6 +746,13 @@ class TestCompleteness:
             tmp_path, [*documents[:-2], gap, *documents[-2:]]
         )
         assert self.case(tmp_path, [*documents[:2], gap, *documents[2:]]).startswith("proven")
+
+    def test_a_gap_is_named_whatever_was_seen_last_before_it(self, tmp_path: Path) -> None:
+        documents = lines("completed")
+        event = next(each for each in lines("rollout") if "event" in each) | {"at": documents[-2]["at"]}
+        gap = {"at": documents[-2]["at"], "gap": "pods", "since": documents[-4]["at"], "reason": "too old"}
+        completeness = self.case(tmp_path, [*documents[:-2], event, gap, *documents[-2:]])
+        assert completeness.startswith("unproven: the witness saw nothing from ")
 
     def test_a_gap_in_the_events_alone_hides_nobody(self, tmp_path: Path) -> None:
         documents = lines("completed")
@@ -701,6 +778,15 @@ class TestCompleteness:
             completeness = join(testimony, recordings("done")).completeness
             assert "a line cannot be read" in completeness
 
+    def test_a_last_line_that_cannot_be_read_is_a_gap_whatever_is_confirmed_later(self, tmp_path: Path) -> None:
+        documents = lines("completed")
+        text = [f"{json.dumps(document)}\n" for document in documents]
+        last = max(number for number, document in enumerate(documents) if "change" in document)
+        (tmp_path / "w").write_text("".join([*text[: last + 1], '{"at": "2026-11\n', *text[last + 1 :]]))
+        testimony = watchlog.read(tmp_path / "w")
+        assert testimony is not None
+        assert "a line cannot be read" in join(testimony, recordings("done")).completeness
+
     def test_a_witness_that_started_late_is_named(self, tmp_path: Path) -> None:
         documents = lines("completed")
         for document in documents:
@@ -713,6 +799,17 @@ class TestCompleteness:
         assert "before everything was copied: it says nothing more" in self.case(tmp_path, documents)
         documents.append({"at": documents[-1]["at"], "stopped": "pods: the server is gone"})
         assert "before everything was copied: pods: the server is gone" in self.case(tmp_path, documents)
+
+    def test_a_witness_that_stopped_while_recordings_were_copied_is_named(self, tmp_path: Path) -> None:
+        documents = [each for each in lines("completed") if each.get("at", "") < "2026-11-23T10:56:58"]
+        documents.append({"at": "2026-11-23T10:56:58.500000Z", "confirmed": "pods", "version": "99999"})
+        assert "before everything was copied: it says nothing more" in self.case(tmp_path, documents)
+
+    def test_a_witness_that_stopped_between_two_of_them_tells_of_the_first(self, tmp_path: Path) -> None:
+        documents = [each for each in lines("killed-on-the-node") if each.get("at", "") < "2026-11-23T10:56:46"]
+        ledger = join(read(tmp_path / "w", documents), recordings("killed"))
+        assert [(row.state, row.cause) for row in ledger.rows] == [("killed", "killed"), ("silent", "")]
+        assert ledger.completeness.startswith("unproven: ")
 
     def test_a_process_that_nobody_saw_is_named(self, tmp_path: Path) -> None:
         documents = lines("completed")
@@ -739,6 +836,17 @@ class TestCompleteness:
 
 def _statuses(documents: list[Document]) -> list[Document]:
     return [status for document in pods(documents) for status in document["status"].get("containerStatuses", ())]
+
+
+def begun(documents: list[Document], moment: str, *, seen: str) -> list[Document]:
+    """Let the process begin at *moment*, and be seen at another by the clock here."""
+    for status in _statuses(documents):
+        if "running" in status["state"]:
+            status["state"]["running"]["startedAt"] = moment
+    for document in documents:
+        if "pod" in document:
+            document["at"] = seen
+    return documents
 
 
 def _set(documents: list[Document], name: str, value: str | None) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from coverage_hooks.volume import machine
-from coverage_hooks.volume.manifest import Mode, timestamp
+from coverage_hooks.volume.manifest import Mode, Unrecorded, timestamp
 from tests.unit.collect.building import Project, Recording, record
 from tests.unit.collect.conftest import Clock, Run
 from tests.unit.collect.test_clocks import moments
@@ -18,11 +18,11 @@ from tests.unit.collect.test_clocks import moments
 PARENT = "operator-0-20260131T235900Z-00000000"
 
 
-def killed(volume: Path, mode: Mode, *, complete: bool = True, boot: str = "", **changes: Any) -> Recording:
-    """Write a recording whose beat stands still, made by this machine unless *boot* is another one's."""
+def killed(volume: Path, mode: Mode, *, complete: bool = True, **changes: Any) -> Recording:
+    """Write a recording whose beat stands still, made by this machine."""
     made = record(volume, mode=mode, complete=complete, **changes)
     made = made.change(state="running", interval=0.05, **moments(datetime.now(UTC)))
-    return made.change_process(boot=boot or machine.boot_id())
+    return made.change_process(boot=machine.boot_id())
 
 
 def row_of(project: Project) -> dict[str, Any]:
@@ -46,12 +46,15 @@ class TestSilent:
         )
         assert row["lines"] == 8
 
-    def test_it_is_a_loss_where_the_machine_may_have_restarted(self, run: Run, volume: Path, project: Project) -> None:
-        recording = killed(volume, "immediate", boot="another machine, or another start of this one")
+    @pytest.mark.parametrize(("boot", "same"), [("another machine, or another start of this one", False), ("", None)])
+    def test_it_is_a_loss_where_the_machine_may_have_restarted(
+        self, run: Run, volume: Path, project: Project, boot: str, *, same: bool | None
+    ) -> None:
+        recording = killed(volume, "immediate").change_process(boot=boot)
         result = run("collect")
         assert result.exit_code == 1
         row = row_of(project)
-        assert (row["state"], row["same_boot"], row["lost_seconds"]) == ("silent", False, None)
+        assert (row["state"], row["same_boot"], row["lost_seconds"]) == ("silent", same, None)
         assert f"LOSS  {recording.name}: beat 7 does not move: killed or hung. Each line was on the" in result.output
         assert "whether the machine that it ran on has restarted since is not known here" in result.output
 
@@ -181,6 +184,15 @@ class TestChildren:
         row = json.loads((project.root / "build/coverage/summary.json").read_bytes())["ledger"][0]
         assert (row["state"], row["lost_seconds"]) == ("announced", None)
         assert row["note"].startswith("announced itself" if lost else "started by another process, and ran nothing")
+
+    def test_one_that_was_not_recorded_for_a_while_may_have_run_some(
+        self, run: Run, volume: Path, project: Project
+    ) -> None:
+        gap = Unrecorded(since="2026-01-31T23:59:59.000000Z", until="", reason="its tracer was taken")
+        made = killed(volume, "immediate", measured={}).change(state="finished", unrecorded=[gap])
+        made.change_process(parent=PARENT)
+        assert run("collect").exit_code == 1
+        assert row_of(project)["note"].startswith("announced itself and published nothing")
 
 
 def test_a_ledger_of_another_format_is_refused(run: Run, volume: Path, project: Project) -> None:

@@ -117,11 +117,20 @@ class TestCollect:
         assert "main.py" in summary(project)["files"]
 
     def test_lines_beyond_the_recorded_version_are_damage(self, run: Run, volume: Path, project: Project) -> None:
-        record(volume, measured={CART: {1, 99}})
+        record(volume, measured={CART: {1, 9}})
         change_here(project)
         result = run("collect", "--realign")
         assert result.exit_code == 1
-        assert "damaged: line 99 of a file with 8 lines" in result.output
+        assert "damaged: line 9 of a file with 8 lines" in result.output
+
+    def test_of_two_that_it_may_have_been_none_is_taken(self, run: Run, volume: Path, project: Project) -> None:
+        record(volume, measured={CART: {1, 2}})
+        project.write({".coveragerc": "[run]\nsource = .\n", f"other/{CART}": NEW})
+        change_here(project)
+        result = run("collect", "--realign")
+        assert result.exit_code == 1
+        assert f"differs from other/{CART} or {CART}: " in result.output or f"{CART} or other/{CART}: " in result.output
+        assert not any(lines_of(project.root / "build/coverage/.coverage").values())
 
     def test_a_twin_that_a_build_has_left_is_not_taken(self, run: Run, volume: Path, project: Project) -> None:
         record(volume)

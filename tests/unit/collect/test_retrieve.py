@@ -193,6 +193,23 @@ class TestBeats:
         assert result.exit_code == code
         assert ("nothing was saved for 60.0 s: recorded, but not saved: No space left" in result.output) == bool(code)
 
+    @pytest.mark.parametrize(("behind", "code"), [(5.9, 0), (6.1, 1)])
+    def test_saves_fail_from_four_intervals_and_one_save_on(
+        self, run: Run, volume: Path, clock: Clock, behind: float, code: int
+    ) -> None:
+        recording = record(
+            volume,
+            state="running",
+            interval=1.0,
+            publish_seconds=2.0,
+            published_at=timestamp(STARTED + timedelta(seconds=behind)),
+            problems=["recorded, but not saved: No space left on device"],
+        )
+        clock.let_beat(recording)
+        result = run("collect")
+        assert result.exit_code == code
+        assert (f"nothing was saved for {behind} s" in result.output) == bool(code)
+
     def test_a_beat_that_moved_once_only_is_silent(self, volume: Path, clock: Clock) -> None:
         recording = running(volume)
         clock.happens = lambda: recording.change(beat=recording.manifest.beat + 1)

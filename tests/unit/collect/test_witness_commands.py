@@ -99,6 +99,16 @@ def test_a_kill_is_a_loss_with_its_seconds_unless_its_pod_is_waived(run: Run, vo
     assert "ended at the deadline of its pod \\(activeDeadlineSeconds\\)" in text
 
 
+def test_an_exit_without_the_last_save_is_a_loss(run: Run, volume: Path, project: Project) -> None:
+    make(volume, "aborted")
+    write(project, "exit-without-save")
+    result = run("collect")
+    assert result.exit_code == 1
+    assert "LOSS  aborted-2026" in result.output
+    [row] = json.loads((project.root / "build/coverage/summary.json").read_text())["ledger"]
+    assert (row["state"], row["cause"], row["exit_code"], row["lost_seconds"]) == ("ended", "exited", 4, 0.5)
+
+
 def test_a_kill_is_no_loss_when_each_line_was_written_before_it_ran(run: Run, volume: Path, project: Project) -> None:
     make(volume, "late", mode="immediate", complete=True)
     write(project, "active-deadline")
