@@ -221,8 +221,11 @@ def test_a_forked_child_is_recorded_however_it_ends(tmp_path: Path, child: str) 
     assert left.is_on_the_disk()
 
 
+@pytest.mark.parametrize("branch", [True, False])
 @pytest.mark.parametrize("has_room_again", [True, False])
-def test_a_child_that_finds_no_room_for_a_while_writes_it_with_its_end(tmp_path: Path, has_room_again: bool) -> None:
+def test_a_child_that_finds_no_room_for_a_while_writes_it_with_its_end(
+    tmp_path: Path, has_room_again: bool, branch: bool
+) -> None:
     main = f"""{START}
     import os, resource, sys
     from program import work
@@ -236,7 +239,7 @@ def test_a_child_that_finds_no_room_for_a_while_writes_it_with_its_end(tmp_path:
         sys.exit(3)
     print(os.waitpid(pid, 0)[1])
     """
-    made = Program(tmp_path, __main__=main, work=WORK)
+    made = Program(tmp_path, branch, __main__=main, work=WORK)
     behaves_alike(made)
     left = made.left_one()
     assert left.lines()["work.py"] == ({1, 2} if has_room_again else {1})
