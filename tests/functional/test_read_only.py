@@ -13,7 +13,7 @@ RECORDING = "operator-0-20260131T235959Z-00000000"
 _LIST = f"""
 import sys
 from pathlib import Path
-from coverage_hooks.collect.sources.directory import Directory
+from coverage_hooks.collect.retrieve.directory import Directory
 print(*Directory(Path(sys.argv[1])).files("{RECORDING}"))
 """
 
