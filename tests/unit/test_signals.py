@@ -40,6 +40,17 @@ with signals.ending(*signals.ENDING):
 """
 
 
+@pytest.fixture(autouse=True)
+def _as_from_a_terminal() -> Iterator[None]:
+    """Have signals mean what they mean at a terminal, for children as well: below ``nohup`` some are ignored."""
+    before = {number: signal.getsignal(number) for number in ENDING}
+    for number in ENDING:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @contextmanager
 def cleaning(leaving: str = "sys.stdin.readline()", before: str = "") -> Iterator[subprocess.Popen[str]]:
     """Run that, and give it when it has begun."""
