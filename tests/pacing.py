@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 import time
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -39,24 +37,3 @@ def on_the_disk() -> int:
     """Return how many bytes of journals the manifest of this process names."""
     (path,) = Path(os.environ["COVERAGE_HOOKS_DIR"]).glob("*/recording.json")
     return sum(journal["size"] for journal in json.loads(path.read_bytes())["journals"])
-
-
-def tick(path: Path, every: float) -> None:
-    """Have a thread do what the pulse does, without recording: once in so many seconds, put something on a disk.
-
-    How late that is on this machine, the pulse may be as well.
-    """
-
-    def run() -> None:
-        with path.open("ab", buffering=0) as file:
-            while True:
-                file.write(b"%f\n" % time.time())
-                os.fsync(file.fileno())
-                time.sleep(every)
-
-    threading.Thread(target=run, daemon=True).start()
-
-
-def longest_gap(path: Path, end: float) -> float:
-    """Return the most seconds between two ticks at *path*, and between the last one and *end*."""
-    return max(after - before for before, after in pairwise([*map(float, path.read_text().splitlines()), end]))
