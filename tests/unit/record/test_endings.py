@@ -347,7 +347,7 @@ def test_what_is_not_on_the_disk_is_in_no_snapshot(tmp_path: Path) -> None:
     def fdatasync(_):
         raise OSError(errno.EIO, "Input/output error")
     os.fdatasync = fdatasync
-    print(time.time())
+    print(time.time(), flush=True)
     work.late()
     assert not coverage_hooks.save()
     pacing.until_beaten(2)
