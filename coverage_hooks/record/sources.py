@@ -63,8 +63,9 @@ class Sources:
             if (again := known(path)) is not None and not (again.problem or _is_one(again, codes)):
                 self._refuse(again, _TWO_VERSIONS)
         for path, file in list(self._unproven.items()):
-            journal.name(file)  # if it fails, once more with the next beat
-            del self._unproven[path]
+            if file.fingerprint or file.problem:  # not one that has begun meanwhile: it is for the next beat
+                journal.name(file)  # if it fails, once more with the next beat
+                del self._unproven[path]
 
     def _executed_again(self) -> dict[str, list[CodeType]]:
         """Return by path what was executed lately, of modules that were executed several times.

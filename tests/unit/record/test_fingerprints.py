@@ -330,3 +330,23 @@ def test_a_file_that_could_not_be_named_is_named_with_the_next_beat(tmp_path: Pa
     journal: Any = Names()
     sources.prove(journal, {file.path: file}.get)
     assert journal.named == [file]
+
+
+def test_a_file_that_begins_amid_a_beat_is_for_the_next_one(tmp_path: Path) -> None:
+    sources = Sources(set(), lambda _: None)
+    for name in ("work.py", "new.py"):
+        (tmp_path / name).write_text(WORK)
+    again, new = File(str(tmp_path / "work.py")), File(str(tmp_path / "new.py"))
+    again.fingerprint = fingerprints.of(WORK.encode())
+    for _ in range(2):
+        sources.executes(compile(WORK, again.path, "exec", dont_inherit=True))
+
+    def known(_: str) -> File:
+        sources.identify(new)  # as another thread does, which imports it
+        return again
+
+    journal: Any = Names()
+    sources.prove(journal, known)
+    assert (journal.named, new.fingerprint, new.problem) == ([], None, "")
+    sources.prove(journal, known)
+    assert (journal.named, bool(new.problem)) == ([new], True)
