@@ -1106,21 +1106,22 @@ class TestSignals:
         assert recording.journal.is_whole
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="there is no sys.monitoring")
-@pytest.mark.parametrize("is_lost", [False, True])
-def test_a_trial_of_which_a_line_does_not_arrive_is_told(is_lost: bool) -> None:
-    told = python(
-        """
-        import coverage
-        from coverage_hooks.record import internals
-        def make(file):
-            made = coverage.Coverage(data_file=None, config_file=False, include=[file])
-            made.set_option("run:core", "sysmon")
-            return made
-        put = internals._Heard.put
-        internals._Heard.put = lambda self, *point: sys.argv[1] == "True" and point[1] == 3 or put(self, *point)
-        print(internals.try_live(make))
-        """,
-        str(is_lost),
-    )
-    assert told == ("a trial came out differently\n" if is_lost else "\n")
+if sys.version_info >= (3, 12):  # which has sys.monitoring
+
+    @pytest.mark.parametrize("is_lost", [False, True])
+    def test_a_trial_of_which_a_line_does_not_arrive_is_told(is_lost: bool) -> None:
+        told = python(
+            """
+            import coverage
+            from coverage_hooks.record import internals
+            def make(file):
+                made = coverage.Coverage(data_file=None, config_file=False, include=[file])
+                made.set_option("run:core", "sysmon")
+                return made
+            put = internals._Heard.put
+            internals._Heard.put = lambda self, *point: sys.argv[1] == "True" and point[1] == 3 or put(self, *point)
+            print(internals.try_live(make))
+            """,
+            str(is_lost),
+        )
+        assert told == ("a trial came out differently\n" if is_lost else "\n")
