@@ -116,21 +116,29 @@ class Configuration:
     def _listed(self) -> dict[Path, str]:
         """All that coverage.py finds by itself in what ``run:source`` names, with the plugin that found it."""
         namespaces = bool(self._options["report:include_namespace_packages"])
-        sources = sorted(checkout.find_sources(self._places, namespaces=namespaces))
-        self._leading_out = [path for real, path in sources if not self._is_inside(real)]
-        found = dict.fromkeys((real for real, _ in sources if self._is_inside(real)), "")
+        found: dict[Path, str] = {}
+        self._leading_out = []
+        for real, path in sorted(checkout.find_sources(self._places, namespaces=namespaces)):
+            if self._is_inside(real):
+                found[real] = ""
+            else:
+                self._leading_out.append(path)
         with explained():
             for name, plugin in self._plugins.items():
                 for place in self._places:
                     if plugin is not None and place.is_dir():
                         paths = map(Path, sorted(plugin.find_executable_files(str(place))))
-                        real = {path if checkout.oddity(path) else self.place(str(path)): name for path in paths}
-                        found |= {path: name for path in real if self._is_inside(path)}
+                        named = {path if checkout.oddity(path) else self.place(str(path)): name for path in paths}
+                        found |= {path: name for path in named if self._is_inside(path)}
         return found
 
     def _is_inside(self, path: Path) -> bool:
         """Whether *path*, to which a link may have led, lies in the checkout, or in what ``run:source`` names."""
-        return any(path.is_relative_to(each) for each in (checkout.top_of(self.folder), *self._places))
+        return any(path.is_relative_to(each) for each in (self._top, *self._places))
+
+    @functools.cached_property
+    def _top(self) -> Path:
+        return checkout.top_of(self.folder)
 
     @functools.cached_property
     def odd(self) -> dict[Path, str]:
