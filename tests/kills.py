@@ -196,8 +196,10 @@ class _Step:
         return int(self.call.partition(".")[0])
 
 
-def kill(program: Path, volume: Path, seconds: float, *, kind: str = "", mode: Mode = "") -> Killed:
+def kill(program: Path, volume: Path, seconds: float, *, kind: str = "", mode: Mode = "", beats: int = 0) -> Killed:
     """Kill *program*, with its children, *seconds* after it has run its first line; it records to *volume*.
+
+    With *beats*, that is so many beats after its first line.
 
     With *kind*, one of `KINDS`, it has no children, and is killed *seconds* after that happened to it, some beats after
     its start. It records in the usual mode, or in *mode* `interval`.
@@ -220,6 +222,9 @@ def kill(program: Path, volume: Path, seconds: float, *, kind: str = "", mode: M
                 time.sleep(0.001)
             if kind:
                 _let_happen(process, volume, kind)
+            if beats:
+                enough = _beat(volume) + beats
+                wait_until(lambda: process.poll() is not None or _beat(volume) >= enough, "it has beaten")
             time.sleep(seconds)  # not waiting for anything: a moment of time is the point
             ended = process.poll()
         finally:

@@ -139,10 +139,12 @@ CHECKS: dict[str, Callable[[Path], None]] = {
 }
 
 
+if not hasattr(coverage.misc, "neutralize_control"):  # what such a coverage.py writes by itself, it writes raw
+    del CHECKS["xml"], CHECKS["lcov"]
+
+
 @pytest.mark.parametrize("where", CHECKS)
 def test_a_hostile_text_is_a_text(output: Path, where: str) -> None:
-    if where in {"xml", "lcov"} and not hasattr(coverage.misc, "neutralize_control"):
-        return  # what this coverage.py writes by itself, it writes raw
     CHECKS[where](output)
 
 

@@ -339,14 +339,21 @@ def test_a_volume_that_hangs_later_leaves_the_last_good_state(tmp_path: Path) ->
     assert left.is_complete == (usual_mode() == "immediate")
 
 
-def test_what_is_not_on_the_disk_is_in_no_snapshot(tmp_path: Path) -> None:
-    main = f"""{START}
-    import errno, os, pacing, time
-    from program import work
-    assert coverage_hooks.save()
+#: From now on nothing gets to the disk.
+BROKEN = """
+    import errno, os
     def fdatasync(_):
         raise OSError(errno.EIO, "Input/output error")
     os.fdatasync = fdatasync
+"""
+
+
+def test_what_is_not_on_the_disk_is_in_no_snapshot(tmp_path: Path) -> None:
+    main = f"""{START}
+    import pacing, time
+    from program import work
+    assert coverage_hooks.save()
+    {BROKEN}
     print(time.time(), flush=True)
     work.late()
     assert not coverage_hooks.save()
@@ -364,12 +371,9 @@ def test_what_is_not_on_the_disk_is_in_no_snapshot(tmp_path: Path) -> None:
 
 def test_a_process_whose_last_save_fails_is_not_finished(tmp_path: Path) -> None:
     main = f"""{START}
-    import errno, os
     from program import work
     assert coverage_hooks.save()
-    def fdatasync(_):
-        raise OSError(errno.EIO, "Input/output error")
-    os.fdatasync = fdatasync
+    {BROKEN}
     work.late()
     """
     made = Program(tmp_path, __main__=main, work=WORK)

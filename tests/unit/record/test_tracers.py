@@ -141,7 +141,8 @@ in_a_thread(work.later)
 def test_trace_functions_that_are_taken_are_losses(tmp_path: Path, core: str, deed: str) -> None:
     does, (reason, is_back, recorded) = DEEDS[deed]
     left, began, ended = done(tmp_path, core, does)
-    assert ran(left) - {"during"} == recorded, "a beat may be so early that it is recorded, too"
+    # Where it is given back, a beat may be so early that this is recorded, too.
+    assert ran(left) - ({"during"} if is_back else set()) == recorded
     assert_gap(left, reason, began, ended, is_back=is_back)
 
 
@@ -189,7 +190,7 @@ if HAS_MONITORING:
         does, is_back = TOOL_DEEDS[deed]
         does = f"tool = sys.monitoring.COVERAGE_ID\n{does}\nwork.during(); wait(); work.after()"
         left, began, ended = done(tmp_path, "sysmon", does)
-        assert ran(left) - {"during"} == ({"after"} if is_back else set()), "a beat may be so early"
+        assert ran(left) - ({"during"} if is_back else set()) == ({"after"} if is_back else set())  # as above
         assert_gap(left, _TOOL, began, ended, is_back=is_back)
         assert (left.mode, left.is_complete) == ("interval", False)
 

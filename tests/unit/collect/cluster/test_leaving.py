@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import threading
 from pathlib import Path
@@ -16,12 +15,11 @@ from kubernetes_asyncio.client.exceptions import ApiException
 
 from coverage_hooks.collect.cluster import pod as pods
 from coverage_hooks.collect.cluster.claims import Volume
-from coverage_hooks.collect.cluster.connection import Target
 from coverage_hooks.collect.cluster.reader import Reader
 from coverage_hooks.collect.cluster.source import Claim, Wish
 from tests.cluster.waiting import WITHIN
 from tests.leftovers import started_by
-from tests.unit.collect.cluster.tunnelling import forwarding_elsewhere, running
+from tests.unit.collect.cluster.tunnelling import forwarding_elsewhere, running, wish_for
 
 
 class SlowPods:
@@ -72,13 +70,7 @@ async def test_a_reader_that_is_being_made_is_waited_for_and_removed() -> None:
 def wish(port: int, tmp_path: Path) -> Any:
     with forwarding_elsewhere(port) as (url, forwarder):
         forwarder.pod = running()
-        path = tmp_path / "kubeconfig"
-        path.write_text(json.dumps({
-            "clusters": [{"name": "c", "cluster": {"server": url}}],
-            "contexts": [{"name": "x", "context": {"cluster": "c"}}],
-            "current-context": "x",
-        }))  # fmt: skip
-        yield Wish(target=Target(namespace="shop", kubeconfig=path), reader="reader")
+        yield wish_for(url, tmp_path)
 
 
 _FORGETTING = """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterator
@@ -14,7 +13,6 @@ from typing import Any
 import pytest
 
 from coverage_hooks.collect.cluster import line
-from coverage_hooks.collect.cluster.connection import Target
 from coverage_hooks.collect.cluster.source import Claim, Wish
 from coverage_hooks.collect.retrieve.copies import retrieve
 from coverage_hooks.collect.retrieve.directory import Directory
@@ -23,7 +21,7 @@ from coverage_hooks.errors import SourceError, TooLarge, UnsafeEntry, VolumeErro
 from coverage_hooks.volume import machine, server
 from coverage_hooks.volume.server import RANGE_LIMIT
 from tests.unit.collect.building import record
-from tests.unit.collect.cluster.tunnelling import Forwarder, forwarding_elsewhere, running
+from tests.unit.collect.cluster.tunnelling import Forwarder, forwarding_elsewhere, running, wish_for
 
 
 @dataclass
@@ -46,13 +44,7 @@ def ways(port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     monkeypatch.setattr(line, "PAUSES", (0.0, 0.01, 0.01))
     with forwarding_elsewhere(port) as (url, forwarder):
         forwarder.pod = running()
-        path = tmp_path / "kubeconfig"
-        path.write_text(json.dumps({
-            "clusters": [{"name": "c", "cluster": {"server": url}}],
-            "contexts": [{"name": "x", "context": {"cluster": "c"}}],
-            "current-context": "x",
-        }))  # fmt: skip
-        yield Ways(forwarder, Wish(target=Target(namespace="shop", kubeconfig=path), reader="reader"))
+        yield Ways(forwarder, wish_for(url, tmp_path))
 
 
 def test_it_tells_what_a_folder_tells(ways: Ways, volume: Path, tmp_path: Path) -> None:

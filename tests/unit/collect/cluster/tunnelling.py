@@ -6,19 +6,34 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 from kubernetes_asyncio.client import ApiClient, Configuration
 
+from coverage_hooks.collect.cluster.connection import Target
+from coverage_hooks.collect.cluster.source import Wish
 from tests.cluster.waiting import WITHIN
 
 _FRAME = 1 << 15
+
+
+def wish_for(url: str, folder: Path) -> Wish:
+    """Return what reads the running pod of the server at *url*, by a kubeconfig that is written to *folder*."""
+    path = folder / "kubeconfig"
+    path.write_text(json.dumps({
+        "clusters": [{"name": "c", "cluster": {"server": url}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c"}}],
+        "current-context": "x",
+    }))  # fmt: skip
+    return Wish(target=Target(namespace="shop", kubeconfig=path), reader="reader")
 
 
 @dataclass(slots=True)
