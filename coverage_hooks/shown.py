@@ -1,6 +1,6 @@
 """The door to the terminal: whatever is shown, here, in the log of an operator or in that of a reader, passes `plain`.
 
-Names, problems, run ids and messages come from volumes, files, settings and servers that nobody vouches for: a control
+Names, problems, run ids and messages come from volumes, files, settings and servers that are not trusted: a control
 character would drive the terminal, a line feed would forge a line, and a letter that turns the direction of text hides
 what stands there.
 """

@@ -34,7 +34,7 @@ STEPS: tuple[Step, ...] = ("retrieve", "verify", "combine", "report")
 LossKind = Literal["recording", "threshold"]
 
 #: How many losses, losses of a recording, and notes are told one by one, and how many characters they and the problems
-#: of recordings have together: whoever writes to a volume decides how many there are. What is beyond is counted.
+#: of recordings have together. A volume may hold any number of them. What is beyond is counted.
 MOST_LOSSES, MOST_OF_ONE, MOST_NOTES, MOST_TEXT = 5_000, 500, 1_000, 4 << 20
 
 #: How many characters one text has.

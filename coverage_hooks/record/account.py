@@ -66,7 +66,7 @@ class Account:
         host = settings.pod.name if settings.pod and settings.pod.name else socket.gethostname()
         self.recording = layout.recording_name(host, self.started_at)
         self.beat = -1  # the announcement is beat 0
-        self.snapshot: float | None = None  # by `time.monotonic`, which nobody can set
+        self.snapshot: float | None = None  # by `time.monotonic`, which cannot be set
         self.publish_seconds = 0.0
         self.imported_before_start: Sequence[str] = ()
         self.start_modules: Sequence[str] = ()

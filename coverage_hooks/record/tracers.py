@@ -1,6 +1,6 @@
 """Whether coverage.py still hears what runs: debuggers and other measurements take its trace functions or its tool.
 
-Each beat looks, and gives back what nobody else uses. What was not recorded meanwhile is known by its time.
+Each beat looks, and gives back what no other tool uses. What was not recorded meanwhile is known by its time.
 
 =======================================  ===========================================  ===============================
 taken away                               noticed                                      given back

@@ -418,7 +418,7 @@ async def _document(answer: aiohttp.ClientResponse) -> Document:
 
 @contextmanager
 def _understanding(what: str) -> Iterator[None]:
-    """Name what an API server would never send as a *what*: whoever can send it is not to end a witness with a bug."""
+    """Turn what an API server never sends into an error that names it as no *what*; it must not end the witness."""
     try:
         yield
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):

@@ -1,7 +1,7 @@
 """Processes that share work which is Python's, so that threads would wait for each other.
 
-Each is told what to do on its standard input and answers on its standard output, in turn. Both are pipes that nobody
-else has, so a process whose starter is gone, by whatever it ended, finds its input at an end and ends as well; it has
+Each is told what to do on its standard input and answers on its standard output, in turn. Both are pipes that no other
+process has, so a process whose starter is gone, by whatever it ended, finds its input at an end and ends, too; it has
 nothing that another one could wait for. `multiprocessing` promises less: its workers outlive a starter that is killed,
 with its standard output open, and so do its semaphores, which are files.
 """
@@ -114,7 +114,7 @@ def work() -> None:
 
 
 def _listen(told: SimpleQueue[Any]) -> None:
-    """Take in what there is to do; end this process, whatever it is doing, when nobody is there any more to say so."""
+    """Take in what there is to do; end this process at once when its starter is gone."""
     try:
         while True:
             told.put(pickle.load(sys.stdin.buffer))  # noqa: S301 - who started this process wrote it

@@ -65,7 +65,7 @@ class Checkout:
 
     def named(self, name: str) -> list[SourceFile]:
         """Return the files with that last component, or behind a link with it, as they are now; read once."""
-        if name not in self._by_name:  # not kept: whoever writes to a volume decides how many are asked for
+        if name not in self._by_name:  # not kept: a volume may name any number of files
             return []
         if name not in self._known:
             # A link may lead to a file that is listed, too.
